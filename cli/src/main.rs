@@ -1,0 +1,2 @@
+//! The binary `sluicegate`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Implements the engine's Loader: builds an environment once, runs workers in it, tells when they die.

@@ -1,0 +1,121 @@
+//! The one place where HTTP status codes are decided, from the kind of an error.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// What went wrong, in the words of the contract. Each kind has one status code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// No, unknown, expired or revoked credential.
+    Unauthenticated,
+    /// A known caller without the right.
+    PermissionDenied,
+    /// Nothing of that name is served, or the caller may not see it.
+    ResourceDoesNotExist,
+    /// Something of that name exists already.
+    ResourceAlreadyExists,
+    /// A parameter of an API call is wrong.
+    InvalidParameterValue,
+    /// The body is not what the model or the API can take.
+    BadRequest,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The request body is over the limit.
+    RequestTooLarge,
+    /// A content type or encoding that nothing here understands.
+    UnsupportedMediaType,
+    /// The queue is full.
+    ResourceExhausted,
+    /// It will be there later.
+    TemporarilyUnavailable,
+    /// The worker died with the request in hand.
+    WorkerDied,
+    /// The worker's answer could not be understood.
+    BadGateway,
+    /// The deadline passed.
+    DeadlineExceeded,
+    /// A fault of ours.
+    InternalError,
+}
+
+impl ErrorCode {
+    /// The string that clients see as `error_code`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceDoesNotExist => "RESOURCE_DOES_NOT_EXIST",
+            Self::ResourceAlreadyExists => "RESOURCE_ALREADY_EXISTS",
+            Self::InvalidParameterValue => "INVALID_PARAMETER_VALUE",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::TemporarilyUnavailable => "TEMPORARILY_UNAVAILABLE",
+            Self::WorkerDied => "WORKER_DIED",
+            Self::BadGateway => "BAD_GATEWAY",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::InternalError => "INTERNAL_ERROR",
+        }
+    }
+
+    /// The status code of this kind.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::PermissionDenied => StatusCode::FORBIDDEN,
+            Self::ResourceDoesNotExist => StatusCode::NOT_FOUND,
+            Self::ResourceAlreadyExists => StatusCode::CONFLICT,
+            Self::InvalidParameterValue | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+            Self::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::WorkerDied | Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// An error as a client is told it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", code.as_str())]
+pub struct ApiError {
+    /// Its kind.
+    pub code: ErrorCode,
+    /// For people: what was wrong, where, what to do. Never a secret, never a path of the host.
+    pub message: String,
+    /// When to come again; sent as whole seconds, at least one.
+    pub retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// An error of `code` that says `message`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    /// The same with a `Retry-After`.
+    #[must_use]
+    pub fn retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
+    }
+
+    /// The body: `{"error_code", "message", "request_id"}`.
+    pub fn body(&self, request_id: &str) -> serde_json::Value {
+        serde_json::json!({
+            "error_code": self.code.as_str(),
+            "message": self.message,
+            "request_id": request_id,
+        })
+    }
+}

@@ -1,0 +1,2 @@
+//! The thin server binary.
+fn main() {}

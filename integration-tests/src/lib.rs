@@ -1,0 +1,1 @@
+//! The whole system: the real binary, a real MLflow server, real workers.
