@@ -1,1 +1,69 @@
 //! Who is calling, and may they: credentials, principals, tokens, rights.
+//!
+//! Two questions, asked in this order:
+//!
+//! 1. *Who is it?* [`Authenticator::authenticate`] turns request headers into a [`Principal`], or says why not.
+//! 2. *May it?* [`Rights::right`] says how much a principal may do to a model: nothing, [`Right::Read`] or [`Right::Manage`].
+//!
+//! Both are answered from one table in memory that follows a [`TokenStore`]: no question of a caller with a known token
+//! waits for anything. Where the words come from (SQL, a registry) and what an answer looks like in HTTP is not known here.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::SystemTime;
+//!
+//! use auth::{Authenticator, AuthenticatorConfig, Grant, MemoryTokenStore, NewToken, Right, Rights, TokenStore};
+//! use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Arc::new(MemoryTokenStore::default());
+//! let (record, token) = NewToken::new("alice").issue(SystemTime::now())?;
+//! store.insert(record).await?;
+//! store.grant("alice", &Grant::read("fraud-*".parse()?)).await?;
+//!
+//! let clock = Arc::new(SystemTime::now);
+//! let authenticator = Authenticator::open(store, clock, AuthenticatorConfig::default()).await?;
+//! let rights = authenticator.rights();
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", token.expose()))?);
+//! let alice = authenticator.authenticate(&headers, "127.0.0.1".parse()?).await?;
+//! assert_eq!(rights.right(&alice, "fraud-cards").await?, Some(Right::Read));
+//! assert_eq!(rights.right(&alice, "iris").await?, None);
+//! # Ok(())
+//! # }
+//! ```
+
+mod api_token;
+mod authenticator;
+mod credential;
+mod directory;
+mod error;
+mod grants;
+mod memory_store;
+mod pattern;
+mod permission;
+mod principal;
+mod rights;
+mod scopes;
+mod secret;
+mod table;
+mod throttle;
+mod token_store;
+
+pub use api_token::{InvalidToken, NewToken, TokenDigest, TokenId, TokenRecord};
+pub use authenticator::{Authenticator, AuthenticatorConfig, Clock};
+pub use credential::{Credential, MalformedCredential};
+pub use directory::DirectoryConfig;
+pub use error::{AuthError, CHALLENGE};
+pub use grants::{Grant, Grants};
+pub use memory_store::MemoryTokenStore;
+pub use pattern::{InvalidPattern, ModelPattern};
+pub use permission::{Permission, Right};
+pub use principal::Principal;
+pub use rights::{AllowAll, Rights, RightsError};
+pub use scopes::Scopes;
+pub use secret::Secret;
+pub use throttle::ThrottleConfig;
+pub use token_store::{StoreError, TokenStore, TokensAndGrants};

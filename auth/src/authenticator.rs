@@ -1,0 +1,158 @@
+//! From the headers of a request to a principal: in memory, unless the token is one that nobody has seen yet.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::api_token::{TokenDigest, looks_like_a_token};
+use crate::credential::Credential;
+use crate::directory::{Directory, DirectoryConfig};
+use crate::error::AuthError;
+use crate::principal::Principal;
+use crate::rights::{AllowAll, CurrentGrants, Rights};
+use crate::secret::Secret;
+use crate::table::Lookup;
+use crate::throttle::{Throttle, ThrottleConfig};
+use crate::token_store::{StoreError, TokenStore};
+
+/// Says what time it is, for expiry: `Arc::new(SystemTime::now)`, or a test's own time.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// How the authenticator treats its store and its callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuthenticatorConfig {
+    /// How often and how long the store is asked.
+    pub directory: DirectoryConfig,
+    /// How addresses that keep failing are slowed.
+    pub throttle: ThrottleConfig,
+}
+
+/// Finds out who is calling.
+///
+/// A known token costs one digest and one look into a table. A token that is not in the table but could have been made
+/// here is looked for in the store before it is refused, so that a token made by another process holds at once. All
+/// callers with such tokens share one question to the store, which is asked a few times a second at most.
+pub struct Authenticator {
+    /// `None` takes everybody for [`Principal::anonymous`].
+    tokens: Option<Tokens>,
+}
+
+struct Tokens {
+    directory: Arc<Directory>,
+    clock: Clock,
+    throttle: Throttle,
+}
+
+impl Authenticator {
+    /// Loads the tokens and grants of `store`. From then on [`Authenticator::run`] has to run somewhere.
+    pub async fn open(
+        store: Arc<dyn TokenStore>,
+        clock: Clock,
+        config: AuthenticatorConfig,
+    ) -> Result<Self, StoreError> {
+        let tokens = Tokens {
+            directory: Arc::new(Directory::open(store, config.directory).await?),
+            clock,
+            throttle: Throttle::new(config.throttle),
+        };
+        Ok(Self {
+            tokens: Some(tokens),
+        })
+    }
+
+    /// Takes everybody for [`Principal::anonymous`], whatever the headers say: for `auth.enabled = false`.
+    pub fn disabled() -> Self {
+        Self { tokens: None }
+    }
+
+    /// Who sent a request with these headers from `peer`.
+    ///
+    /// Waits only for an unknown token (for its turn and for the store, each up to the store's deadline) and to slow down
+    /// an address that keeps failing (up to the throttle's longest delay). A request without any credential is no failure in this sense.
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<Principal, AuthError> {
+        let Some(tokens) = &self.tokens else {
+            return Ok(Principal::anonymous());
+        };
+        let outcome = match Credential::from_headers(headers) {
+            Ok(Some(Credential::Token(token))) => tokens.recognise(&token).await,
+            Ok(Some(Credential::Password { .. })) => Err(AuthError::PasswordRefused),
+            Ok(None) => return Err(AuthError::Missing),
+            Err(malformed) => Err(AuthError::Malformed(malformed)),
+        };
+        match &outcome {
+            Ok(_) => tokens.throttle.succeeded(peer),
+            Err(reason) => {
+                debug!(%peer, %reason, "a credential was refused");
+                tokens.throttle.hold_back(peer).await;
+            }
+        }
+        outcome
+    }
+
+    /// The rights that go with these tokens: the grants of the same store, or everything if authentication is disabled.
+    pub fn rights(&self) -> Arc<dyn Rights> {
+        match &self.tokens {
+            None => Arc::new(AllowAll),
+            Some(tokens) => Arc::new(CurrentGrants(Arc::clone(&tokens.directory))),
+        }
+    }
+
+    /// Makes a change that this process has made in the store hold from now on: to be called after every write, before
+    /// the change is called done.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        match &self.tokens {
+            None => Ok(()),
+            Some(tokens) => tokens.directory.reload().await,
+        }
+    }
+
+    /// Follows the changes that other processes make, until `shutdown`. While the store cannot be read, the tokens and
+    /// grants known so far stay, and expire as they should.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        match &self.tokens {
+            None => shutdown.cancelled().await,
+            Some(tokens) => tokens.directory.run(shutdown).await,
+        }
+    }
+}
+
+impl Tokens {
+    async fn recognise(&self, token: &Secret) -> Result<Principal, AuthError> {
+        if !looks_like_a_token(token) {
+            return Err(AuthError::Unknown);
+        }
+        let digest = TokenDigest::of(token);
+        let mut found = self.look_up(&digest);
+        if found == Lookup::Unknown {
+            self.directory.catch_up().await;
+            found = self.look_up(&digest);
+        }
+        match found {
+            Lookup::Holds(principal) => Ok(principal),
+            Lookup::Expired => Err(AuthError::Expired),
+            Lookup::Unknown => Err(AuthError::Unknown),
+        }
+    }
+
+    fn look_up(&self, digest: &TokenDigest) -> Lookup {
+        self.directory.table().look_up(digest, (self.clock)())
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Authenticator")
+            .field("enabled", &self.tokens.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,35 @@
+//! Why a request has no principal. Every kind is the same 401 to a client; only the sentence differs.
+
+use http::HeaderValue;
+
+use crate::credential::MalformedCredential;
+
+/// The `WWW-Authenticate` header of every 401 (RFC 9110, section 11.6.1): Bearer (RFC 6750) or Basic (RFC 7617, which
+/// demands a realm, and lets a server say that it reads UTF-8).
+pub const CHALLENGE: HeaderValue = HeaderValue::from_static(
+    r#"Bearer realm="sluicegate", Basic realm="sluicegate", charset="UTF-8""#,
+);
+
+/// Why the caller is not known. The sentences are for the client: none holds what the client sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No credential at all.
+    #[error(
+        "a credential is needed: send `Authorization: Bearer <token>`, or Basic with the user name `token` and the token as password"
+    )]
+    Missing,
+    /// A credential that cannot be read.
+    #[error("the Authorization header cannot be read: {0}")]
+    Malformed(#[from] MalformedCredential),
+    /// A user name and a password, where only tokens are known.
+    #[error(
+        "user names and passwords are not accepted here: send a token as `Authorization: Bearer <token>`, or as the password of the user `token`"
+    )]
+    PasswordRefused,
+    /// A token that does not exist, or no longer.
+    #[error("the token is not known: it was revoked, or never made here")]
+    Unknown,
+    /// A token whose lifetime is over.
+    #[error("the token has expired")]
+    Expired,
+}

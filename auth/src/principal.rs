@@ -1,0 +1,40 @@
+//! Who is calling, once that is known.
+
+use std::sync::Arc;
+
+use crate::api_token::TokenId;
+use crate::scopes::Scopes;
+
+/// A caller whose credential holds. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Whom grants and events speak of; compared exactly.
+    pub name: Arc<str>,
+    /// The token that was shown; `None` if the caller came without one.
+    pub token: Option<TokenId>,
+    /// Whether this caller may do everything: manage all models, see everybody's tokens. Never true with a token that
+    /// has scopes, because scopes speak of models only.
+    pub admin: bool,
+    /// What the token narrows the principal's rights to. A token that this caller makes must not have wider ones.
+    pub scopes: Scopes,
+}
+
+impl Principal {
+    /// Somebody of that name, with nothing but what is granted to the name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            token: None,
+            admin: false,
+            scopes: Scopes::everything(),
+        }
+    }
+
+    /// Everybody, where authentication is switched off: the admin `anonymous`.
+    pub fn anonymous() -> Self {
+        Self {
+            admin: true,
+            ..Self::new("anonymous")
+        }
+    }
+}

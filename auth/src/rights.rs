@@ -1,0 +1,74 @@
+//! The question "may it do this to that model?", and who answers it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::directory::Directory;
+use crate::permission::Right;
+use crate::principal::Principal;
+
+/// Says what principals may do to models.
+///
+/// Whoever implements it keeps two rules: an admin has [`Right::Manage`] on everything, and the scopes of the principal
+/// are applied last ([`Scopes::narrow`](crate::Scopes::narrow)).
+#[async_trait]
+pub trait Rights: Send + Sync {
+    /// The largest right of `principal` on `model`; `None` means that it may not even learn whether the model exists.
+    async fn right(&self, principal: &Principal, model: &str)
+    -> Result<Option<Right>, RightsError>;
+}
+
+/// The right could not be found out: why, for people. Nobody may anything then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the caller's rights cannot be found out: {0}")]
+pub struct RightsError(pub String);
+
+/// Everybody may everything: for `auth.enabled = false`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AllowAll;
+
+#[async_trait]
+impl Rights for AllowAll {
+    async fn right(
+        &self,
+        principal: &Principal,
+        model: &str,
+    ) -> Result<Option<Right>, RightsError> {
+        Ok(principal.scopes.narrow(Some(Right::Manage), model))
+    }
+}
+
+/// The grants in memory, as they are at the time of each question: never waits and never fails.
+pub(crate) struct CurrentGrants(pub(crate) Arc<Directory>);
+
+#[async_trait]
+impl Rights for CurrentGrants {
+    async fn right(
+        &self,
+        principal: &Principal,
+        model: &str,
+    ) -> Result<Option<Right>, RightsError> {
+        Ok(self.0.table().grants().strongest(principal, model))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scopes::Scopes;
+
+    #[tokio::test]
+    async fn allowing_all_still_obeys_the_scopes_of_a_token() {
+        let everybody = Principal::anonymous();
+        assert_eq!(
+            AllowAll.right(&everybody, "iris").await,
+            Ok(Some(Right::Manage))
+        );
+        let narrowed = Principal {
+            scopes: Scopes::only([]),
+            ..everybody
+        };
+        assert_eq!(AllowAll.right(&narrowed, "iris").await, Ok(None));
+    }
+}
