@@ -1,4 +1,18 @@
 //! The gateway: data plane (score), control plane (operate, observe), store, and the assembly of the rest.
 
+pub mod api;
+mod assemble;
+pub mod config;
+pub mod control_plane;
+pub mod data_plane;
+mod databricks;
 pub mod error;
+mod lifecycle;
+pub mod local_tokens;
 pub mod ports;
+pub mod protocol;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+
+pub use lifecycle::{RunError, run};

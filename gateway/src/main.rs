@@ -1,2 +1,42 @@
-//! The thin server binary.
-fn main() {}
+//! The thin server binary: `sluicegate serve` without the client commands. Configured by a file and variables only.
+
+use std::process::ExitCode;
+
+use gateway::config::{Config, Overrides, process_environment};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Refused { message, code }) => {
+            say(&message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+struct Refused {
+    message: String,
+    code: u8,
+}
+
+fn start() -> Result<(), Refused> {
+    let usage = |error: &dyn std::fmt::Display| Refused {
+        message: error.to_string(),
+        code: 2,
+    };
+    let config =
+        Config::load(Overrides::default(), process_environment()).map_err(|error| usage(&error))?;
+    gateway::telemetry::init(&config.log).map_err(|error| usage(&error))?;
+    gateway::run(config).map_err(|error| Refused {
+        message: error.to_string(),
+        code: 1,
+    })
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a program says on standard error why it does not run"
+)]
+fn say(message: &str) {
+    eprintln!("sluicegate-gateway: {message}");
+}

@@ -1,0 +1,24 @@
+//! The JSON of `/api/v1`: what the control plane answers and the command line reads.
+//!
+//! Times are RFC 3339, durations are humane (`"60s"`, `"5m"`; a number counts as seconds), absent values are left out.
+
+mod error;
+mod event;
+mod model;
+mod nearest;
+mod settings;
+mod status;
+mod time;
+mod token;
+
+pub use error::ErrorBody;
+pub use event::{Event, EventPage};
+pub use model::{
+    FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
+    VersionDetail, VersionState,
+};
+pub use nearest::nearest;
+pub use settings::{EnvManager, InvalidSetting, ModelSettings, Settings};
+pub use status::{RegistryState, Status};
+pub use time::{HumaneDuration, InvalidDuration, Timestamp};
+pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};

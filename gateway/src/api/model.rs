@@ -1,0 +1,211 @@
+//! Models and their versions as the API shows them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Settings, Timestamp};
+
+/// How serving of a model stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ModelState {
+    /// Enabled, not one version decided yet.
+    Pending,
+    /// The machine side is up; versions may still be building.
+    Ready,
+    /// The machine side cannot be brought up.
+    Failed,
+}
+
+/// Where a version is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum VersionState {
+    /// Wanted; waits for its turn.
+    Pending,
+    /// Fetched, and its environment built.
+    Building,
+    /// Workers start and warm up.
+    Starting,
+    /// Callers can reach it.
+    Ready,
+    /// Callers can no longer reach it; requests in flight end.
+    Draining,
+    /// It could not be loaded: see `last_error`.
+    Failed,
+}
+
+/// What the caller may do with a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Permission {
+    /// Score, see status, events, logs and URIs.
+    Read,
+    /// Also enable, disable, change settings, restart.
+    Manage,
+}
+
+/// A page of registered models, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelPage {
+    /// Those that the caller may see.
+    pub models: Vec<ModelSummary>,
+    /// Hand it back as `page_token` for more; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+/// One model in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// Its name.
+    pub name: String,
+    /// As written in the registry; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// Last change that the registry knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_updated: Option<Timestamp>,
+    /// How serving stands; null when it is not enabled.
+    pub state: Option<ModelState>,
+    /// Versions that are wanted, being served, or on their way out.
+    pub versions: u32,
+    /// How many of them callers can reach.
+    pub ready: u32,
+    /// How many of them failed.
+    pub failed: u32,
+}
+
+/// Everything about one model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelDetail {
+    /// Its name.
+    pub name: String,
+    /// As written in the registry; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// Last change that the registry knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_updated: Option<Timestamp>,
+    /// How serving stands; null when it is not enabled.
+    pub state: Option<ModelState>,
+    /// Why the state is not READY, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_reason: Option<String>,
+    /// What the caller may do with it.
+    pub permission: Permission,
+    /// How it is served, defaults filled in; null when serving is not enabled.
+    pub settings: Option<Settings>,
+    /// Newest first.
+    pub versions: Vec<VersionDetail>,
+    /// Stages and aliases, and where they point.
+    pub labels: Vec<LabelDetail>,
+}
+
+/// One version of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionDetail {
+    /// Its number.
+    pub version: u64,
+    /// Where it is in its life.
+    pub state: VersionState,
+    /// What is being done right now: "installing 12 packages".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// When it came into this state.
+    pub since: Timestamp,
+    /// The stage that the registry gives it, if callers are meant to reach it by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The aliases that the registry gives it, without `@`.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Scoring URIs that this version answers now (Ready), or will answer at least (its number's).
+    pub uris: Vec<String>,
+    /// Live workers.
+    pub replicas: u32,
+    /// Memory of its workers in bytes, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// How often a worker died by itself in this life.
+    pub crashes: u32,
+    /// Why it is FAILED.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<FailureDetail>,
+}
+
+/// A stage or an alias.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelDetail {
+    /// As it is written in a URI: `Production`, `@champion`.
+    pub label: String,
+    /// The version that callers reach by it; absent while none is Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<u64>,
+    /// The version that the registry wants there; differs from `current` until that one is Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aspired: Option<u64>,
+    /// The scoring URI.
+    pub uri: String,
+}
+
+/// Why a version is not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureDetail {
+    /// `permanent` (waits for a change), `transient` (tried again) or `crash_loop` (died too often).
+    pub kind: String,
+    /// For people.
+    pub message: String,
+    /// The last lines that the failed step printed, oldest first.
+    #[serde(default)]
+    pub last_lines: Vec<String>,
+    /// When it is tried again; absent if it waits for a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
+    /// How often it was tried.
+    #[serde(default)]
+    pub attempts: u32,
+}
+
+impl ModelState {
+    /// As people read it: `Pending`, `Ready`, `Failed`.
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Ready => "Ready",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+impl VersionState {
+    /// As people read it: `Pending`, `Building`, …
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Building => "Building",
+            Self::Starting => "Starting",
+            Self::Ready => "Ready",
+            Self::Draining => "Draining",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// Whether the version is on its way to READY, so that waiting makes sense.
+    pub fn is_coming(self) -> bool {
+        matches!(self, Self::Pending | Self::Building | Self::Starting)
+    }
+}
+
+impl fmt::Display for ModelState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.shown())
+    }
+}
+
+impl fmt::Display for VersionState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.shown())
+    }
+}

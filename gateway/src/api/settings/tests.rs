@@ -1,0 +1,80 @@
+//! Settings are refused with a sentence that names the key and what is allowed.
+
+use serde_json::json;
+
+use super::*;
+
+fn apply(changes: Value) -> Result<ModelSettings, String> {
+    ModelSettings::default()
+        .apply(changes.as_object().unwrap())
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_key_takes_effect() {
+    let settings = apply(json!({
+        "replicas": 2, "max_concurrency": 4, "max_queue": 0, "timeout": "1m 30s",
+        "env_manager": "local", "environment": {"A": "1"}, "warm_up": false,
+    }))
+    .unwrap();
+    let defaults = Settings::default();
+    let engine = settings.or(&defaults).to_engine(&defaults);
+    assert_eq!(engine.replicas.get(), 2);
+    assert_eq!(engine.max_concurrency.get(), 4);
+    assert_eq!(engine.max_queue, 0);
+    assert_eq!(engine.timeout, Duration::from_secs(90));
+    assert_eq!(engine.loader["env_manager"], "local");
+    assert_eq!(engine.loader["environment"], r#"{"A":"1"}"#);
+    assert_eq!(engine.loader["warm_up"], "false");
+}
+
+#[test]
+fn what_is_not_mentioned_stays_and_null_goes_back_to_the_default() {
+    let before = apply(json!({"replicas": 2, "timeout": 5})).unwrap();
+    let changes = json!({"replicas": null, "max_queue": 7});
+    let after = before.apply(changes.as_object().unwrap()).unwrap();
+    assert_eq!(after.replicas, None);
+    assert_eq!(after.max_queue, Some(7));
+    assert_eq!(after.timeout, Some(HumaneDuration(Duration::from_secs(5))));
+}
+
+#[test]
+fn defaults_ask_the_loader_for_nothing_special() {
+    let defaults = Settings::default();
+    assert_eq!(
+        ModelSettings::default().or(&defaults).to_engine(&defaults),
+        serving_core::Settings::default()
+    );
+}
+
+#[test]
+fn a_refusal_names_the_key_what_is_allowed_and_the_nearest_key() {
+    let refusals = [
+        json!({"replica": 2}),
+        json!({"colour": "red"}),
+        json!({"batching": true}),
+        json!({"replicas": 0}),
+        json!({"replicas": "two"}),
+        json!({"max_queue": -1}),
+        json!({"timeout": "soon"}),
+        json!({"timeout": 0}),
+        json!({"env_manager": "condo"}),
+        json!({"env_manager": "conda"}),
+        json!({"env_manager": 3}),
+        json!({"environment": {"A=B": "secret"}}),
+        json!({"environment": {"TOKEN": 5}}),
+        json!({"warm_up": "yes"}),
+    ];
+    let messages: Vec<_> = refusals
+        .into_iter()
+        .map(|changes| apply(changes).unwrap_err())
+        .collect();
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn values_of_variables_can_be_hidden() {
+    let settings = apply(json!({"environment": {"TOKEN": "hush"}})).unwrap();
+    let shown = settings.or(&Settings::default()).without_values();
+    assert_eq!(shown.environment["TOKEN"], "***");
+}

@@ -1,0 +1,45 @@
+//! How the gateway as a whole is doing, for `doctor` and for people.
+
+use serde::{Deserialize, Serialize};
+
+use super::{HumaneDuration, Timestamp};
+
+/// The answer of `GET /api/v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The gateway's version.
+    pub version: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// How long it has been up, in whole seconds.
+    pub uptime: HumaneDuration,
+    /// Who is asking.
+    pub principal: String,
+    /// Whether the caller is an admin.
+    pub admin: bool,
+    /// Whether the aspired versions are known, so that routes are published.
+    pub routes_published: bool,
+    /// Models that are enabled.
+    pub models_enabled: u32,
+    /// Versions that callers can reach.
+    pub versions_ready: u32,
+    /// Versions that failed.
+    pub versions_failed: u32,
+    /// How polling the registry goes.
+    pub registry: RegistryState,
+}
+
+/// How polling the registry goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryState {
+    /// Its address, without credentials.
+    pub url: String,
+    /// Whether the last poll succeeded.
+    pub reachable: bool,
+    /// When it last answered this process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Timestamp>,
+    /// Why the last poll failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

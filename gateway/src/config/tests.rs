@@ -1,0 +1,203 @@
+//! The three sources, their order, what is refused, and what is shown.
+
+use std::io::Write;
+
+use super::*;
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let home = [("HOME", "/home/ada")];
+    home.iter()
+        .chain(pairs)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn registry(url: &str) -> Overrides {
+    Overrides {
+        registry: Some(url.to_owned()),
+        ..Overrides::default()
+    }
+}
+
+/// Loads a file of that text, and hides its random name in errors.
+fn load_file(
+    text: &str,
+    environment: &[(&str, &str)],
+    overrides: Overrides,
+) -> Result<Config, String> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let path = file.path().to_owned();
+    let overrides = Overrides {
+        config: Some(path.clone()),
+        ..overrides
+    };
+    Config::load(overrides, variables(environment)).map_err(|error| {
+        error
+            .to_string()
+            .replace(path.to_str().unwrap(), "gate.toml")
+    })
+}
+
+#[test]
+fn the_least_that_works_is_a_registry() {
+    let config = Config::load(registry("http://mlflow:5000"), variables(&[])).unwrap();
+    insta::assert_snapshot!(config.render());
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let file =
+        "registry = 'http://file:1'\nlisten = '127.0.0.1:1'\ntimeout = 5\n[log]\nlevel = 'debug'\n";
+    let environment = [
+        ("SLUICEGATE_REGISTRY", "http://variable:2"),
+        ("SLUICEGATE_LISTEN", "127.0.0.1:2"),
+        ("SLUICEGATE_AUTH_ENABLED", "false"),
+        ("SLUICEGATE_ENABLE", "iris, fraud cards"),
+    ];
+    let config = load_file(file, &environment, registry("http://flag:3")).unwrap();
+    assert_eq!(config.registry.url.as_str(), "http://flag:3/");
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.timeout, Duration::from_secs(5));
+    assert_eq!(config.log.level, "debug");
+    assert!(!config.auth.enabled);
+    assert_eq!(config.enable, ["iris", "fraud cards"]);
+}
+
+#[test]
+fn every_problem_is_reported_with_its_place_and_what_is_allowed() {
+    let file = "listn = '127.0.0.1:1'\nbody_limit = '16 apples'\nenable = 'iris'\npoll_interval = '1ms'\n\
+                [auth]\nright = 'grants'\nenabled = 'maybe'\n[log]\nformat = 'xml'\n[colours]\nred = 1\n";
+    let environment = [
+        ("SLUICEGATE_POL_INTERVAL", "5s"),
+        ("SLUICEGATE_TIMEOUT", "soon"),
+        ("SLUICEGATE_LISTEN", "8080"),
+        ("SLUICEGATE_PUBLIC_URL", "models.example.org"),
+        ("MLFLOW_TRACKING_USERNAME", "ada"),
+    ];
+    let overrides = Overrides {
+        rights: Some("registry".to_owned()),
+        env_manager: Some("condo".to_owned()),
+        ..registry("http://ada:hunter2@mlflow:5000")
+    };
+    let error = load_file(file, &environment, overrides).unwrap_err();
+    assert!(!error.contains("hunter2"));
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn a_registry_is_needed_and_a_place_for_the_data() {
+    let error = Config::load(Overrides::default(), []).unwrap_err();
+    insta::assert_snapshot!(error.to_string());
+}
+
+#[test]
+fn conda_is_understood_and_not_available_yet() {
+    let overrides = Overrides {
+        env_manager: Some("conda".to_owned()),
+        ..registry("http://mlflow:5000")
+    };
+    let error = Config::load(overrides, variables(&[])).unwrap_err();
+    assert!(
+        error.to_string().contains("not available in this version"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_refused_without_showing_its_text() {
+    let error = load_file("registry_password = 'hunter2\n", &[], Overrides::default()).unwrap_err();
+    assert!(error.contains("is not TOML (line 1)"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn secrets_are_read_and_never_shown() {
+    let environment = [
+        ("MLFLOW_TRACKING_USERNAME", "ada"),
+        ("MLFLOW_TRACKING_PASSWORD", "hunter2"),
+        ("MLFLOW_TRACKING_TOKEN", "hush"),
+    ];
+    let config = Config::load(registry("http://mlflow:5000"), variables(&environment)).unwrap();
+    let RegistryCredentials::Basic { username, password } = &config.registry.credentials else {
+        panic!("a user and a password win over a token");
+    };
+    assert_eq!((username.as_str(), password.expose()), ("ada", "hunter2"));
+    for shown in [config.render(), format!("{config:?}")] {
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("hush"),
+            "{shown}"
+        );
+    }
+    assert!(
+        config
+            .render()
+            .contains("registry_password = \"***\"  # MLFLOW_TRACKING_PASSWORD")
+    );
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let environment = [("SLUICEGATE_ENABLE", "iris"), ("SLUICEGATE_TIMEOUT", "1m")];
+    let config = Config::load(registry("http://mlflow:5000"), variables(&environment)).unwrap();
+    let again = load_file(&config.render(), &[], Overrides::default()).unwrap();
+    assert_eq!(again.timeout, Duration::from_secs(60));
+    assert_eq!(again.enable, ["iris"]);
+    assert_eq!(again.body_limit, 16 << 20);
+}
+
+#[test]
+fn variables_of_kubernetes_and_of_the_client_are_no_keys() {
+    let environment = [
+        ("SLUICEGATE_PORT", "tcp://10.0.0.1:8080"),
+        ("SLUICEGATE_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("SLUICEGATE_SERVICE_HOST", "10.0.0.1"),
+        ("SLUICEGATE_URL", "http://gate:8080"),
+        ("SLUICEGATE_TOKEN", "sgp_x"),
+    ];
+    assert!(Config::load(registry("http://mlflow:5000"), variables(&environment)).is_ok());
+}
+
+#[test]
+fn workers_see_named_variables_only() {
+    let environment = [
+        ("PATH", "/bin"),
+        ("LC_ALL", "C.UTF-8"),
+        ("MY_FLAG", "1"),
+        ("PIP_INDEX_URL", "https://user:hush@index/simple"),
+        ("MLFLOW_TRACKING_TOKEN", "hush"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("SLUICEGATE_WORKER_ENVIRONMENT", "MY_FLAG"),
+    ];
+    let config = Config::load(registry("http://mlflow:5000"), variables(&environment)).unwrap();
+    let names = |list: &[(String, String)]| -> Vec<String> {
+        list.iter().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(
+        names(&config.worker_environment),
+        ["HOME", "LC_ALL", "MY_FLAG", "PATH"]
+    );
+    assert_eq!(
+        names(&config.build_environment),
+        ["HOME", "LC_ALL", "MY_FLAG", "PATH", "PIP_INDEX_URL"]
+    );
+}
+
+#[test]
+fn the_data_folder_follows_the_platform() {
+    let dir = |pairs: &[(&str, &str)]| {
+        let pairs = pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        Config::default_data_dir(pairs).map(|path| path.display().to_string())
+    };
+    assert_eq!(
+        dir(&[("HOME", "/h")]).unwrap(),
+        "/h/.local/share/sluicegate"
+    );
+    assert_eq!(
+        dir(&[("HOME", "/h"), ("XDG_DATA_HOME", "/d")]).unwrap(),
+        "/d/sluicegate"
+    );
+    assert_eq!(dir(&[("XDG_DATA_HOME", "relative")]), None);
+}

@@ -1,0 +1,90 @@
+//! The control plane: operate and observe, over `/api/v1`, `/healthz`, `/readyz`, `/metrics` and the two legacy APIs.
+//!
+//! The web framework is known here and in `databricks` only. A refusal is an [`ApiError`](crate::error::ApiError)
+//! until the outermost layer gives it a body.
+
+mod access;
+mod authentication;
+mod engine;
+mod event_words;
+mod events;
+mod example;
+mod extract;
+mod health;
+mod intent_book;
+mod log_files;
+mod logs;
+mod metrics;
+mod models;
+mod request_id;
+mod respond;
+mod restart;
+mod serving;
+mod state;
+mod status;
+mod token_book;
+mod tokens;
+mod uris;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{delete, get, post, put};
+
+pub(crate) use access::Access;
+pub use engine::Engine;
+pub(crate) use extract::{Body, Parameters};
+pub use intent_book::{IntentBook, IntentError};
+pub(crate) use respond::Refused;
+pub use state::{About, ControlState};
+pub(crate) use token_book::{Known, Wish};
+pub(crate) use view::model_state;
+
+/// Everything but scoring, as one service.
+///
+/// The server puts `ConnectInfo<SocketAddr>` into the extensions of each request; without it, callers share one address
+/// where failures are counted.
+pub fn router(state: ControlState) -> Router {
+    let state = Arc::new(state);
+    let api = Router::new()
+        .route("/models", get(models::list))
+        .route("/models/{name}", get(models::show))
+        .route(
+            "/models/{name}/serving",
+            put(serving::enable).delete(serving::disable),
+        )
+        .route("/models/{name}/events", get(events::of_model))
+        .route(
+            "/models/{name}/versions/{version}/events",
+            get(events::of_version),
+        )
+        .route("/models/{name}/versions/{version}/logs", get(logs::read))
+        .route(
+            "/models/{name}/versions/{version}/restart",
+            post(restart::restart),
+        )
+        .route(
+            "/models/{name}/versions/{version}/example",
+            get(example::show),
+        )
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/status", get(status::show));
+    let known_callers = Router::new()
+        .nest("/api/v1", api)
+        .route("/metrics", get(metrics::show))
+        .merge(crate::databricks::routes())
+        .layer(from_fn_with_state(
+            Arc::clone(&state),
+            authentication::authenticate,
+        ));
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .merge(known_callers)
+        .fallback(respond::nothing_here)
+        .with_state(state)
+        .layer(from_fn(respond::finish))
+}

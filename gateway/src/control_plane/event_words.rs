@@ -1,0 +1,148 @@
+//! Facts in words: one sentence for people, the particulars for programs.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use serving_core::Fact;
+
+use super::view::failure_detail;
+use crate::api::{Event, Timestamp};
+use crate::store::{ControlFact, LoggedEvent, LoggedFact};
+
+/// An entry of the log as the API shows it.
+pub(super) fn shown(event: LoggedEvent) -> Event {
+    let (kind, message, details) = match &event.fact {
+        LoggedFact::Engine(fact) => engine(fact),
+        LoggedFact::Control(fact) => control(fact),
+        LoggedFact::Unknown(kind) => (
+            kind.as_str(),
+            format!("{kind} (written by another version)"),
+            Value::Null,
+        ),
+    };
+    Event {
+        id: event.id,
+        at: Timestamp(event.at),
+        model: event.model.to_string(),
+        version: event.version.map(|version| version.0),
+        kind: kind.to_owned(),
+        message,
+        details: match details {
+            Value::Object(details) => details,
+            _ => Map::new(),
+        },
+    }
+}
+
+fn engine(fact: &Fact) -> (&'static str, String, Value) {
+    match fact {
+        Fact::Discovered { generation } => (
+            "discovered",
+            "The version is wanted; its deployment begins".to_owned(),
+            json!({ "generation": generation }),
+        ),
+        Fact::Prepared { took } => (
+            "prepared",
+            format!("Model and environment are there after {}", seconds(*took)),
+            json!({ "seconds": took.as_secs_f64() }),
+        ),
+        Fact::ReplicaStarted { replica, took } => (
+            "replica_started",
+            format!("Worker {replica} answers after {}", seconds(*took)),
+            json!({ "replica": replica, "seconds": took.as_secs_f64() }),
+        ),
+        Fact::ReplicaCrashed {
+            replica,
+            reason,
+            last_lines,
+            restart_in,
+        } => (
+            "replica_crashed",
+            format!(
+                "Worker {replica} died ({reason}); a new one starts in {}",
+                seconds(*restart_in)
+            ),
+            json!({ "replica": replica, "reason": reason, "last_lines": last_lines, "restart_in_seconds": restart_in.as_secs_f64() }),
+        ),
+        Fact::ReplicaReplaced { replica, reason } => (
+            "replica_replaced",
+            format!("Worker {replica} was replaced: {reason}"),
+            json!({ "replica": replica, "reason": reason }),
+        ),
+        Fact::Ready { took } => (
+            "ready",
+            format!(
+                "Callers can reach the version, {} after it was discovered",
+                seconds(*took)
+            ),
+            json!({ "seconds": took.as_secs_f64() }),
+        ),
+        Fact::Failed { failure } => (
+            "failed",
+            format!("Failed: {}", failure.message),
+            json!(failure_detail(failure)),
+        ),
+        Fact::LabelMoved { label, from, to } => {
+            let message = match (from, to) {
+                (Some(from), Some(to)) => {
+                    format!("{label} moved from version {from} to version {to}")
+                }
+                (None, Some(to)) => format!("{label} points at version {to}"),
+                (Some(from), None) => format!("{label} no longer points at version {from}"),
+                (None, None) => format!("{label} points nowhere"),
+            };
+            (
+                "label_moved",
+                message,
+                json!({ "label": label, "from": from, "to": to }),
+            )
+        }
+        Fact::Restarting {} => (
+            "restarting",
+            "New workers replace the present ones".to_owned(),
+            Value::Null,
+        ),
+        Fact::Draining {} => (
+            "draining",
+            "No new requests reach the version; those in flight end".to_owned(),
+            Value::Null,
+        ),
+        Fact::Retired { abandoned } => {
+            let message = match abandoned {
+                0 => "The version's workers are stopped".to_owned(),
+                1 => "The version's workers are stopped; 1 request was cut off".to_owned(),
+                more => format!("The version's workers are stopped; {more} requests were cut off"),
+            };
+            ("retired", message, json!({ "abandoned": abandoned }))
+        }
+    }
+}
+
+fn control(fact: &ControlFact) -> (&'static str, String, Value) {
+    match fact {
+        ControlFact::Enabled { by } => (
+            "enabled",
+            format!("Serving was enabled by {by}"),
+            json!({ "by": by }),
+        ),
+        ControlFact::Disabled { by } => (
+            "disabled",
+            format!("Serving was disabled by {by}"),
+            json!({ "by": by }),
+        ),
+        ControlFact::SettingsChanged { by, keys } => (
+            "settings_changed",
+            format!("Settings were changed by {by}: {}", keys.join(", ")),
+            json!({ "by": by, "keys": keys }),
+        ),
+        ControlFact::RestartRequested { by } => (
+            "restart_requested",
+            format!("New workers were asked for by {by}"),
+            json!({ "by": by }),
+        ),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

@@ -1,0 +1,38 @@
+//! Alive, and ready: for whoever starts and stops the gateway. No credential needed, nothing told.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::{ControlState, Refused};
+use crate::error::ErrorCode;
+
+/// `GET /healthz`: this process answers.
+pub(super) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: routes are published, and the store can be reached.
+pub(super) async fn ready(State(state): State<Arc<ControlState>>) -> Result<&'static str, Refused> {
+    let not_yet = |reason: &str| Refused::new(ErrorCode::TemporarilyUnavailable, reason);
+    if !routes_published(&state) {
+        return Err(not_yet("routes are not published yet"));
+    }
+    state.store.check().await?;
+    Ok("ready\n")
+}
+
+/// Whether what the registry wants is known, and the manager has taken note of every model of it that is enabled.
+pub(super) fn routes_published(state: &ControlState) -> bool {
+    let aspired = state.aspired.borrow();
+    let Some(aspired) = aspired.as_ref() else {
+        return false;
+    };
+    let snapshot = state.engine.snapshot();
+    let snapshot = snapshot.borrow();
+    let mut wanted = aspired
+        .models
+        .keys()
+        .filter(|name| state.intents.settings(name.as_str()).is_some());
+    wanted.all(|name| snapshot.models.contains_key(name))
+}

@@ -1,0 +1,188 @@
+//! Which models there are, and everything about one.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::time::{Duration, SystemTime};
+
+use auth::Right;
+use axum::Json;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use serde::Deserialize;
+use serving_core::{ModelName, Snapshot};
+
+use super::access::Access;
+use super::extract::{Parameters, Segments, page_size, parameter};
+use super::uris::Uris;
+use super::{Refused, view};
+use crate::api::{
+    ModelDetail, ModelPage, ModelSummary, Permission, Settings, Timestamp, VersionState,
+};
+use crate::ports::{Catalog, RegisteredModel};
+
+const PAGE_SIZE: usize = 200;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    query: Option<String>,
+    served: Option<String>,
+    page_token: Option<String>,
+    max_results: Option<String>,
+}
+
+/// `GET /models`.
+pub(super) async fn list(
+    access: Access,
+    Parameters(query): Parameters<ListQuery>,
+) -> Result<Json<ModelPage>, Refused> {
+    let size = page_size(query.max_results.as_deref(), PAGE_SIZE)?;
+    let served: Option<bool> = parameter("served", query.served.as_deref())?;
+    let after = query
+        .page_token
+        .as_deref()
+        .map(read_page_token)
+        .transpose()?;
+    let part = query.query.unwrap_or_default().to_lowercase();
+
+    let catalog = access.state.registry.catalog();
+    let snapshot = access.state.engine.snapshot().borrow().clone();
+    let names = names(&access, &catalog, &snapshot);
+    let rest = match after {
+        Some(name) => (Bound::Excluded(name), Bound::Unbounded),
+        None => (Bound::Unbounded, Bound::Unbounded),
+    };
+    let mut page = ModelPage {
+        models: Vec::new(),
+        next_page_token: None,
+    };
+    for name in names.range(rest) {
+        if !name.as_str().to_lowercase().contains(&part) {
+            continue;
+        }
+        let model = summary(&access, name, &catalog, &snapshot);
+        if served.is_some_and(|served| served != model.state.is_some()) {
+            continue;
+        }
+        if access.right(name.as_str()).await?.is_none() {
+            continue;
+        }
+        // One more than fits: there is a next page.
+        if page.models.len() == size {
+            page.next_page_token = page.models.last().map(|last| write_page_token(&last.name));
+            break;
+        }
+        page.models.push(model);
+    }
+    Ok(Json(page))
+}
+
+/// `GET /models/{name}`.
+pub(super) async fn show(
+    access: Access,
+    headers: HeaderMap,
+    Segments(name): Segments<String>,
+) -> Result<Json<ModelDetail>, Refused> {
+    let right = access.to_see(&name).await?;
+    access.to_exist(&name.as_str().into()).await?;
+    Ok(Json(detail(&access, &name, right, &headers)))
+}
+
+/// Everything about one model, for a caller who has `right` on it.
+pub(super) fn detail(
+    access: &Access,
+    name: &str,
+    right: Right,
+    headers: &HeaderMap,
+) -> ModelDetail {
+    let state = &access.state;
+    let uris = Uris::new(&state.about, headers);
+    let snapshot = state.engine.snapshot().borrow().clone();
+    let model = snapshot.models.get(name);
+    let (serving, state_reason) = view::model_state(state, name).unzip();
+    let settings = state.intents.settings(name);
+    let (permission, settings) = match right {
+        Right::Manage => (Permission::Manage, settings),
+        Right::Read => (Permission::Read, settings.map(Settings::without_values)),
+    };
+    let catalog = state.registry.catalog();
+    let (description, last_updated) = registered(catalog.models.get(name));
+    ModelDetail {
+        name: name.to_owned(),
+        description,
+        last_updated,
+        state: serving,
+        state_reason: state_reason.flatten(),
+        permission,
+        settings,
+        versions: model
+            .map(|model| view::versions(name, model, &uris))
+            .unwrap_or_default(),
+        labels: model
+            .map(|model| view::labels(name, model, &uris))
+            .unwrap_or_default(),
+    }
+}
+
+/// Registered, aspired, enabled or still draining: a model is never hidden because one of them is slow to say so.
+fn names(access: &Access, catalog: &Catalog, snapshot: &Snapshot) -> BTreeSet<ModelName> {
+    let mut names: BTreeSet<_> = catalog.models.keys().cloned().collect();
+    names.extend(snapshot.models.keys().cloned());
+    names.extend(access.state.intents.enabled());
+    if let Some(aspired) = &*access.state.aspired.borrow() {
+        names.extend(aspired.models.keys().cloned());
+    }
+    names
+}
+
+fn summary(
+    access: &Access,
+    name: &ModelName,
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+) -> ModelSummary {
+    let state = view::model_state(&access.state, name.as_str()).map(|(state, _)| state);
+    let versions = snapshot.models.get(name).map(|model| &model.versions);
+    let states: Vec<_> = versions
+        .into_iter()
+        .flat_map(|versions| versions.values())
+        .filter_map(|version| view::version_state(&version.phase))
+        .collect();
+    let count = |wanted: Option<VersionState>| {
+        let matching = states
+            .iter()
+            .filter(|state| wanted.is_none_or(|wanted| wanted == **state));
+        u32::try_from(matching.count()).unwrap_or(u32::MAX)
+    };
+    let (description, last_updated) = registered(catalog.models.get(name));
+    ModelSummary {
+        name: name.to_string(),
+        description,
+        last_updated,
+        state,
+        versions: count(None),
+        ready: count(Some(VersionState::Ready)),
+        failed: count(Some(VersionState::Failed)),
+    }
+}
+
+fn registered(model: Option<&RegisteredModel>) -> (String, Option<Timestamp>) {
+    let Some(model) = model else {
+        return (String::new(), None);
+    };
+    let updated = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(model.last_updated));
+    (model.description.clone(), updated.map(Timestamp))
+}
+
+/// The last name of a page; opaque to clients.
+fn write_page_token(name: &str) -> String {
+    URL_SAFE_NO_PAD.encode(name)
+}
+
+fn read_page_token(token: &str) -> Result<ModelName, Refused> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    let name = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    name.map(ModelName::from).ok_or_else(|| {
+        Refused::invalid("the parameter \"page_token\" is not one that was given out here")
+    })
+}

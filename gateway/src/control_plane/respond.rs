@@ -1,0 +1,130 @@
+//! Refusals on their way out: handlers return the error, the outermost layer writes the body with the request's id.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode, Uri};
+use tracing::{debug, warn};
+
+use super::request_id::{self, X_REQUEST_ID};
+use crate::api::InvalidSetting;
+use crate::control_plane::IntentError;
+use crate::error::{ApiError, ErrorCode};
+use crate::store::StoreError;
+
+/// A refusal, to be returned by handlers with `?`.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused(pub(crate) ApiError);
+
+impl Refused {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(ApiError::new(code, message))
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidParameterValue, message)
+    }
+
+    pub(crate) fn missing(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::ResourceDoesNotExist, message)
+    }
+}
+
+/// The status alone; the error travels beside it to [`finish`].
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = self.0.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<InvalidSetting> for Refused {
+    fn from(error: InvalidSetting) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        warn!(%error, "the store failed");
+        Self::new(ErrorCode::TemporarilyUnavailable, error.to_string())
+    }
+}
+
+impl From<auth::StoreError> for Refused {
+    fn from(error: auth::StoreError) -> Self {
+        warn!(%error, "the store of tokens failed");
+        Self::new(ErrorCode::TemporarilyUnavailable, error.to_string())
+    }
+}
+
+impl From<IntentError> for Refused {
+    fn from(error: IntentError) -> Self {
+        match error {
+            IntentError::Setting(error) => error.into(),
+            IntentError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Answers for paths that nobody serves.
+pub(super) async fn nothing_here(uri: Uri) -> Refused {
+    Refused::missing(format!("there is nothing at {}", uri.path()))
+}
+
+/// Gives every answer the request's id, and every refusal its body.
+pub(super) async fn finish(request: Request, next: Next) -> Response {
+    let id = request_id::take_or_make(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {
+        debug!(%method, path, %error, "refused");
+        response = with_body(&error, &id, response);
+    } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let error = ApiError::new(
+            ErrorCode::MethodNotAllowed,
+            not_allowed(&response, method.as_str()),
+        );
+        response = with_body(&error, &id, response);
+    }
+    response.headers_mut().insert(X_REQUEST_ID, id);
+    response
+}
+
+fn with_body(error: &ApiError, id: &HeaderValue, old: Response) -> Response {
+    let body = Json(error.body(id.to_str().unwrap_or("-")));
+    let mut response = (error.code.status(), body).into_response();
+    let headers = response.headers_mut();
+    // What is in `old` besides a body, the `Allow` of a 405 above all.
+    for (name, value) in old.headers().iter().filter(|(name, _)| *name == ALLOW) {
+        headers.insert(name, value.clone());
+    }
+    if error.code == ErrorCode::Unauthenticated {
+        headers.insert(WWW_AUTHENTICATE, auth::CHALLENGE);
+    }
+    if let Some(pause) = error.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn not_allowed(response: &Response, method: &str) -> String {
+    let allowed = response
+        .headers()
+        .get(ALLOW)
+        .and_then(|value| value.to_str().ok());
+    format!(
+        "{method} is not allowed here; allowed is {}",
+        allowed.unwrap_or("nothing")
+    )
+}

@@ -1,0 +1,146 @@
+//! Enabling, changing settings, disabling: one transaction each, then the manager's work.
+
+use std::time::Duration;
+
+use axum::Json;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serving_core::{ModelName, ModelSnapshot};
+use tokio::time::timeout;
+
+use super::access::Access;
+use super::extract::{Body, Parameters, Segments, parameter};
+use super::{ControlState, Refused, models, view};
+use crate::api::{HumaneDuration, ModelDetail};
+use crate::error::ErrorCode;
+
+const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Deserialize)]
+pub(super) struct EnableQuery {
+    wait: Option<String>,
+    timeout: Option<String>,
+}
+
+/// `PUT /models/{name}/serving`.
+pub(super) async fn enable(
+    access: Access,
+    Segments(name): Segments<String>,
+    Parameters(query): Parameters<EnableQuery>,
+    headers: HeaderMap,
+    Body(changes): Body,
+) -> Result<Json<ModelDetail>, Refused> {
+    let wait = query.wait()?;
+    let model = ModelName::from(name.as_str());
+    access.to_manage(&name).await?;
+    access.to_exist(&model).await?;
+    let state = &access.state;
+    let by = &access.principal.name;
+    state
+        .intents
+        .enable(&model, changes, by, &state.clock)
+        .await?;
+    state.registry.poll_soon();
+    if let Some(wait) = wait {
+        until_settled(state, &name, wait).await?;
+    }
+    let right = access.to_see(&name).await?;
+    Ok(Json(models::detail(&access, &name, right, &headers)))
+}
+
+/// `DELETE /models/{name}/serving`.
+pub(super) async fn disable(
+    access: Access,
+    Segments(name): Segments<String>,
+) -> Result<StatusCode, Refused> {
+    access.to_manage(&name).await?;
+    let model = ModelName::from(name.as_str());
+    access.to_exist(&model).await?;
+    let state = &access.state;
+    let by = &access.principal.name;
+    state.intents.disable(&model, by, &state.clock).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl EnableQuery {
+    fn wait(&self) -> Result<Option<Duration>, Refused> {
+        let HumaneDuration(limit) =
+            parameter("timeout", self.timeout.as_deref())?.unwrap_or(HumaneDuration(DEFAULT_WAIT));
+        match self.wait.as_deref() {
+            None => Ok(None),
+            Some("ready") if limit <= LONGEST_WAIT => Ok(Some(limit)),
+            Some("ready") => Err(Refused::invalid("the parameter \"timeout\" is at most 1h")),
+            Some(_) => Err(Refused::invalid(
+                "the parameter \"wait\" can only be \"ready\"",
+            )),
+        }
+    }
+}
+
+/// Waits until each version that the registry wants is Ready or Failed.
+async fn until_settled(state: &ControlState, model: &str, limit: Duration) -> Result<(), Refused> {
+    let mut snapshots = state.engine.snapshot();
+    let mut aspired = state.aspired.clone();
+    let settled = async {
+        while !is_settled(state, model) {
+            tokio::select! {
+                Ok(()) = snapshots.changed() => {}
+                Ok(()) = aspired.changed() => {}
+                else => return,
+            }
+        }
+    };
+    let waited = tokio::select! {
+        waited = timeout(limit, settled) => waited,
+        () = state.shutdown.cancelled() => {
+            return Err(Refused::new(ErrorCode::TemporarilyUnavailable, "the gateway is stopping; the model stays enabled"));
+        }
+    };
+    waited.map_err(|_| {
+        let snapshot = state.engine.snapshot();
+        let snapshot = snapshot.borrow();
+        let progress = snapshot.models.get(model).map(progress).unwrap_or_default();
+        let message = format!(
+            "the model {model:?} is enabled, but not all of its versions are ready after {}{progress}",
+            HumaneDuration(limit)
+        );
+        Refused::new(ErrorCode::DeadlineExceeded, message)
+    })
+}
+
+fn is_settled(state: &ControlState, model: &str) -> bool {
+    let aspired = state.aspired.borrow();
+    let Some(wanted) = aspired
+        .as_ref()
+        .and_then(|aspired| aspired.models.get(model))
+    else {
+        return false;
+    };
+    let snapshot = state.engine.snapshot();
+    let snapshot = snapshot.borrow();
+    let Some(seen) = snapshot.models.get(model) else {
+        return false;
+    };
+    let coming = |version: &serving_core::VersionSnapshot| {
+        view::version_state(&version.phase).is_some_and(crate::api::VersionState::is_coming)
+    };
+    wanted.versions.keys().all(|number| {
+        seen.versions
+            .get(number)
+            .is_some_and(|version| !coming(version))
+    })
+}
+
+fn progress(model: &ModelSnapshot) -> String {
+    let coming = model.versions.iter().filter_map(|(number, version)| {
+        let state = view::version_state(&version.phase).filter(|state| state.is_coming())?;
+        let step = version
+            .step
+            .as_ref()
+            .map(|step| format!(", {step}"))
+            .unwrap_or_default();
+        Some(format!("; version {number} is {state}{step}"))
+    });
+    coming.collect()
+}

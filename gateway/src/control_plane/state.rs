@@ -1,0 +1,71 @@
+//! What the handlers share.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use auth::{Authenticator, Rights, TokenStore};
+use prometheus_client::registry::Registry as MetricsRegistry;
+use serving_core::{Aspired, Clock};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{Engine, IntentBook};
+use crate::ports::{Registry, WorkerFiles};
+use crate::store::Store;
+
+/// Everything that the control plane works with.
+pub struct ControlState {
+    /// Events, and the database's health.
+    pub store: Store,
+    /// What people asked for.
+    pub intents: Arc<IntentBook>,
+    /// What is served.
+    pub engine: Arc<dyn Engine>,
+    /// What the registry wants; `None` until that is known.
+    pub aspired: watch::Receiver<Option<Arc<Aspired>>>,
+    /// The model registry.
+    pub registry: Arc<dyn Registry>,
+    /// The workers' logs.
+    pub files: Arc<dyn WorkerFiles>,
+    /// Who is calling.
+    pub authenticator: Arc<Authenticator>,
+    /// What callers may do.
+    pub rights: Arc<dyn Rights>,
+    /// Tokens and grants.
+    pub tokens: Arc<dyn TokenStore>,
+    /// What `/metrics` shows.
+    pub metrics: Arc<MetricsRegistry>,
+    /// The time, for events and expiry.
+    pub clock: Arc<dyn Clock>,
+    /// Ends streams that have no end of their own.
+    pub shutdown: CancellationToken,
+    /// The gateway itself.
+    pub about: About,
+}
+
+/// What the gateway tells about itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Its version.
+    pub version: String,
+    /// When it started.
+    pub started: SystemTime,
+    /// The registry's address, without credentials.
+    pub registry_url: Url,
+    /// How clients reach it; `None` takes the request's `Host`.
+    pub public_url: Option<Url>,
+    /// Where it listens, for requests without a `Host`.
+    pub listen: SocketAddr,
+}
+
+impl fmt::Debug for ControlState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ControlState")
+            .field("about", &self.about)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! Making, listing and revoking tokens, for both token APIs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Grant, Grants, NewToken, Secret, TokenId, TokenRecord};
+
+use super::{Access, Refused};
+use crate::error::ErrorCode;
+
+/// A token that is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    /// Whom it speaks for; the caller, if nobody is named.
+    pub(crate) principal: Option<String>,
+    pub(crate) comment: String,
+    pub(crate) lifetime: Option<Duration>,
+    /// What the principal is given besides.
+    pub(crate) grants: Vec<Grant>,
+}
+
+/// A token and who may use it.
+pub(crate) struct Known {
+    pub(crate) record: TokenRecord,
+    /// Whether it speaks for an admin.
+    pub(crate) admin: bool,
+}
+
+impl Access {
+    /// Makes a token. Others' tokens and grants are an admin's to give; what a caller's own token is narrowed to, a token
+    /// that it makes is narrowed to as well.
+    pub(crate) async fn create_token(&self, wish: Wish) -> Result<(Known, Secret), Refused> {
+        let own = wish
+            .principal
+            .as_deref()
+            .is_none_or(|name| *name == *self.principal.name);
+        if !self.principal.admin && (!own || !wish.grants.is_empty()) {
+            return Err(Refused::new(
+                ErrorCode::PermissionDenied,
+                "only an admin may make tokens for others or give rights",
+            ));
+        }
+        let name = wish
+            .principal
+            .map_or_else(|| Arc::clone(&self.principal.name), Arc::from);
+        let scopes = self.principal.scopes.clone();
+        let new = NewToken {
+            scopes: scopes.clone(),
+            comment: wish.comment,
+            lifetime: wish.lifetime,
+            ..NewToken::new(Arc::clone(&name))
+        };
+        let (record, token) = new
+            .issue(self.state.clock.now())
+            .map_err(|error| Refused::invalid(error.to_string()))?;
+        let tokens = &self.state.tokens;
+        // Rights first: a token that is shown can be used.
+        for grant in &wish.grants {
+            tokens.grant(&name, grant).await?;
+        }
+        tokens.insert(record.clone()).await?;
+        self.state.authenticator.reload().await?;
+        let kept = tokens.load().await?;
+        let grants: Grants = kept.grants.into_iter().collect();
+        let admin = grants.is_admin(&name) && scopes.is_everything();
+        Ok((Known { record, admin }, token))
+    }
+
+    /// The tokens that the caller may know of, oldest first.
+    pub(crate) async fn tokens(&self) -> Result<Vec<Known>, Refused> {
+        let kept = self.state.tokens.load().await?;
+        let grants: Grants = kept.grants.into_iter().collect();
+        let mut known: Vec<_> = kept
+            .tokens
+            .into_iter()
+            .filter(|record| self.principal.admin || record.principal == self.principal.name)
+            .map(|record| Known {
+                admin: grants.is_admin(&record.principal) && record.scopes.is_everything(),
+                record,
+            })
+            .collect();
+        known.sort_by(|one, other| {
+            let key = |known: &Known| (known.record.created, known.record.id.clone());
+            key(one).cmp(&key(other))
+        });
+        Ok(known)
+    }
+
+    /// Revokes one of the tokens that the caller may know of; it holds no longer when this returns.
+    pub(crate) async fn revoke_token(&self, id: &str) -> Result<(), Refused> {
+        let id = TokenId::from(id);
+        let known = self.tokens().await?;
+        if !known.iter().any(|known| known.record.id == id) {
+            return Err(Refused::missing(format!(
+                "there is no token {:?}",
+                id.as_str()
+            )));
+        }
+        self.state.tokens.revoke(&id).await?;
+        self.state.authenticator.reload().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! From what is seen to what is shown: pure, no handler in it.
+
+use serving_core::{Failure, FailureKind, ModelSnapshot, Phase, Version, VersionSnapshot};
+
+use super::ControlState;
+use super::uris::Uris;
+use crate::api::{FailureDetail, LabelDetail, ModelState, VersionDetail, VersionState};
+
+/// How serving of `model` stands, and why it is not READY; `None` if it is not enabled.
+pub(crate) fn model_state(
+    state: &ControlState,
+    model: &str,
+) -> Option<(ModelState, Option<String>)> {
+    state.intents.settings(model)?;
+    if state.aspired.borrow().is_none() {
+        let status = state.registry.status();
+        let seen = match (status.error, status.last_success) {
+            (Some(error), None) => (
+                ModelState::Failed,
+                format!("the registry cannot be asked: {error}"),
+            ),
+            _ => (
+                ModelState::Pending,
+                "waiting for the registry's first answer".to_owned(),
+            ),
+        };
+        return Some((seen.0, Some(seen.1)));
+    }
+    if state.engine.snapshot().borrow().models.contains_key(model) {
+        Some((ModelState::Ready, None))
+    } else {
+        Some((
+            ModelState::Pending,
+            Some("waiting for its versions".to_owned()),
+        ))
+    }
+}
+
+/// A version's state; `None` if there is nothing left to show.
+pub(crate) fn version_state(phase: &Phase) -> Option<VersionState> {
+    match phase {
+        Phase::Pending => Some(VersionState::Pending),
+        Phase::Building => Some(VersionState::Building),
+        Phase::Starting => Some(VersionState::Starting),
+        Phase::Ready => Some(VersionState::Ready),
+        Phase::Draining => Some(VersionState::Draining),
+        Phase::Failed(_) => Some(VersionState::Failed),
+        Phase::Retired => None,
+    }
+}
+
+/// The versions of a model, newest first.
+pub(super) fn versions(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<VersionDetail> {
+    let shown = model.versions.iter().rev();
+    shown
+        .filter_map(|(number, version)| version_detail(name, *number, version, model, uris))
+        .collect()
+}
+
+/// The labels of a model and where they point.
+pub(super) fn labels(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<LabelDetail> {
+    let shown = model.labels.iter();
+    shown
+        .map(|(label, route)| LabelDetail {
+            label: label.to_string(),
+            current: route.current.map(|version| version.0),
+            aspired: route.aspired.map(|version| version.0),
+            uri: uris.scoring(name, label.as_str()),
+        })
+        .collect()
+}
+
+fn version_detail(
+    name: &str,
+    number: Version,
+    version: &VersionSnapshot,
+    model: &ModelSnapshot,
+    uris: &Uris,
+) -> Option<VersionDetail> {
+    let wanted = model
+        .labels
+        .iter()
+        .filter(|(_, route)| route.aspired == Some(number));
+    let (aliases, stages): (Vec<_>, Vec<_>) = wanted
+        .map(|(label, _)| label.as_str())
+        .partition(|label| label.starts_with('@'));
+    let reached = model
+        .labels
+        .iter()
+        .filter(|(_, route)| route.current == Some(number));
+    let references = reached.map(|(label, _)| uris.scoring(name, label.as_str()));
+    Some(VersionDetail {
+        version: number.0,
+        state: version_state(&version.phase)?,
+        step: version.step.as_ref().map(ToString::to_string),
+        since: version.since.into(),
+        stage: stages.first().map(ToString::to_string),
+        aliases: aliases.iter().map(|alias| alias[1..].to_owned()).collect(),
+        uris: std::iter::once(uris.scoring(name, &number.to_string()))
+            .chain(references)
+            .collect(),
+        replicas: version.replicas,
+        memory_bytes: None,
+        crashes: version.crashes,
+        last_error: match &version.phase {
+            Phase::Failed(failure) => Some(failure_detail(failure)),
+            _ => None,
+        },
+    })
+}
+
+/// A failure as it is shown.
+pub(super) fn failure_detail(failure: &Failure) -> FailureDetail {
+    let kind = match failure.kind {
+        FailureKind::Permanent => "permanent",
+        FailureKind::Transient => "transient",
+        FailureKind::CrashLoop => "crash_loop",
+    };
+    FailureDetail {
+        kind: kind.to_owned(),
+        message: failure.message.to_string(),
+        last_lines: failure.last_lines.clone(),
+        next_try: failure.next_try.map(Into::into),
+        attempts: failure.attempts,
+    }
+}

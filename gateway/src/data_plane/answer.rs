@@ -1,0 +1,249 @@
+//! A worker's answer on its way to the client. It holds the request's places until its last byte has come.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, header};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use serving_core::Entered;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+
+use super::admission::Permit;
+use super::body::{Body, BodyError, SegmentsBody};
+use super::cutoff::{Cutoff, Standing};
+use super::metrics::Counted;
+use super::stack::{Chosen, VersionStack};
+use super::upstream::WorkerBody;
+use crate::protocol::{AnswerShape, Rewrite, Segments, rewrite_whole};
+
+/// Bytes of an answer that is taken in whole.
+const SHORT: u64 = 64 * 1024;
+
+/// The deadline passed while an answer was on its way: what was sent of it is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the deadline passed before the answer had ended")]
+pub(super) struct CutShort;
+
+/// One request inside a version: from here on it counts.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) entered: Entered<Arc<VersionStack>>,
+    arrival: Instant,
+    pub(super) deadline: Instant,
+    _in_flight: Counted,
+}
+
+/// What a request holds while its answer is on the way, freed in this order: the worker, the place in the queue, the
+/// version itself.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) by: Chosen,
+    pub(super) _permit: Permit,
+    pub(super) call: Call,
+}
+
+/// An answer that has only begun.
+#[derive(Debug)]
+struct Streamed {
+    worker: WorkerBody,
+    /// `None` after the last chunk.
+    rewrite: Option<Rewrite>,
+    ready: VecDeque<Bytes>,
+    /// `None` once the worker has given everything.
+    held: Option<Held>,
+    deadline: Pin<Box<Sleep>>,
+    _cutoff: Option<Standing>,
+}
+
+impl Call {
+    pub(super) fn begin(entered: Entered<Arc<VersionStack>>, arrival: Instant) -> Self {
+        let stack = &entered.target;
+        Self {
+            deadline: arrival + stack.settings().timeout,
+            _in_flight: Counted::up(&stack.metrics().in_flight),
+            arrival,
+            entered,
+        }
+    }
+
+    pub(super) fn stack(&self) -> &Arc<VersionStack> {
+        &self.entered.target
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.stack().metrics().took(self.arrival.elapsed());
+    }
+}
+
+impl Held {
+    /// The deadline passed, and the worker computes on.
+    pub(super) fn abandon(&self) {
+        let settings = self.call.stack().settings();
+        self.by.abandoned(settings.max_concurrency.get());
+    }
+}
+
+/// Makes a body of the worker's answer in the shape that the client expects. A short one, as nearly all are, is taken
+/// in whole: it frees what it held before the client has read it. An error means that the client has nothing of it yet.
+pub(super) async fn open(
+    mut worker: WorkerBody,
+    shape: AnswerShape,
+    held: Held,
+    cutoff: Option<&Cutoff>,
+) -> Result<Body, BodyError> {
+    if worker
+        .size_hint()
+        .exact()
+        .is_some_and(|length| length <= SHORT)
+    {
+        let answer = gather(&mut worker, &held).await?;
+        held.by.completed();
+        let body = SegmentsBody::new(&rewrite_whole(shape, answer));
+        return Ok(body.map_err(|never| match never {}).boxed_unsync());
+    }
+    let deadline = held.call.deadline;
+    let mut body = Streamed {
+        worker,
+        rewrite: Some(Rewrite::new(shape)),
+        ready: VecDeque::new(),
+        held: Some(held),
+        deadline: Box::pin(sleep_until(deadline)),
+        _cutoff: cutoff.map(|cutoff| cutoff.stand(deadline)),
+    };
+    if shape == AnswerShape::Bare {
+        // The worker prints its predictions as a whole: the beginning cannot be far, and it may say that this is
+        // something else.
+        poll_fn(|context| body.poll_ready(context)).await?;
+    }
+    Ok(body.boxed_unsync())
+}
+
+/// All of a short answer.
+async fn gather(worker: &mut WorkerBody, held: &Held) -> Result<Bytes, BodyError> {
+    let mut answer = Segments::default();
+    loop {
+        let Ok(frame) = timeout_at(held.call.deadline, worker.frame()).await else {
+            held.abandon();
+            return Err(CutShort.into());
+        };
+        match frame.transpose()? {
+            Some(frame) => answer.push(frame.into_data().unwrap_or_default()),
+            None => break,
+        }
+    }
+    Ok(match answer.parts() {
+        [only] => only.clone(),
+        _ => answer.to_vec().into(),
+    })
+}
+
+/// The worker's headers that are the answer's own: not those of its connection (RFC 9110, section 7.6.1), nor of itself.
+/// Where the body changes, its length is another one.
+pub(super) fn headers(mut worker: HeaderMap, shape: AnswerShape) -> HeaderMap {
+    const OF_THE_CONNECTION: [HeaderName; 10] = [
+        header::CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::PROXY_AUTHENTICATE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::SERVER,
+        header::DATE,
+    ];
+    let named: Vec<HeaderName> = worker
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&OF_THE_CONNECTION) {
+        worker.remove(name);
+    }
+    if shape != AnswerShape::AsItIs {
+        worker.remove(header::CONTENT_LENGTH);
+    }
+    worker
+}
+
+impl Streamed {
+    /// Takes in what the worker gave. After the last of it the places are free, whether the client reads on or not.
+    fn take(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), BodyError> {
+        if let Some(frame) = frame.transpose()? {
+            let chunk = frame.into_data().unwrap_or_default();
+            if let Some(rewrite) = &mut self.rewrite {
+                self.ready.extend(rewrite.push(chunk)?.into_parts());
+            }
+            if !self.worker.is_end_stream() {
+                return Ok(());
+            }
+        }
+        if let Some(rewrite) = self.rewrite.take() {
+            self.ready.extend(rewrite.finish()?.into_parts());
+        }
+        if let Some(held) = self.held.take() {
+            held.by.completed();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to give, or nothing will be any more.
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        while self.ready.is_empty()
+            && let Some(held) = &self.held
+        {
+            let deadline = held.call.deadline;
+            let Poll::Ready(frame) = Pin::new(&mut self.worker).poll_frame(context) else {
+                ready!(self.deadline.as_mut().poll(context));
+                return Poll::Ready(Err(CutShort.into()));
+            };
+            // A worker that never pauses must not outrun its deadline.
+            if frame.is_some() && Instant::now() >= deadline {
+                return Poll::Ready(Err(CutShort.into()));
+            }
+            self.take(frame)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        ready!(self.poll_ready(context))?;
+        let chunk = self.ready.pop_front();
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_empty() && self.held.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if let Some(held) = &self.held
+            && Instant::now() >= held.call.deadline
+        {
+            held.abandon();
+        }
+    }
+}

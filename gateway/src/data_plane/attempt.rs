@@ -1,0 +1,163 @@
+//! Puts one request to a worker, and to the next one if the first died with it in hand.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use super::body::SegmentsBody;
+use super::request_id::{RequestId, X_REQUEST_ID};
+use super::stack::{Chosen, VersionStack};
+use super::upstream::{Reuse, SendError, WorkerBody};
+use crate::error::{ApiError, ErrorCode};
+use crate::protocol::{AnswerShape, MediaType, Rejection, Segments, Translation, translate};
+
+/// A request is put to this many more workers after the first died with it. A request that kills workers must not
+/// go through all of them.
+const RETRIES: usize = 2;
+/// Between two tries to connect to a worker that still counts as live.
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Of the client's headers, what a worker is told besides the type and length of the body.
+const PASSED_ON: [HeaderName; 3] = [
+    header::ACCEPT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+/// One request, read and ready to be put to any worker.
+#[derive(Debug)]
+pub(super) struct Question {
+    media_type: MediaType,
+    headers: HeaderMap,
+    body: Segments,
+}
+
+/// The head of a worker's answer, and whose it is.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) response: Response<WorkerBody>,
+    pub(super) shape: AnswerShape,
+    pub(super) by: Chosen,
+}
+
+impl Question {
+    pub(super) fn new(
+        media_type: MediaType,
+        from: &HeaderMap,
+        body: Segments,
+        id: &RequestId,
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        for name in PASSED_ON {
+            for value in from.get_all(&name) {
+                headers.append(&name, value.clone());
+            }
+        }
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        headers.insert(X_REQUEST_ID, id.header());
+        Self {
+            media_type,
+            headers,
+            body,
+        }
+    }
+
+    /// Asks until there is an answer, `deadline` has passed, or too many workers died. A worker that cannot be reached
+    /// does not count: it has not seen the request.
+    pub(super) async fn ask(
+        &self,
+        stack: &VersionStack,
+        deadline: Instant,
+    ) -> Result<Answered, ApiError> {
+        let mut deaths = 0;
+        let mut avoid = None;
+        let mut reuse = Reuse::Allowed;
+        loop {
+            let seen = stack.replicas();
+            let chosen = stack.choose(deadline, avoid).await?;
+            let translation = translate(
+                self.media_type,
+                chosen.servable.dialect(),
+                self.body.clone(),
+            )?;
+            let request = self.request(&translation);
+            let Ok(sent) = timeout_at(deadline, chosen.servable.send(request, reuse)).await else {
+                chosen.abandoned(stack.settings().max_concurrency.get());
+                return Err(no_answer_in_time(stack));
+            };
+            match sent {
+                Ok(response) => {
+                    return Ok(Answered {
+                        response,
+                        shape: translation.answer,
+                        by: chosen,
+                    });
+                }
+                Err(reason @ SendError::Connect(_)) => {
+                    debug!(replica = %chosen.id, %reason, "trying another worker");
+                    avoid = Some(chosen.id);
+                    drop(chosen);
+                    let _ = timeout_at(deadline, stack.changed(&seen, CONNECT_PAUSE)).await;
+                    if Instant::now() >= deadline {
+                        return Err(stack
+                            .unavailable()
+                            .unwrap_or_else(|| stack.between_workers()));
+                    }
+                }
+                Err(reason @ SendError::Unanswered(_)) => {
+                    deaths += 1;
+                    debug!(replica = %chosen.id, %reason, deaths, "a worker left a request unanswered");
+                    if deaths > RETRIES {
+                        return Err(died(stack, deaths));
+                    }
+                    avoid = Some(chosen.id);
+                }
+                Err(reason @ SendError::Garbled(_)) => {
+                    return Err(ApiError::new(ErrorCode::BadGateway, reason.to_string()));
+                }
+            }
+            reuse = Reuse::Never;
+        }
+    }
+
+    fn request(&self, translation: &Translation) -> Request<SegmentsBody> {
+        let mut request = Request::new(SegmentsBody::new(&translation.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_static("/invocations");
+        *request.headers_mut() = self.headers.clone();
+        let content_type = HeaderValue::from_static(translation.content_type);
+        let length = HeaderValue::from(translation.body.len());
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, content_type);
+        headers.insert(header::CONTENT_LENGTH, length);
+        request
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let code = match rejection {
+            Rejection::UnsupportedMediaType(_) | Rejection::ParquetForV1 => {
+                ErrorCode::UnsupportedMediaType
+            }
+            Rejection::ParamsForV1 | Rejection::SeveralInputs => ErrorCode::BadRequest,
+        };
+        Self::new(code, rejection.to_string())
+    }
+}
+
+pub(super) fn no_answer_in_time(stack: &VersionStack) -> ApiError {
+    let seconds = stack.settings().timeout.as_secs_f64();
+    let message = format!("{} did not answer within {seconds} s", stack.name());
+    ApiError::new(ErrorCode::DeadlineExceeded, message)
+}
+
+fn died(stack: &VersionStack, deaths: usize) -> ApiError {
+    let message = format!(
+        "the worker of {} died with the request in hand, {deaths} times in a row; it is not tried again",
+        stack.name()
+    );
+    ApiError::new(ErrorCode::WorkerDied, message)
+}

@@ -1,0 +1,200 @@
+//! Figures of the data plane. Only versions that were ready once have labels, and lose them when they are gone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use serving_core::ServableId;
+
+/// Seconds. From a small model on a warm worker to the longest usual deadline.
+const BUCKETS: [f64; 15] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// The data plane's metrics.
+#[derive(Debug)]
+pub struct DataPlaneMetrics {
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<VersionLabels, Histogram, fn() -> Histogram>,
+    in_flight: Family<VersionLabels, Gauge>,
+    queue_length: Family<VersionLabels, Gauge>,
+    /// How many stacks of each version there are: two for a moment, when one life follows another.
+    stacks: Mutex<HashMap<ServableId, usize>>,
+}
+
+/// One version's own figures, without a look-up per request. The last one dropped takes its labels away.
+#[derive(Debug)]
+pub(super) struct VersionMetrics {
+    metrics: Arc<DataPlaneMetrics>,
+    id: ServableId,
+    labels: VersionLabels,
+    succeeded: Counter,
+    /// Every other status that was answered.
+    others: Mutex<BTreeMap<u16, Counter>>,
+    durations: Histogram,
+    pub(super) in_flight: Gauge,
+    pub(super) queue_length: Gauge,
+}
+
+/// Counts one up until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted(Gauge);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    model: Arc<str>,
+    version: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    /// Empty where the request reached no version.
+    model: Arc<str>,
+    version: String,
+    code: u16,
+}
+
+impl DataPlaneMetrics {
+    /// New metrics, registered in `registry`.
+    pub fn register(registry: &mut Registry) -> Arc<Self> {
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            in_flight: Family::default(),
+            queue_length: Family::default(),
+            stacks: Mutex::default(),
+        };
+        registry.register(
+            "requests",
+            "Scoring requests answered; model and version are empty where none was reached",
+            metrics.requests.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "From the arrival of a scoring request to the end of its answer",
+            Unit::Seconds,
+            metrics.durations.clone(),
+        );
+        registry.register(
+            "in_flight",
+            "Scoring requests inside, waiting ones included",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "queue_length",
+            "Scoring requests that wait for a free place",
+            metrics.queue_length.clone(),
+        );
+        Arc::new(metrics)
+    }
+
+    /// Counts an answer to a request that reached no version.
+    pub(super) fn answered_unrouted(&self, status: StatusCode) {
+        self.requests
+            .get_or_create(&RequestLabels {
+                model: "".into(),
+                version: String::new(),
+                code: status.as_u16(),
+            })
+            .inc();
+    }
+
+    /// The figures of one version.
+    pub(super) fn version(self: &Arc<Self>, id: &ServableId) -> VersionMetrics {
+        let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
+        *stacks.entry(id.clone()).or_default() += 1;
+        let labels = VersionLabels {
+            model: id.model.as_str().into(),
+            version: id.version.0,
+        };
+        VersionMetrics {
+            succeeded: self
+                .requests
+                .get_or_create_owned(&labels.answered(StatusCode::OK.as_u16())),
+            others: Mutex::default(),
+            durations: self.durations.get_or_create_owned(&labels),
+            in_flight: self.in_flight.get_or_create_owned(&labels),
+            queue_length: self.queue_length.get_or_create_owned(&labels),
+            metrics: Arc::clone(self),
+            id: id.clone(),
+            labels,
+        }
+    }
+}
+
+impl VersionMetrics {
+    pub(super) fn answered(&self, status: StatusCode) {
+        if status == StatusCode::OK {
+            self.succeeded.inc();
+            return;
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = &self.metrics.requests;
+        let counter = others.entry(status.as_u16()).or_insert_with(|| {
+            requests.get_or_create_owned(&self.labels.answered(status.as_u16()))
+        });
+        counter.inc();
+    }
+
+    pub(super) fn took(&self, time: Duration) {
+        self.durations.observe(time.as_secs_f64());
+    }
+}
+
+impl Drop for VersionMetrics {
+    fn drop(&mut self) {
+        let metrics = &self.metrics;
+        let mut stacks = metrics
+            .stacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = stacks.get_mut(&self.id) {
+            *count -= 1;
+            if *count > 0 {
+                return;
+            }
+        }
+        stacks.remove(&self.id);
+        metrics.durations.remove(&self.labels);
+        metrics.in_flight.remove(&self.labels);
+        metrics.queue_length.remove(&self.labels);
+        let others = self
+            .others
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for code in others.keys().copied().chain([StatusCode::OK.as_u16()]) {
+            metrics.requests.remove(&self.labels.answered(code));
+        }
+    }
+}
+
+impl VersionLabels {
+    fn answered(&self, code: u16) -> RequestLabels {
+        RequestLabels {
+            model: Arc::clone(&self.model),
+            version: self.version.to_string(),
+            code,
+        }
+    }
+}
+
+impl Counted {
+    pub(super) fn up(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

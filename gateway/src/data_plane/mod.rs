@@ -1,0 +1,193 @@
+//! The data plane: scores. No lock across a wait, no SQL, no registry, no file: everything it needs is in memory.
+//!
+//! A request goes through these modules in this order: `target` (what does the path name), [`auth`] (who is it, and may
+//! it), [`serving_core::Router`] (which version is that now), `intake` and `decode` (its body, limited), `stack` and
+//! `admission` (a place to work, and a replica), `attempt` and `upstream` (the worker), `answer` (and back).
+
+mod about;
+mod admission;
+mod answer;
+mod attempt;
+mod body;
+mod cutoff;
+mod decode;
+mod describe;
+mod intake;
+mod metrics;
+mod reply;
+mod request_id;
+mod score;
+mod stack;
+mod target;
+mod upstream;
+mod worker_error;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Authenticator, Rights};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use serving_core::Router;
+use tokio::time::Instant;
+
+use crate::error::ErrorCode;
+use crate::ports::WorkerFiles;
+use reply::Refusal;
+use request_id::RequestId;
+use target::{InvalidTarget, Operation, Target};
+
+pub use about::{About, Example, Signature};
+pub use body::{Body, BodyError, full};
+pub use cutoff::Cutoff;
+pub use metrics::DataPlaneMetrics;
+pub use stack::VersionStack;
+pub use upstream::{Endpoint, Upstream, UpstreamConfig};
+
+/// What can be set about scoring as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataPlaneConfig {
+    /// Bytes of a request body after decoding.
+    pub max_body: usize,
+    /// Whether clients are shown the stack traces of models that raise.
+    pub show_stack_traces: bool,
+}
+
+/// Answers requests under `/model/`.
+pub struct DataPlane {
+    router: Router<Arc<VersionStack>>,
+    authenticator: Arc<Authenticator>,
+    rights: Arc<dyn Rights>,
+    files: Arc<dyn WorkerFiles>,
+    config: DataPlaneConfig,
+    metrics: Arc<DataPlaneMetrics>,
+}
+
+impl DataPlane {
+    /// The data plane over what `router` reaches.
+    pub fn new(
+        router: Router<Arc<VersionStack>>,
+        authenticator: Arc<Authenticator>,
+        rights: Arc<dyn Rights>,
+        files: Arc<dyn WorkerFiles>,
+        config: DataPlaneConfig,
+        metrics: Arc<DataPlaneMetrics>,
+    ) -> Self {
+        Self {
+            router,
+            authenticator,
+            rights,
+            files,
+            config,
+            metrics,
+        }
+    }
+
+    /// Whether a path is answered here.
+    pub fn owns(path: &str) -> bool {
+        path.starts_with("/model/")
+    }
+
+    /// Answers one request from `peer`. Dropping the future gives everything back that the request held.
+    pub async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        let arrival = Instant::now();
+        let id = RequestId::take_or_make(request.headers());
+        let target = Target::parse(request.uri().path());
+        let is_score = matches!(&target, Ok(target) if target.operation == Operation::Score);
+        let answered = match target {
+            Ok(target) if !target.operation.takes(request.method()) => {
+                Ok(method_not_allowed(target.operation, &id))
+            }
+            Ok(target) => self.perform(request, &target, peer, &id, arrival).await,
+            Err(reason) => Err(no_target(reason)),
+        };
+        let mut response = answered.unwrap_or_else(|refusal| {
+            if is_score {
+                self.metrics.answered_unrouted(refusal.status);
+            }
+            refusal.into_response(&id)
+        });
+        reply::stamp(response.headers_mut(), &id);
+        response
+    }
+
+    /// An error means that no version was reached.
+    async fn perform<B>(
+        &self,
+        request: Request<B>,
+        target: &Target,
+        peer: SocketAddr,
+        id: &RequestId,
+        arrival: Instant,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        self.authorise(&request, target, peer).await?;
+        let references = target::references(&target.reference);
+        match target.operation {
+            Operation::Score => self.score(request, target, &references, id, arrival).await,
+            Operation::Ping => self.ping(target, &references),
+            Operation::Describe => self.describe(target, &references),
+        }
+    }
+
+    /// Any right on the model is enough: the least one is to score it.
+    async fn authorise<B>(
+        &self,
+        request: &Request<B>,
+        target: &Target,
+        peer: SocketAddr,
+    ) -> Result<(), Refusal> {
+        let principal = self
+            .authenticator
+            .authenticate(request.headers(), peer.ip())
+            .await
+            .map_err(|reason| Refusal::new(ErrorCode::Unauthenticated, reason.to_string()))?;
+        match self.rights.right(&principal, &target.model).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(score::unknown_model(target)),
+            Err(reason) => {
+                let code = ErrorCode::TemporarilyUnavailable;
+                let mut refusal = Refusal::new(code, reason.to_string());
+                refusal.retry_after = Some(RIGHTS_PAUSE);
+                Err(refusal)
+            }
+        }
+    }
+}
+
+/// When to come again while nobody can tell what a caller may do.
+const RIGHTS_PAUSE: Duration = Duration::from_secs(5);
+
+fn method_not_allowed(operation: Operation, id: &RequestId) -> Response<Body> {
+    let message = format!("this path takes {}", operation.allow());
+    let refusal = Refusal::new(ErrorCode::MethodNotAllowed, message);
+    let mut response = refusal.into_response(id);
+    let allow = HeaderValue::from_static(operation.allow());
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
+}
+
+fn no_target(reason: InvalidTarget) -> Refusal {
+    let code = match reason {
+        InvalidTarget::UnknownPath => ErrorCode::ResourceDoesNotExist,
+        InvalidTarget::Encoding => ErrorCode::BadRequest,
+    };
+    Refusal::new(code, reason.to_string())
+}
+
+impl std::fmt::Debug for DataPlane {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("DataPlane")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

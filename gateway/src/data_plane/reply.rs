@@ -1,0 +1,127 @@
+//! Answers that the gateway gives itself, all in the contract's shape.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serving_core::ServableId;
+
+use super::body::{Body, full};
+use super::request_id::{RequestId, X_REQUEST_ID};
+use crate::error::{ApiError, ErrorCode};
+
+const SERVED_MODEL_NAME: HeaderName = HeaderName::from_static("served-model-name");
+const X_SLUICEGATE_VERSION: HeaderName = HeaderName::from_static("x-sluicegate-version");
+
+/// What a header cannot carry; bytes over 0x7f are always encoded.
+const NOT_IN_A_HEADER: &AsciiSet = CONTROLS;
+
+/// An error on its way to a client: ours, or a worker's in our shape.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) error_code: Cow<'static, str>,
+    pub(super) message: String,
+    pub(super) retry_after: Option<Duration>,
+    /// Shown only where the setting says so.
+    pub(super) stack_trace: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        ApiError::new(code, message).into()
+    }
+
+    pub(super) fn into_response(self, id: &RequestId) -> Response<Body> {
+        let mut shown = serde_json::json!({
+            "error_code": self.error_code,
+            "message": self.message,
+            "request_id": id.as_str(),
+        });
+        if let Some(stack_trace) = self.stack_trace {
+            shown["stack_trace"] = stack_trace.into();
+        }
+        let mut response = json(self.status, shown.to_string());
+        let headers = response.headers_mut();
+        if let Some(pause) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, whole_seconds(pause).into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
+        }
+        response
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self {
+            status: error.code.status(),
+            error_code: error.code.as_str().into(),
+            message: error.message,
+            retry_after: error.retry_after,
+            stack_trace: None,
+        }
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(full(text));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// Says which request this answers.
+pub(super) fn stamp(headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(X_REQUEST_ID, id.header());
+}
+
+/// Says who answered.
+pub(super) fn sign(headers: &mut HeaderMap, id: &ServableId) {
+    let served = format!("{}-{}", id.model, id.version);
+    let served = utf8_percent_encode(&served, NOT_IN_A_HEADER).to_string();
+    if let Ok(served) = HeaderValue::try_from(served) {
+        headers.insert(SERVED_MODEL_NAME, served);
+    }
+    headers.insert(X_SLUICEGATE_VERSION, id.version.0.into());
+}
+
+/// Rounded up, and never zero: who comes again at once comes too early.
+fn whole_seconds(pause: Duration) -> u64 {
+    let rounded_up = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+    rounded_up.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serving_core::Version;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_as_it_is_as_far_as_a_header_can() {
+        for (name, shown) in [
+            ("iris", "iris-7"),
+            ("my model 100%", "my model 100%-7"),
+            ("a/b", "a/b-7"),
+            ("caf\u{e9}", "caf%C3%A9-7"),
+            ("a\r\nX: y", "a%0D%0AX: y-7"),
+        ] {
+            let mut headers = HeaderMap::new();
+            sign(&mut headers, &ServableId::new(name, Version(7)));
+            assert_eq!(headers[SERVED_MODEL_NAME], shown);
+            assert_eq!(headers[X_SLUICEGATE_VERSION], "7");
+        }
+    }
+
+    #[test]
+    fn pauses_are_whole_seconds_and_never_zero() {
+        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (30_000, 30)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
+        }
+    }
+}

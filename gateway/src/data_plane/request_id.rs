@@ -1,0 +1,64 @@
+//! The id by which people find one request again: the caller's, if it is sane, or a new one.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// `X-Request-Id`.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ids are somebody's mistake.
+const LONGEST: usize = 128;
+
+/// One request's id: visible ASCII, so that it fits into a header, a log line and JSON as it is.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(super) fn take_or_make(headers: &HeaderMap) -> Self {
+        let sane = |value: &&HeaderValue| {
+            let bytes = value.as_bytes();
+            (1..=LONGEST).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+        };
+        let taken = headers.get(X_REQUEST_ID).filter(sane).cloned();
+        Self(taken.unwrap_or_else(|| {
+            let made = format!("{:032x}", rand::random::<u128>());
+            HeaderValue::try_from(made).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        }))
+    }
+
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(sent: &[u8]) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(sent).unwrap());
+        RequestId::take_or_make(&headers).as_str().to_owned()
+    }
+
+    #[test]
+    fn a_sane_id_is_taken_and_any_other_replaced() {
+        let longest = "x".repeat(128);
+        assert_eq!(id(b"abc-{1}"), "abc-{1}");
+        assert_eq!(id(longest.as_bytes()), longest);
+        for sent in [
+            &b""[..],
+            b"two words",
+            b"caf\xc3\xa9",
+            "x".repeat(129).as_bytes(),
+        ] {
+            let made = id(sent);
+            assert_eq!(made.len(), 32, "{sent:?}");
+            assert!(made.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        }
+        assert_ne!(id(b""), id(b""));
+    }
+}

@@ -1,0 +1,231 @@
+//! One score, from a request that may be made to an answer that has begun.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use serving_core::{Entered, Phase, Reference, Unrouted, Version};
+use tokio::time::{Instant, timeout_at};
+
+use super::DataPlane;
+use super::answer::{self, Call, CutShort, Held};
+use super::attempt::{Answered, Question, no_answer_in_time};
+use super::body::{Body, BodyError};
+use super::cutoff::Cutoff;
+use super::decode::Encoding;
+use super::intake;
+use super::reply::{self, Refusal};
+use super::request_id::RequestId;
+use super::stack::VersionStack;
+use super::target::Target;
+use super::upstream::WorkerBody;
+use super::worker_error;
+use crate::error::{ApiError, ErrorCode};
+use crate::protocol::MediaType;
+
+/// Longer error messages of a worker are not repeated. They may echo the request.
+const LONGEST_ERROR: usize = 4 << 20;
+/// When to ask again for a version that is being built. Nobody knows how long that takes.
+pub(super) const BUILD_PAUSE: Duration = Duration::from_secs(5);
+
+impl DataPlane {
+    /// Scores. An error means that the request reached no version.
+    pub(super) async fn score<B>(
+        &self,
+        request: Request<B>,
+        target: &Target,
+        references: &[Reference],
+        id: &RequestId,
+        arrival: Instant,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        let entered = self.enter(target, references)?;
+        let servable = entered.id.clone();
+        let stack = Arc::clone(&entered.target);
+        let scored = self.scored(request, entered, id, arrival).await;
+        let mut response = scored.unwrap_or_else(|refusal| refusal.into_response(id));
+        reply::sign(response.headers_mut(), &servable);
+        stack.metrics().answered(response.status());
+        Ok(response)
+    }
+
+    fn enter(
+        &self,
+        target: &Target,
+        references: &[Reference],
+    ) -> Result<Entered<Arc<VersionStack>>, Refusal> {
+        let entered = self.router.enter(&target.model, references);
+        entered.map_err(|unrouted| match unrouted {
+            Unrouted::UnknownModel => unknown_model(target),
+            Unrouted::UnknownReference => unknown_reference(target),
+            // Outside callers poll this URL for a new version and expect 200 or 404.
+            Unrouted::NotReady { version, phase } => {
+                not_ready(ErrorCode::ResourceDoesNotExist, target, version, &phase)
+            }
+        })
+    }
+
+    async fn scored<B>(
+        &self,
+        request: Request<B>,
+        entered: Entered<Arc<VersionStack>>,
+        id: &RequestId,
+        arrival: Instant,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        let call = Call::begin(entered, arrival);
+        let stack = Arc::clone(call.stack());
+        let (parts, body) = request.into_parts();
+        let question = self.read(&parts.headers, body, id, call.deadline).await?;
+        let permit = stack.admit(call.deadline).await?;
+        let Answered {
+            response,
+            shape,
+            by,
+        } = question.ask(&stack, call.deadline).await?;
+        let held = Held {
+            by,
+            _permit: permit,
+            call,
+        };
+        let (head, worker) = response.into_parts();
+        if !head.status.is_success() {
+            let body = read_error(worker, &held).await?;
+            if head.status == StatusCode::GATEWAY_TIMEOUT {
+                // The worker's own deadline: its thread computes on (MLflow 3.17).
+                held.abandon();
+            } else {
+                held.by.completed();
+            }
+            let refusal = worker_error::translate(head.status, body.as_deref());
+            return Err(self.without_traces(refusal, &stack, id));
+        }
+        let cutoff = parts.extensions.get::<Cutoff>();
+        let body = answer::open(worker, shape, held, cutoff).await;
+        let mut response = Response::new(body.map_err(|reason| lost(&stack, &reason))?);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = answer::headers(head.headers, shape);
+        Ok(response)
+    }
+
+    /// Everything of the request, before it takes a place in the queue.
+    async fn read<B>(
+        &self,
+        headers: &HeaderMap,
+        body: B,
+        id: &RequestId,
+        deadline: Instant,
+    ) -> Result<Question, Refusal>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        let unsupported = |message| Refusal::new(ErrorCode::UnsupportedMediaType, message);
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let media_type = MediaType::parse(content_type.map(http::HeaderValue::as_bytes))
+            .map_err(|reason| unsupported(reason.to_string()))?;
+        let encoding = Encoding::of(headers).map_err(|reason| unsupported(reason.to_string()))?;
+        let read = intake::read(headers, body, encoding, self.config.max_body);
+        let body = timeout_at(deadline, read).await.map_err(|_| {
+            let message = "the deadline passed before the request's body had arrived";
+            Refusal::new(ErrorCode::DeadlineExceeded, message)
+        })??;
+        Ok(Question::new(media_type, headers, body, id))
+    }
+
+    /// Puts a stack trace into the version's log instead of the answer, unless it is wanted there too.
+    fn without_traces(
+        &self,
+        mut refusal: Refusal,
+        stack: &VersionStack,
+        id: &RequestId,
+    ) -> Refusal {
+        if let Some(trace) = &refusal.stack_trace {
+            let text = format!("request {}: {}\n", id.as_str(), trace.trim_end());
+            self.files.note(stack.id(), &text);
+        }
+        if !self.config.show_stack_traces {
+            refusal.stack_trace = None;
+        }
+        refusal
+    }
+}
+
+/// Nothing of that name, or nothing that the caller may see: the two must not differ.
+pub(super) fn unknown_model(target: &Target) -> Refusal {
+    let message = format!("no model {:?} is served here", target.model);
+    Refusal::new(ErrorCode::ResourceDoesNotExist, message)
+}
+
+pub(super) fn unknown_reference(target: &Target) -> Refusal {
+    let Target {
+        model, reference, ..
+    } = target;
+    let message =
+        format!("model {model:?} has no version, stage or alias {reference:?} that is served");
+    Refusal::new(ErrorCode::ResourceDoesNotExist, message)
+}
+
+/// What a version that was never ready waits for, or why it failed.
+pub(super) fn not_ready(
+    code: ErrorCode,
+    target: &Target,
+    version: Version,
+    phase: &Phase,
+) -> Refusal {
+    let name = format!("version {version} of model {:?}", target.model);
+    let (message, pause) = match phase {
+        Phase::Failed(failure) => (
+            format!("{name} failed: {}", failure.message),
+            failure.retry_after(SystemTime::now()),
+        ),
+        Phase::Pending => (format!("{name} waits to be built"), Some(BUILD_PAUSE)),
+        Phase::Building => (format!("{name} is being built"), Some(BUILD_PAUSE)),
+        Phase::Starting => (format!("{name} is starting"), Some(BUILD_PAUSE)),
+        Phase::Ready | Phase::Draining | Phase::Retired => {
+            (format!("{name} is {}", phase.name()), Some(BUILD_PAUSE))
+        }
+    };
+    let mut refusal = Refusal::new(code, message);
+    refusal.retry_after = pause;
+    refusal
+}
+
+/// The body of a worker's error; `None` if it is too long.
+async fn read_error(mut worker: WorkerBody, held: &Held) -> Result<Option<BytesMut>, Refusal> {
+    let stack = held.call.stack();
+    let mut body = BytesMut::new();
+    loop {
+        let Ok(frame) = timeout_at(held.call.deadline, worker.frame()).await else {
+            held.abandon();
+            return Err(no_answer_in_time(stack).into());
+        };
+        let Some(frame) = frame
+            .transpose()
+            .map_err(|reason| lost(stack, &reason.into()))?
+        else {
+            return Ok(Some(body));
+        };
+        body.extend_from_slice(&frame.into_data().unwrap_or_default());
+        if body.len() > LONGEST_ERROR {
+            return Ok(None);
+        }
+    }
+}
+
+/// The answer began and broke off before the client had any of it.
+fn lost(stack: &VersionStack, reason: &BodyError) -> Refusal {
+    if reason.is::<CutShort>() {
+        return no_answer_in_time(stack).into();
+    }
+    let message = format!("the worker of {} broke off its answer", stack.name());
+    ApiError::new(ErrorCode::WorkerDied, message).into()
+}

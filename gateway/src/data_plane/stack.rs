@@ -1,0 +1,281 @@
+//! A version's own stack: its queue, its replicas, its figures. It outlives its workers.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use rand::RngExt;
+use serving_core::{
+    Failure, Replica, ReplicaGuard, ReplicaId, ReplicaSet, Replicas, ServableId, Settings,
+    StackSeed,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::about::About;
+use super::admission::{Admission, Admitted, Permit};
+use super::metrics::{Counted, DataPlaneMetrics, VersionMetrics};
+use super::upstream::Upstream;
+use crate::error::{ApiError, ErrorCode};
+
+/// When to come again after the queue was full: places come free all the time.
+const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// When to come again while a worker is being replaced: about as long as one takes to start.
+const WORKER_PAUSE: Duration = Duration::from_secs(5);
+
+/// Built once, when the version first becomes ready; lives until it is retired.
+#[derive(Debug)]
+pub struct VersionStack {
+    id: ServableId,
+    replicas: Replicas<Upstream>,
+    settings: watch::Receiver<Arc<Settings>>,
+    admission: Arc<Admission>,
+    about: OnceLock<Arc<About>>,
+    metrics: VersionMetrics,
+}
+
+/// A live replica with a request of ours on it, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    replica: Arc<Replica<Upstream>>,
+    _guard: ReplicaGuard,
+}
+
+impl VersionStack {
+    /// The stack over `seed`, with its figures among `metrics`.
+    pub fn new(seed: StackSeed<Upstream>, metrics: &Arc<DataPlaneMetrics>) -> Self {
+        let stack = Self {
+            metrics: metrics.version(&seed.id),
+            id: seed.id,
+            replicas: seed.replicas,
+            settings: seed.settings,
+            admission: Admission::new(),
+            about: OnceLock::new(),
+        };
+        // All replicas of a version tell the same; kept for when there is none.
+        stack.about();
+        stack
+    }
+
+    /// Facts about the version, once one replica was seen.
+    pub fn about(&self) -> Option<Arc<About>> {
+        if let Some(about) = self.about.get() {
+            return Some(Arc::clone(about));
+        }
+        let set = self.replicas.current();
+        let about = set.live.first()?.servable.about();
+        Some(Arc::clone(self.about.get_or_init(|| Arc::clone(about))))
+    }
+
+    /// Replicas that answer now.
+    pub fn live(&self) -> usize {
+        self.replicas.current().live.len()
+    }
+
+    pub(super) fn id(&self) -> &ServableId {
+        &self.id
+    }
+
+    pub(super) fn metrics(&self) -> &VersionMetrics {
+        &self.metrics
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
+    /// Why no request gets an answer now, if that is so.
+    pub(super) fn unavailable(&self) -> Option<ApiError> {
+        let set = self.replicas.current();
+        match &set.failure {
+            Some(failure) => Some(self.given_up(failure)),
+            None if set.live.is_empty() => Some(self.between_workers()),
+            None => None,
+        }
+    }
+
+    /// Waits for one of `max_concurrency × replicas` places, in a queue of `max_queue`. Both follow the settings, and
+    /// the replicas as they come and go; while there is none, there are places as for one.
+    pub(super) async fn admit(&self, deadline: Instant) -> Result<Permit, ApiError> {
+        let max_queue = self.resize()?;
+        let waiting = match self.admission.enter(max_queue) {
+            Admitted::Now(permit) => return Ok(permit),
+            Admitted::Later(waiting) => waiting,
+            Admitted::Refused => return Err(self.queue_full(max_queue)),
+        };
+        let _queued = Counted::up(&self.metrics.queue_length);
+        let mut turn = std::pin::pin!(waiting.turn());
+        // Nobody has marked anything as seen on ours, so what changed since the first look is heard too.
+        let mut replicas = self.replicas.subscribe();
+        let mut settings = self.settings.clone();
+        loop {
+            let changed = tokio::select! {
+                biased;
+                permit = &mut turn => return permit.ok_or_else(|| self.retired()),
+                changed = replicas.changed() => changed,
+                changed = settings.changed() => changed,
+                () = sleep_until(deadline) => return Err(self.late()),
+            };
+            changed.map_err(|_| self.retired())?;
+            self.resize()?;
+        }
+    }
+
+    /// Fits the number of places to replicas and settings. Returns how many may wait.
+    fn resize(&self) -> Result<usize, ApiError> {
+        let set = self.replicas.current();
+        if let Some(failure) = &set.failure {
+            return Err(self.given_up(failure));
+        }
+        let settings = self.settings.borrow();
+        self.admission.resize(places(&settings, &set));
+        Ok(usize::try_from(settings.max_queue).unwrap_or(usize::MAX))
+    }
+
+    /// Waits for a live replica: the less busy one of two, and not the one to `avoid` if there is another.
+    pub(super) async fn choose(
+        &self,
+        deadline: Instant,
+        avoid: Option<ReplicaId>,
+    ) -> Result<Chosen, ApiError> {
+        let mut replicas = None;
+        loop {
+            let set = self.replicas.current();
+            if let Some(failure) = &set.failure {
+                return Err(self.given_up(failure));
+            }
+            if let Some(chosen) = pick(&set, avoid) {
+                return Ok(chosen);
+            }
+            // Only who has to wait listens; the first change may be one that was seen already.
+            let replicas = replicas.get_or_insert_with(|| self.replicas.subscribe());
+            tokio::select! {
+                changed = replicas.changed() => changed.map_err(|_| self.retired())?,
+                () = sleep_until(deadline) => return Err(self.late()),
+            }
+        }
+    }
+
+    /// Waits until the replicas have changed, for `pause` at most.
+    pub(super) async fn changed(&self, since: &Arc<ReplicaSet<Upstream>>, pause: Duration) {
+        let mut replicas = self.replicas.subscribe();
+        let is_other = |set: &Arc<ReplicaSet<Upstream>>| !Arc::ptr_eq(since, set);
+        // Whether it changed, the time is over, or nobody is left to change it: the caller looks again.
+        let _ = tokio::time::timeout(pause, replicas.wait_for(is_other)).await;
+    }
+
+    pub(super) fn replicas(&self) -> Arc<ReplicaSet<Upstream>> {
+        self.replicas.current()
+    }
+
+    /// The deadline passed before a worker had the request.
+    pub(super) fn late(&self) -> ApiError {
+        self.unavailable().unwrap_or_else(|| {
+            let message = format!("{} had no free place before the deadline", self.name());
+            ApiError::new(ErrorCode::DeadlineExceeded, message)
+        })
+    }
+
+    /// "version 3 of model x", as errors call it.
+    pub(super) fn name(&self) -> String {
+        format!(
+            "version {} of model {:?}",
+            self.id.version,
+            self.id.model.as_str()
+        )
+    }
+
+    fn queue_full(&self, max_queue: usize) -> ApiError {
+        let message = format!(
+            "{} has no free place, and its queue of {max_queue} is full",
+            self.name()
+        );
+        ApiError::new(ErrorCode::ResourceExhausted, message).retry_after(QUEUE_PAUSE)
+    }
+
+    pub(super) fn between_workers(&self) -> ApiError {
+        let message = format!("{} is waiting for a new worker", self.name());
+        ApiError::new(ErrorCode::TemporarilyUnavailable, message).retry_after(WORKER_PAUSE)
+    }
+
+    fn given_up(&self, failure: &Failure) -> ApiError {
+        let pause = failure.retry_after(SystemTime::now());
+        let message = format!("{} has no worker: {}", self.name(), failure.message);
+        ApiError::new(ErrorCode::TemporarilyUnavailable, message)
+            .retry_after(pause.unwrap_or(WORKER_PAUSE))
+    }
+
+    fn retired(&self) -> ApiError {
+        let message = format!("{} is being stopped", self.name());
+        ApiError::new(ErrorCode::TemporarilyUnavailable, message).retry_after(WORKER_PAUSE)
+    }
+}
+
+impl Chosen {
+    /// The worker finished a request: its answer has ended.
+    pub(super) fn completed(&self) {
+        self.replica.servable.complete();
+    }
+
+    /// A request was given up that the worker still computes. Once as many were as it can work on, and it finished none
+    /// since, nothing says that it will ever finish one again.
+    pub(super) fn abandoned(&self, max_concurrency: u32) {
+        let abandoned = self.replica.servable.abandon();
+        if abandoned >= max_concurrency {
+            let reason =
+                format!("{abandoned} requests passed their deadline, and none was finished since");
+            self.replica.recycle(&reason);
+        }
+    }
+}
+
+impl Deref for Chosen {
+    type Target = Replica<Upstream>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.replica
+    }
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.replica.servable.end();
+    }
+}
+
+fn places(settings: &Settings, set: &ReplicaSet<Upstream>) -> usize {
+    let each = usize::try_from(settings.max_concurrency.get()).unwrap_or(usize::MAX);
+    each.saturating_mul(set.live.len().max(1))
+}
+
+/// Two at random, the less busy one first, then whoever takes a request at all.
+fn pick(set: &ReplicaSet<Upstream>, avoid: Option<ReplicaId>) -> Option<Chosen> {
+    let enter = |replica: &Arc<Replica<Upstream>>| {
+        let guard = replica.enter()?;
+        replica.servable.begin();
+        Some(Chosen {
+            replica: Arc::clone(replica),
+            _guard: guard,
+        })
+    };
+    if let [only] = set.live.as_slice() {
+        return enter(only);
+    }
+    let others: Vec<_> = set
+        .live
+        .iter()
+        .filter(|replica| Some(replica.id) != avoid)
+        .collect();
+    if others.len() > 1 {
+        let mut random = rand::rng();
+        let first = random.random_range(0..others.len());
+        let second = (first + random.random_range(1..others.len())) % others.len();
+        let less_busy = [others[first], others[second]]
+            .into_iter()
+            .min_by_key(|replica| replica.servable.in_flight());
+        if let Some(chosen) = less_busy.and_then(enter) {
+            return Some(chosen);
+        }
+    }
+    others.into_iter().chain(&set.live).find_map(enter)
+}

@@ -1,0 +1,157 @@
+//! One worker as the data plane uses it: a place to send requests to, over connections that are kept and used again.
+//!
+//! There is no task per connection. Whoever holds a connection drives it: the sender until the answer begins, the
+//! answer's body until it ends. An idle connection is driven by nobody, and asked whether it still lives before its
+//! next use. Dropping the holder closes the connection.
+
+mod answer;
+mod connection;
+mod pool;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Response;
+
+pub(super) use answer::WorkerBody;
+use connection::{Connection, Failed};
+use pool::Pool;
+
+use super::about::About;
+use super::body::SegmentsBody;
+use crate::protocol::Dialect;
+
+/// Where a worker listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A port of this host.
+    Tcp(std::net::SocketAddr),
+}
+
+/// What is known of a worker when it is ready.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// What it says of itself (`GET /version`).
+    pub mlflow_version: String,
+    /// How long it leaves an idle connection open; zero if it closes each one.
+    pub keep_alive: Duration,
+    /// Facts about the version that it serves.
+    pub about: Arc<About>,
+}
+
+/// A live worker.
+#[derive(Debug)]
+pub struct Upstream {
+    config: UpstreamConfig,
+    dialect: Dialect,
+    pool: Arc<Pool>,
+    in_flight: AtomicUsize,
+    abandoned: AtomicU32,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// No connection: nothing was sent.
+    #[error("cannot connect to the worker: {0}")]
+    Connect(#[source] io::Error),
+    /// The connection ended before the answer began. Perhaps the worker has the request, perhaps it is dead.
+    #[error("the worker closed the connection without an answer: {0}")]
+    Unanswered(#[source] hyper::Error),
+    /// Something was answered that is no HTTP.
+    #[error("the worker's answer is no HTTP: {0}")]
+    Garbled(#[source] hyper::Error),
+}
+
+/// Whether a connection that was used before may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    Allowed,
+    /// After a failure on one: the next may be as stale.
+    Never,
+}
+
+impl Upstream {
+    /// An upstream without a connection yet.
+    pub fn new(config: UpstreamConfig) -> Self {
+        Self {
+            dialect: Dialect::of_worker(&config.mlflow_version),
+            pool: Pool::new(config.keep_alive),
+            in_flight: AtomicUsize::new(0),
+            abandoned: AtomicU32::new(0),
+            config,
+        }
+    }
+
+    /// Facts about the version that it serves.
+    pub fn about(&self) -> &Arc<About> {
+        &self.config.about
+    }
+
+    /// What the worker says of itself.
+    pub fn mlflow_version(&self) -> &str {
+        &self.config.mlflow_version
+    }
+
+    /// What the worker speaks.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Sends one request and waits for the head of its answer. Dropping the future closes the connection.
+    pub(super) async fn send(
+        &self,
+        request: http::Request<SegmentsBody>,
+        reuse: Reuse,
+    ) -> Result<Response<WorkerBody>, SendError> {
+        let kept = match reuse {
+            Reuse::Allowed => self.pool.take().await,
+            Reuse::Never => None,
+        };
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => Connection::open(&self.config.endpoint)
+                .await
+                .map_err(SendError::Connect)?,
+        };
+        match connection.send(request).await {
+            Ok(answer) => {
+                let pool = Arc::clone(&self.pool);
+                Ok(answer.map(|body| WorkerBody::new(body, connection, pool)))
+            }
+            Err(Failed(error)) if error.is_parse() => Err(SendError::Garbled(error)),
+            Err(Failed(error)) => Err(SendError::Unanswered(error)),
+        }
+    }
+
+    /// Requests that it is working on.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A request was given up that the worker still computes: Python's threads cannot be cancelled. Returns how many
+    /// were since it last finished one.
+    pub(super) fn abandon(&self) -> u32 {
+        self.abandoned.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// It finished a request: its threads still come free.
+    pub(super) fn complete(&self) {
+        self.abandoned.store(0, Ordering::Relaxed);
+    }
+}

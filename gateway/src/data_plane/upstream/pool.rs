@@ -1,0 +1,62 @@
+//! The idle connections of one worker; the one that was used last is used next.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connection::Connection;
+
+/// More idle ones are closed: a burst is over.
+const MOST_IDLE: usize = 64;
+/// How much earlier than the worker we give a connection up, so that its end and our request do not cross.
+const MARGIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// How long a connection may be idle; zero keeps none.
+    longest_idle: Duration,
+    /// Oldest first.
+    idle: Mutex<Vec<(Instant, Connection)>>,
+}
+
+impl Pool {
+    /// A pool for a worker that closes connections after `keep_alive` without a request.
+    pub(super) fn new(keep_alive: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            longest_idle: keep_alive.saturating_sub(MARGIN.min(keep_alive / 2)),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// A connection that is open as far as one can know. Does not wait.
+    pub(super) async fn take(&self) -> Option<Connection> {
+        loop {
+            let mut connection = self.pop()?;
+            let is_free = poll_fn(|context| Poll::Ready(connection.is_free(context))).await;
+            if is_free {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put(&self, connection: Connection) {
+        if self.longest_idle.is_zero() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push((Instant::now(), connection));
+        }
+    }
+
+    fn pop(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = idle.partition_point(|(since, _)| since.elapsed() >= self.longest_idle);
+        idle.drain(..fresh);
+        idle.pop().map(|(_, connection)| connection)
+    }
+}

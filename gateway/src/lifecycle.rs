@@ -1,0 +1,322 @@
+//! The gateway's life: open everything, serve, and on a signal end in the opposite order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use auth::{Authenticator, AuthenticatorConfig, TokenStore};
+use prometheus_client::registry::Registry as MetricsRegistry;
+use serving_core::{Clock, Inputs, Manager, ManagerConfig, SystemClock};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::assemble::{RegistryRoom, WorkerRoom};
+use crate::config::Config;
+use crate::control_plane::{self, About, ControlState, IntentBook};
+use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
+use crate::server::{ControlPlane, Server, ServerConfig};
+use crate::store::{DataDirLock, EventRetention, Store, keep_last_aspired, write_events};
+
+/// Threads for everything but scoring: they mostly wait, for disks, for registries, for builds.
+const CONTROL_THREADS: usize = 2;
+/// Events of the engine that may wait for the disk. A burst of a thousand versions fits; more is dropped and counted.
+const EVENT_QUEUE: usize = 8192;
+/// How long the last steps may take after everything was drained: stopping workers, writing the last events.
+const LAST_STEPS: Duration = Duration::from_secs(30);
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data folder, or the state in it, cannot be used.
+    #[error("{0}")]
+    Store(String),
+    /// The registry cannot be followed at all; one that is merely down is no error.
+    #[error("{0}")]
+    Registry(String),
+    /// Workers cannot be run.
+    #[error("{0}")]
+    Workers(String),
+    /// The listen address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refuses threads or signals.
+    #[error("the gateway cannot start: {0}")]
+    System(#[from] io::Error),
+    /// A task that must not end has ended.
+    #[error("a part of the gateway has failed: {0}")]
+    Failed(&'static str),
+}
+
+/// Runs a gateway until SIGTERM or SIGINT, drains it, and returns. A second signal ends the draining.
+///
+/// Makes two runtimes: one scores and nothing else, the other does all the rest, so that builds, SQL and pages can never
+/// take a thread from scoring. Must not be called from within a runtime.
+pub fn run(config: Config) -> Result<(), RunError> {
+    let runtime = |name: &str, threads: Option<usize>| -> io::Result<Runtime> {
+        let mut builder = Builder::new_multi_thread();
+        if let Some(threads) = threads {
+            builder.worker_threads(threads);
+        }
+        builder.thread_name(name).enable_all().build()
+    };
+    let control = runtime("control", Some(CONTROL_THREADS))?;
+    let scoring = runtime("scoring", None)?;
+    let outcome = scoring.block_on(live(config, control.handle().clone()));
+    scoring.shutdown_timeout(Duration::from_secs(1));
+    control.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// Everything that runs beside the listener.
+struct Household {
+    data_plane: Arc<DataPlane>,
+    control_plane: axum::Router,
+    workers: WorkerRoom,
+    /// Ends what follows the registry and the manager: workers are drained and stopped.
+    drain: CancellationToken,
+    /// Ends what keeps state, when nobody has anything to tell any more.
+    close: CancellationToken,
+    engine: TaskTracker,
+    keepers: TaskTracker,
+}
+
+async fn live(config: Config, control: Handle) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let lock =
+        DataDirLock::claim(&config.data_dir).map_err(|error| RunError::Store(error.to_string()))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| RunError::Listen {
+            address: config.listen,
+            source,
+        })?;
+    let address = listener.local_addr()?;
+
+    let settings = config.clone();
+    let opened = control.spawn(async move { Household::open(settings, address).await });
+    let household = opened
+        .await
+        .map_err(|_| RunError::Failed("opening the state"))??;
+
+    let soft = CancellationToken::new();
+    let server_config = ServerConfig {
+        drain_deadline: config.drain_timeout,
+        ..ServerConfig::default()
+    };
+    let server = Server::new(
+        server_config,
+        Arc::clone(&household.data_plane),
+        ControlPlane::new(household.control_plane.clone(), control.clone()),
+    );
+    announce(address);
+    let mut server = std::pin::pin!(server.run(listener, soft.clone()));
+    let mut signals = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let ended_early = tokio::select! {
+        () = &mut server => true,
+        () = signals() => false,
+    };
+    info!("stopping: requests in flight are finished first");
+    soft.cancel();
+    let end = async {
+        if !ended_early {
+            server.await;
+        }
+        household.end().await;
+    };
+    tokio::select! {
+        () = end => {}
+        () = signals() => {
+            warn!("a second signal: stopping without waiting");
+        }
+    }
+    drop(lock);
+    if ended_early {
+        return Err(RunError::Failed("the listener"));
+    }
+    Ok(())
+}
+
+impl Household {
+    /// Opens the state and starts what runs beside the listener, on the current runtime.
+    async fn open(config: Config, listen: SocketAddr) -> Result<Self, RunError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let drain = CancellationToken::new();
+        let close = CancellationToken::new();
+        let engine = TaskTracker::new();
+        let keepers = TaskTracker::new();
+
+        let store = Store::open(&config.data_dir).await.map_err(stored)?;
+        let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
+        let authenticator = authenticator(&config, &tokens).await?;
+        keepers.spawn({
+            let (authenticator, close) = (Arc::clone(&authenticator), close.clone());
+            async move { authenticator.run(close).await }
+        });
+
+        let defaults = config.model_defaults();
+        let intents = IntentBook::open(store.clone(), defaults, config.enable_all)
+            .await
+            .map_err(stored)?;
+        let rested = intents
+            .enable_configured(&config.enable, &clock)
+            .await
+            .map_err(stored)?;
+        for model in rested {
+            warn!(%model, "is not served although it is configured to be: somebody disabled it");
+        }
+
+        let last_known = store.last_aspired().await.map_err(stored)?;
+        let registry = RegistryRoom::open(&config, intents.subscribe(), last_known)?;
+        let workers = WorkerRoom::open(&config, &registry)?;
+        let aspired = registry.aspired();
+        let registry_port = registry.port();
+        keepers.spawn(keep_last_aspired(
+            store.clone(),
+            aspired.clone(),
+            Arc::clone(&clock),
+            close.clone(),
+        ));
+
+        let mut metrics = MetricsRegistry::with_prefix("sluicegate");
+        let data_plane_metrics = DataPlaneMetrics::register(&mut metrics);
+        let (events, queued) = mpsc::channel(EVENT_QUEUE);
+        keepers.spawn(write_events(
+            store.clone(),
+            queued,
+            EventRetention::default(),
+            Arc::clone(&clock),
+            close.clone(),
+        ));
+        let manager_config = ManagerConfig {
+            drain_deadline: config.drain_timeout,
+            ..ManagerConfig::default()
+        };
+        let stack_metrics = Arc::clone(&data_plane_metrics);
+        let (manager, handle) = Manager::new(
+            manager_config,
+            workers.loader(),
+            Box::new(move |seed| Arc::new(VersionStack::new(seed, &stack_metrics))),
+            Inputs {
+                aspired: aspired.clone(),
+                intents: intents.subscribe(),
+            },
+            events,
+            Arc::clone(&clock),
+        );
+        engine.spawn(manager.run(drain.clone()));
+        engine.spawn(registry.run(drain.clone()));
+
+        let rights = authenticator.rights();
+        let data_plane = Arc::new(DataPlane::new(
+            handle.router(),
+            Arc::clone(&authenticator),
+            Arc::clone(&rights),
+            workers.files(),
+            DataPlaneConfig {
+                max_body: config.body_limit,
+                show_stack_traces: config.show_stack_traces,
+            },
+            data_plane_metrics,
+        ));
+        let control_plane = control_plane::router(ControlState {
+            store,
+            intents,
+            engine: Arc::new(handle),
+            aspired,
+            registry: registry_port,
+            files: workers.files(),
+            authenticator,
+            rights,
+            tokens,
+            metrics: Arc::new(metrics),
+            clock,
+            shutdown: drain.clone(),
+            about: About {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started: SystemTime::now(),
+                registry_url: config.registry.url.clone(),
+                public_url: config.public_url.clone(),
+                listen,
+            },
+        });
+        Ok(Self {
+            data_plane,
+            control_plane,
+            workers,
+            drain,
+            close,
+            engine,
+            keepers,
+        })
+    }
+
+    /// Drains and stops all workers, then lets the last facts be written.
+    async fn end(self) {
+        self.drain.cancel();
+        self.engine.close();
+        self.engine.wait().await;
+        let last_steps = async {
+            self.workers.idle().await;
+            self.close.cancel();
+            self.keepers.close();
+            self.keepers.wait().await;
+        };
+        if tokio::time::timeout(LAST_STEPS, last_steps).await.is_err() {
+            warn!("stopped without the last steps: they took too long");
+        }
+    }
+}
+
+async fn authenticator(
+    config: &Config,
+    tokens: &Arc<dyn TokenStore>,
+) -> Result<Arc<Authenticator>, RunError> {
+    if !config.auth.enabled {
+        warn!(
+            "authentication is off (auth.enabled = false): everybody who reaches this address may do everything"
+        );
+        return Ok(Arc::new(Authenticator::disabled()));
+    }
+    let kept = tokens.load().await.map_err(stored)?;
+    if kept.tokens.is_empty() {
+        let data_dir = config.data_dir.display();
+        warn!(
+            "there is no token yet; make the first one on this host: \
+             sluicegate tokens create --local --principal NAME --admin --data-dir {data_dir}"
+        );
+    }
+    let clock: auth::Clock = Arc::new(SystemTime::now);
+    let opened =
+        Authenticator::open(Arc::clone(tokens), clock, AuthenticatorConfig::default()).await;
+    Ok(Arc::new(opened.map_err(stored)?))
+}
+
+fn stored(error: impl std::fmt::Display) -> RunError {
+    RunError::Store(error.to_string())
+}
+
+/// The line that scripts wait for.
+#[expect(
+    clippy::print_stderr,
+    reason = "a fixed line of the contract, whatever the log's format and level are"
+)]
+fn announce(address: SocketAddr) {
+    eprintln!("listening on http://{address}");
+}

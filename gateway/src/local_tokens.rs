@@ -1,0 +1,131 @@
+//! Tokens of a data folder, made on its host without asking a gateway: the way to the first one.
+//!
+//! Whoever may write the folder is an admin of it anyway. A gateway that runs in the folder sees a change by the
+//! store's revision: a new token at once, a revoked one within about a second.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use auth::{Grant, Grants, InvalidPattern, NewToken, TokenId, TokenRecord, TokenStore};
+
+use crate::api::{CreateToken, CreatedToken, TokenInfo};
+use crate::store::{OpenError, Store};
+
+/// The tokens in a data folder.
+#[derive(Debug)]
+pub struct LocalTokens {
+    store: Store,
+}
+
+/// A token cannot be made, listed or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalTokensError {
+    /// The folder or its state cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Nobody was named.
+    #[error("a token speaks for somebody: name a principal")]
+    NoPrincipal,
+    /// A pattern of `--read` or `--manage`.
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
+    /// A lifetime or a name.
+    #[error(transparent)]
+    Token(#[from] auth::InvalidToken),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] auth::StoreError),
+}
+
+impl LocalTokens {
+    /// Opens the state in `data_dir`; makes it if there is none yet.
+    pub async fn open(data_dir: &Path) -> Result<Self, LocalTokensError> {
+        let store = Store::open(data_dir).await?;
+        Ok(Self { store })
+    }
+
+    /// Makes a token, and gives its principal the rights that were asked for with it.
+    pub async fn create(
+        &self,
+        wish: &CreateToken,
+        now: SystemTime,
+    ) -> Result<CreatedToken, LocalTokensError> {
+        let principal = wish
+            .principal
+            .as_deref()
+            .ok_or(LocalTokensError::NoPrincipal)?;
+        let grants = wish.grants()?;
+        let new = NewToken {
+            comment: wish.comment.clone().unwrap_or_default(),
+            lifetime: wish.lifetime.map(|lifetime| lifetime.0),
+            ..NewToken::new(Arc::from(principal))
+        };
+        let (record, token) = new.issue(now)?;
+        // Rights first: a token that is shown can be used.
+        for grant in &grants {
+            self.store.grant(principal, grant).await?;
+        }
+        self.store.insert(record.clone()).await?;
+        let grants: Grants = self.store.load().await?.grants.into_iter().collect();
+        Ok(CreatedToken {
+            token: token.expose().to_owned(),
+            info: describe(record, grants.is_admin(principal)),
+        })
+    }
+
+    /// Everybody's tokens, oldest first.
+    pub async fn list(&self) -> Result<Vec<TokenInfo>, LocalTokensError> {
+        let kept = self.store.load().await?;
+        let grants: Grants = kept.grants.into_iter().collect();
+        let mut records = kept.tokens;
+        records.sort_by(|one, other| {
+            (one.created, one.id.as_str()).cmp(&(other.created, other.id.as_str()))
+        });
+        Ok(records
+            .into_iter()
+            .map(|record| {
+                let admin = grants.is_admin(&record.principal) && record.scopes.is_everything();
+                describe(record, admin)
+            })
+            .collect())
+    }
+
+    /// Makes a token worthless; `false` if there is none of that id.
+    pub async fn revoke(&self, id: &str) -> Result<bool, LocalTokensError> {
+        Ok(self.store.revoke(&TokenId::from(id)).await?)
+    }
+
+    /// Ends the work on the state in good order.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+impl CreateToken {
+    /// The rights that are asked for besides the token.
+    pub(crate) fn grants(&self) -> Result<Vec<Grant>, InvalidPattern> {
+        let admin = self.admin.then_some(Ok(Grant::Admin));
+        let read = self
+            .read
+            .iter()
+            .map(|pattern| pattern.parse().map(Grant::read));
+        let manage = self
+            .manage
+            .iter()
+            .map(|pattern| pattern.parse().map(Grant::manage));
+        admin.into_iter().chain(read).chain(manage).collect()
+    }
+}
+
+/// What may be told about a token.
+pub(crate) fn describe(record: TokenRecord, admin: bool) -> TokenInfo {
+    TokenInfo {
+        admin,
+        id: record.id.to_string(),
+        principal: record.principal.to_string(),
+        comment: record.comment,
+        created: record.created.into(),
+        expires: record.expires.map(Into::into),
+    }
+}

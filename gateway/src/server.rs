@@ -1,0 +1,196 @@
+//! One listener for both planes: `/model/…` is scored where the connection is, everything else is done on another runtime.
+
+mod control;
+mod linger;
+mod request_body;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::data_plane::{Body, Cutoff, DataPlane};
+use linger::Lingering;
+
+pub use control::ControlPlane;
+
+/// Connections cannot be taken, most likely for lack of file descriptors: some become free meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// hyper takes no smaller one.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// How connections are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Open connections; more wait in the kernel's queue.
+    pub max_connections: usize,
+    /// How long the head of a request may take, the time before its first byte included: a connection that is idle for
+    /// longer is closed.
+    pub header_read_timeout: Duration,
+    /// Bytes of a request's line and headers.
+    pub max_header_size: usize,
+    /// How long requests in flight may take to end after shutdown was asked for.
+    pub drain_deadline: Duration,
+}
+
+/// Serves HTTP/1.1 on one listener, on the runtime that runs it.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    data_plane: Arc<DataPlane>,
+    control_plane: ControlPlane,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            header_read_timeout: Duration::from_secs(60),
+            max_header_size: 64 * 1024,
+            drain_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Server {
+    /// A server that does not listen yet.
+    pub fn new(
+        config: ServerConfig,
+        data_plane: Arc<DataPlane>,
+        control_plane: ControlPlane,
+    ) -> Self {
+        Self {
+            config,
+            data_plane,
+            control_plane,
+        }
+    }
+
+    /// Serves until `shutdown`, then stops accepting, lets requests in flight end within the drain deadline, and cuts
+    /// what is left.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) {
+        let mut connections = JoinSet::new();
+        let places = Arc::new(Semaphore::new(self.config.max_connections));
+        let server = Arc::new(self);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                (stream, peer, place) = accept(&listener, &places) => {
+                    let server = Arc::clone(&server);
+                    let shutdown = shutdown.clone();
+                    connections.spawn(async move {
+                        server.serve(stream, peer, shutdown).await;
+                        drop(place);
+                    });
+                }
+                // Finished connections are taken out as they come.
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        drop(listener);
+        let drained = timeout(server.config.drain_deadline, async {
+            while connections.join_next().await.is_some() {}
+        });
+        if drained.await.is_err() {
+            warn!(
+                connections = connections.len(),
+                "cutting connections that did not end in time"
+            );
+            connections.shutdown().await;
+        }
+        server.control_plane.finish().await;
+    }
+
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, shutdown: CancellationToken) {
+        let unread = Arc::new(AtomicBool::new(false));
+        let cutoff = Cutoff::new();
+        let io = TokioIo::new(Lingering::new(stream, Arc::clone(&unread)));
+        let service = service_fn(|request| self.answer(request, peer, &cutoff, &unread));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.config.header_read_timeout)
+            .max_header_size(self.config.max_header_size)
+            .max_buf_size(self.config.max_header_size.max(SMALLEST_BUFFER))
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(reason) = ended {
+                        debug!(%peer, %reason, "a connection broke");
+                    }
+                    return;
+                }
+                () = cutoff.passed() => {
+                    debug!(%peer, "an answer was not read before its deadline");
+                    return;
+                }
+                () = shutdown.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+        cutoff: &Cutoff,
+        unread: &AtomicBool,
+    ) -> Result<Response<Body>, Infallible> {
+        request.extensions_mut().insert(cutoff.clone());
+        let (request, progress) = request_body::follow(request);
+        let mut response = if DataPlane::owns(request.uri().path()) {
+            self.data_plane.handle(request, peer).await
+        } else {
+            self.control_plane.handle(request, peer).await
+        };
+        if progress.leaves_much() {
+            // More is coming than is worth reading for the sake of the connection.
+            unread.store(true, Ordering::Release);
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        Ok(response)
+    }
+}
+
+/// The next connection, once there is a place for one more.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    // Nobody closes the semaphore: there is always a place some time.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if let Err(reason) = stream.set_nodelay(true) {
+                    debug!(%peer, %reason, "cannot switch off delays");
+                }
+                return (stream, peer, place);
+            }
+            Err(reason) => {
+                warn!(%reason, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

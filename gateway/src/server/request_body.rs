@@ -1,0 +1,80 @@
+//! A request's body, and how much of it was left unread when the answer was there.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// A rest of this size is read away by hyper or lost without harm: it is in the buffers already.
+const LITTLE: u64 = 8 * 1024;
+
+/// A body on its way in.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    incoming: Incoming,
+    progress: Arc<AtomicBool>,
+}
+
+/// What is known of a body that was given away.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Whether its last byte has been read.
+    read: Arc<AtomicBool>,
+    /// Whether it is a small one.
+    is_little: bool,
+}
+
+/// Gives a request's body away and keeps an eye on it.
+pub(super) fn follow(request: Request<Incoming>) -> (Request<RequestBody>, Progress) {
+    let incoming = request.body();
+    let read = Arc::new(AtomicBool::new(incoming.is_end_stream()));
+    let is_little = incoming
+        .size_hint()
+        .exact()
+        .is_some_and(|length| length <= LITTLE);
+    let progress = Progress {
+        read: Arc::clone(&read),
+        is_little,
+    };
+    let request = request.map(|incoming| RequestBody {
+        incoming,
+        progress: read,
+    });
+    (request, progress)
+}
+
+impl Progress {
+    /// Whether the client may have much more to send that nobody is going to read.
+    pub(super) fn leaves_much(&self) -> bool {
+        !self.is_little && !self.read.load(Ordering::Acquire)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
+            self.progress.store(true, Ordering::Release);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

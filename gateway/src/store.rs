@@ -1,0 +1,48 @@
+//! What outlives the process: intents, events, tokens and grants, and the last aspired value, in one SQLite file.
+//!
+//! Several processes may have it open: `sluicegate tokens create --local` writes while the gateway runs.
+
+mod error;
+mod event_writer;
+mod events;
+mod fact;
+mod intents;
+mod last_aspired;
+mod lock;
+mod open;
+mod time;
+mod tokens;
+
+pub use error::{OpenError, StoreError};
+pub use event_writer::{EventRetention, write_events};
+pub use events::{EventQuery, LoggedEvent};
+pub use fact::{ControlFact, LoggedFact};
+pub use intents::{Change, ChangeError, StoredIntent};
+pub use last_aspired::keep_last_aspired;
+pub use lock::{DataDirLock, LockError};
+
+use sqlx::SqlitePool;
+
+/// The store. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: SqlitePool,
+}
+
+impl Store {
+    /// Whether the database answers.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT number FROM token_revision")
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends all connections, after those who hold one are done.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

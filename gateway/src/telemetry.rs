@@ -1,0 +1,36 @@
+//! What the gateway writes about itself: records on standard error, as text for people or as JSON for machines.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Sends the records of this process to standard error from now on. For binaries, once.
+pub fn init(config: &LogConfig) -> Result<(), InvalidLevel> {
+    let filter = EnvFilter::builder()
+        .parse(&config.level)
+        .map_err(|error| InvalidLevel {
+            level: config.level.clone(),
+            reason: error.to_string(),
+        })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    // Somebody who embeds the gateway may have a subscriber already: theirs stays.
+    let _already_there = match config.format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    Ok(())
+}
+
+/// `log.level` is neither a level nor a list of directives.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "log.level = {level:?} cannot be read: {reason}; write for example info, or info,gateway=debug"
+)]
+pub struct InvalidLevel {
+    level: String,
+    reason: String,
+}

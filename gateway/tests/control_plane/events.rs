@@ -1,0 +1,163 @@
+//! The log as clients read it.
+
+use std::time::Duration;
+
+use serving_core::{Event, Fact, Failure, FailureKind, Generation, Label, ReplicaId, Version};
+
+use super::harness::{Caller, Plane, now};
+
+fn at(seconds: u64, version: Option<u64>, fact: Fact) -> Event {
+    Event {
+        at: now() + Duration::from_secs(seconds),
+        model: "iris".into(),
+        version: version.map(Version),
+        fact,
+    }
+}
+
+fn one_of_each() -> Vec<Event> {
+    let took = Duration::from_millis(1500);
+    let failure = Failure {
+        kind: FailureKind::Permanent,
+        message: "the model needs Python 2.7".into(),
+        last_lines: vec!["no".to_owned()],
+        next_try: None,
+        attempts: 1,
+    };
+    let label = |from: Option<u64>, to: Option<u64>| Fact::LabelMoved {
+        label: Label::from("Production"),
+        from: from.map(Version),
+        to: to.map(Version),
+    };
+    let facts = [
+        (
+            Some(1),
+            Fact::Discovered {
+                generation: Generation(1),
+            },
+        ),
+        (Some(1), Fact::Prepared { took }),
+        (
+            Some(1),
+            Fact::ReplicaStarted {
+                replica: ReplicaId(1),
+                took,
+            },
+        ),
+        (Some(1), Fact::Ready { took }),
+        (None, label(None, Some(1))),
+        (None, label(Some(1), Some(2))),
+        (None, label(Some(2), None)),
+        (
+            Some(1),
+            Fact::ReplicaCrashed {
+                replica: ReplicaId(1),
+                reason: "killed by signal 9".into(),
+                last_lines: vec!["last words".to_owned()],
+                restart_in: Duration::from_secs(2),
+            },
+        ),
+        (
+            Some(1),
+            Fact::ReplicaReplaced {
+                replica: ReplicaId(1),
+                reason: "3 abandoned requests still run in it".into(),
+            },
+        ),
+        (Some(2), Fact::Failed { failure }),
+        (Some(1), Fact::Restarting {}),
+        (Some(1), Fact::Draining {}),
+        (Some(1), Fact::Retired { abandoned: 2 }),
+    ];
+    let events = facts.into_iter().zip(0..);
+    events
+        .map(|((version, fact), second)| at(second, version, fact))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_fact_has_a_sentence_and_its_particulars() {
+    let plane = Plane::new().await;
+    plane
+        .call(
+            Caller::Manager,
+            "PUT",
+            "/api/v1/models/iris/serving",
+            r#"{"replicas": 2}"#,
+        )
+        .await;
+    plane.store.append_events(&one_of_each()).await.unwrap();
+    let answer = plane
+        .get(Caller::Reader, "/api/v1/models/iris/events")
+        .await;
+    insta::assert_json_snapshot!(answer.json());
+}
+
+#[tokio::test]
+async fn pages_hold_every_event_once_newest_first() {
+    let plane = Plane::new().await;
+    plane.store.append_events(&one_of_each()).await.unwrap();
+    let mut ids = Vec::new();
+    let mut token = String::new();
+    loop {
+        let path = format!("/api/v1/models/iris/events?max_results=4{token}");
+        let page = plane.get(Caller::Reader, &path).await.json();
+        let events = page["events"].as_array().unwrap();
+        assert!(events.len() <= 4);
+        ids.extend(events.iter().map(|event| event["id"].as_i64().unwrap()));
+        match page["next_page_token"].as_str() {
+            Some(next) => token = format!("&page_token={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(ids.len(), one_of_each().len());
+    assert!(ids.is_sorted_by(|newer, older| newer > older), "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_version_has_its_own_log() {
+    let plane = Plane::new().await;
+    plane.store.append_events(&one_of_each()).await.unwrap();
+    let page = plane
+        .get(Caller::Reader, "/api/v1/models/iris/versions/2/events")
+        .await
+        .json();
+    let events = page["events"].as_array().unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["type"], "failed");
+}
+
+#[tokio::test]
+async fn events_outlive_their_model_and_a_name_without_any_has_to_exist() {
+    let plane = Plane::new().await;
+    let event = Event {
+        model: "gone".into(),
+        ..one_of_each().remove(0)
+    };
+    plane.store.append_events(&[event]).await.unwrap();
+    assert_eq!(
+        plane
+            .get(Caller::Admin, "/api/v1/models/gone/events")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        plane
+            .get(Caller::Admin, "/api/v1/models/iris/events")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        plane
+            .get(Caller::Admin, "/api/v1/models/mystery/events")
+            .await
+            .status,
+        404
+    );
+    let answer = plane
+        .get(Caller::Reader, "/api/v1/models/iris/events?page_token=x")
+        .await;
+    assert_eq!(answer.refusal().0, 400);
+}

@@ -1,0 +1,167 @@
+//! Health, metrics, status, ids, and what is not there.
+
+use super::harness::{Caller, Plane};
+
+#[tokio::test]
+async fn alive_is_said_to_everybody() {
+    let plane = Plane::new().await;
+    let answer = plane.get(Caller::Anonymous, "/healthz").await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn ready_waits_for_the_registry_the_manager_and_the_store() {
+    let plane = Plane::new().await;
+    let ready = async || {
+        plane
+            .get(Caller::Anonymous, "/readyz")
+            .await
+            .status
+            .as_u16()
+    };
+    let known = plane.aspired.send_replace(None);
+    assert_eq!(ready().await, 503);
+    plane.aspired.send_replace(known);
+    assert_eq!(ready().await, 200);
+    plane.want("iris", &[1]);
+    assert_eq!(ready().await, 200, "nobody enabled it");
+    plane
+        .call(Caller::Admin, "PUT", "/api/v1/models/iris/serving", "")
+        .await;
+    assert_eq!(ready().await, 503, "the manager has not taken it up");
+    plane.serve("iris", &[(1, serving_core::Phase::Building)], &[]);
+    assert_eq!(ready().await, 200);
+    plane.store.close().await;
+    assert_eq!(ready().await, 503);
+}
+
+#[tokio::test]
+async fn metrics_are_for_known_callers() {
+    let plane = Plane::new().await;
+    assert_eq!(plane.get(Caller::Anonymous, "/metrics").await.status, 401);
+    let answer = plane.get(Caller::Stranger, "/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.text().contains("requests_total 0"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn the_status_tells_how_the_gateway_is_doing() {
+    let plane = Plane::new().await;
+    plane
+        .call(Caller::Admin, "PUT", "/api/v1/models/iris/serving", "")
+        .await;
+    plane.serve(
+        "iris",
+        &[
+            (1, serving_core::Phase::Ready),
+            (2, serving_core::Phase::Pending),
+        ],
+        &[],
+    );
+    let answer = plane.get(Caller::Reader, "/api/v1/status").await;
+    insta::assert_json_snapshot!(answer.json());
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_a_json_404_for_everybody() {
+    let plane = Plane::new().await;
+    for path in [
+        "/",
+        "/nothing",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v1/models/",
+        "/api/2.0/token",
+    ] {
+        let answer = plane.get(Caller::Admin, path).await;
+        assert_eq!(
+            answer.refusal(),
+            (404, "RESOURCE_DOES_NOT_EXIST".to_owned()),
+            "{path}"
+        );
+    }
+    let answer = plane
+        .call(Caller::Admin, "PUT", "/api/v1/models//serving", "")
+        .await;
+    assert_eq!(answer.refusal().0, 404);
+    let answer = plane.get(Caller::Anonymous, "/nothing").await;
+    assert_eq!(answer.refusal().0, 404);
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_a_json_405_that_says_which_are_right() {
+    let plane = Plane::new().await;
+    for (method, path, allowed) in [
+        ("POST", "/api/v1/models", "GET,HEAD"),
+        ("GET", "/api/v1/models/iris/serving", "PUT,DELETE"),
+        ("PUT", "/api/2.0/token/create", "POST"),
+        ("DELETE", "/healthz", "GET,HEAD"),
+    ] {
+        let answer = plane.call(Caller::Admin, method, path, "").await;
+        assert_eq!(
+            answer.refusal(),
+            (405, "METHOD_NOT_ALLOWED".to_owned()),
+            "{path}"
+        );
+        assert_eq!(answer.headers["allow"], allowed, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_taken_or_made_and_returned_with_every_answer() {
+    let plane = Plane::new().await;
+    let answer = plane.get(Caller::Admin, "/api/v1/models").await;
+    assert_eq!(answer.headers["x-request-id"], "test-1");
+    let request = http::Request::get("/healthz").header("x-request-id", "two words");
+    let answer = plane
+        .send(request.body(axum::body::Body::empty()).unwrap())
+        .await;
+    assert_eq!(answer.headers["x-request-id"].len(), 32);
+}
+
+#[tokio::test]
+async fn without_a_credential_the_ways_to_show_one_are_named() {
+    let plane = Plane::new().await;
+    let answer = plane.get(Caller::Anonymous, "/api/v1/models").await;
+    assert_eq!(answer.refusal(), (401, "UNAUTHENTICATED".to_owned()));
+    let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+    assert!(
+        challenge.contains("Bearer") && challenge.contains("Basic"),
+        "{challenge}"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_a_503_and_changes_nothing() {
+    let plane = Plane::new().await;
+    plane.store.close().await;
+    let answer = plane
+        .call(Caller::Admin, "PUT", "/api/v1/models/iris/serving", "")
+        .await;
+    assert_eq!(
+        answer.refusal(),
+        (503, "TEMPORARILY_UNAVAILABLE".to_owned())
+    );
+    assert!(plane.intents.enabled().is_empty());
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_refused() {
+    let plane = Plane::new().await;
+    let path = "/api/v1/models/iris/serving";
+    for (body, status) in [("[]", 400), ("{", 400), ("{\"a\": NaN}", 400)] {
+        let answer = plane.call(Caller::Admin, "PUT", path, body).await;
+        assert_eq!(
+            answer.refusal(),
+            (status, "INVALID_PARAMETER_VALUE".to_owned()),
+            "{body}"
+        );
+    }
+    let large = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
+    let answer = plane.call(Caller::Admin, "PUT", path, &large).await;
+    assert_eq!(answer.refusal(), (413, "REQUEST_TOO_LARGE".to_owned()));
+}

@@ -1,0 +1,423 @@
+//! A control plane around scripts, and callers with tokens.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use auth::{Authenticator, AuthenticatorConfig, Grant, NewToken, TokenStore};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use gateway::api::Settings;
+use gateway::control_plane::{About, ControlState, Engine, IntentBook, router};
+use gateway::data_plane::Example;
+use gateway::ports::{
+    Catalog, LogKind, RegisteredModel, Registry, RegistryStatus, RegistryUnavailable, WorkerFiles,
+};
+use gateway::store::Store;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use prometheus_client::metrics::counter::Counter;
+use serde_json::Value;
+use serving_core::{
+    Aspired, AspiredModel, AspiredVersion, Clock, Generation, Incarnation, LabelRoute, ModelName,
+    ModelSnapshot, Phase, ServableId, Snapshot, Source, UnknownServable, Version, VersionSnapshot,
+};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// 2026-01-01T00:00:00Z: the only time there is in these tests.
+pub(crate) fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+}
+
+/// Who calls. Rights are on the model `iris` and on names that start with `odd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Admin,
+    Manager,
+    Reader,
+    Stranger,
+    Anonymous,
+}
+
+pub(crate) struct Plane {
+    pub(crate) engine: Arc<ScriptedEngine>,
+    pub(crate) registry: Arc<ScriptedRegistry>,
+    pub(crate) files: Arc<ScriptedFiles>,
+    pub(crate) store: Store,
+    pub(crate) intents: Arc<IntentBook>,
+    pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
+    pub(crate) shutdown: CancellationToken,
+    router: Router,
+    credentials: BTreeMap<&'static str, String>,
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+pub(crate) struct ScriptedEngine {
+    pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
+    pub(crate) restarted: Mutex<Vec<ServableId>>,
+    pub(crate) examples: Mutex<BTreeMap<ServableId, Example>>,
+}
+
+#[derive(Default)]
+pub(crate) struct ScriptedRegistry {
+    pub(crate) catalog: Mutex<Arc<Catalog>>,
+    /// Registered since the catalog was read.
+    pub(crate) fresh: Mutex<Vec<ModelName>>,
+    /// Why it does not answer.
+    pub(crate) down: Mutex<Option<String>>,
+    pub(crate) polls: AtomicU32,
+}
+
+pub(crate) struct ScriptedFiles(pub(crate) PathBuf);
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> SystemTime {
+        now()
+    }
+}
+
+#[async_trait]
+impl Engine for ScriptedEngine {
+    fn snapshot(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    async fn restart(&self, id: &ServableId) -> Result<(), UnknownServable> {
+        let snapshot = self.snapshot.borrow();
+        let model = snapshot.models.get(&id.model);
+        if model.is_some_and(|model| model.versions.contains_key(&id.version)) {
+            self.restarted.lock().unwrap().push(id.clone());
+            Ok(())
+        } else {
+            Err(UnknownServable(id.clone()))
+        }
+    }
+
+    fn example(&self, id: &ServableId) -> Option<Example> {
+        self.examples.lock().unwrap().get(id).cloned()
+    }
+}
+
+#[async_trait]
+impl Registry for ScriptedRegistry {
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.lock().unwrap())
+    }
+
+    async fn is_registered(&self, model: &ModelName) -> Result<bool, RegistryUnavailable> {
+        match &*self.down.lock().unwrap() {
+            Some(reason) => Err(RegistryUnavailable(reason.clone())),
+            None => Ok(self.fresh.lock().unwrap().contains(model)),
+        }
+    }
+
+    fn poll_soon(&self) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn status(&self) -> RegistryStatus {
+        let error = self.down.lock().unwrap().clone();
+        RegistryStatus {
+            last_success: error.is_none().then_some(now()),
+            error,
+        }
+    }
+}
+
+impl WorkerFiles for ScriptedFiles {
+    fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf> {
+        let kind = match kind {
+            LogKind::Build => "build",
+            LogKind::Worker => "worker",
+        };
+        vec![
+            self.0.join(format!("{kind}-{}.1.log", id.version)),
+            self.0.join(format!("{kind}-{}.log", id.version)),
+        ]
+    }
+
+    fn note(&self, _: &ServableId, _: &str) {}
+}
+
+impl Plane {
+    /// `iris` and `secret` are registered, nothing is enabled.
+    pub(crate) async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let credentials = issue_tokens(&store).await;
+        let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
+        let authenticator = Authenticator::open(
+            Arc::clone(&tokens),
+            Arc::new(now),
+            AuthenticatorConfig::default(),
+        )
+        .await
+        .unwrap();
+        let engine = Arc::new(ScriptedEngine {
+            snapshot: watch::Sender::default(),
+            restarted: Mutex::default(),
+            examples: Mutex::default(),
+        });
+        let registry = Arc::new(ScriptedRegistry::default());
+        let files = Arc::new(ScriptedFiles(folder.path().to_owned()));
+        let intents = IntentBook::open(store.clone(), Settings::default(), false)
+            .await
+            .unwrap();
+        let aspired = watch::Sender::new(Some(Arc::default()));
+        let mut metrics = prometheus_client::registry::Registry::default();
+        metrics.register("requests", "Requests", Counter::<u64>::default());
+        let shutdown = CancellationToken::new();
+        let state = ControlState {
+            store: store.clone(),
+            intents: Arc::clone(&intents),
+            engine: Arc::clone(&engine) as _,
+            aspired: aspired.subscribe(),
+            registry: Arc::clone(&registry) as _,
+            files: Arc::clone(&files) as _,
+            rights: authenticator.rights(),
+            authenticator: Arc::new(authenticator),
+            tokens,
+            metrics: Arc::new(metrics),
+            clock: Arc::new(FixedClock),
+            shutdown: shutdown.clone(),
+            about: About {
+                version: "1.2.3".to_owned(),
+                started: now() - Duration::from_secs(90),
+                registry_url: "http://mlflow:5000".parse().unwrap(),
+                public_url: None,
+                listen: ([127, 0, 0, 1], 8080).into(),
+            },
+        };
+        let plane = Self {
+            engine,
+            registry,
+            files,
+            store,
+            intents,
+            aspired,
+            shutdown,
+            router: router(state),
+            credentials,
+            _folder: folder,
+        };
+        plane.register(&["iris", "secret"]);
+        plane
+    }
+
+    pub(crate) fn register(&self, names: &[&str]) {
+        let model = |name: &&str| {
+            let about = RegisteredModel {
+                description: format!("The model {name}"),
+                last_updated: 1_767_225_600_000,
+            };
+            (ModelName::from(*name), about)
+        };
+        let mut catalog = self.registry.catalog.lock().unwrap();
+        let mut models = catalog.models.clone();
+        models.extend(names.iter().map(model));
+        *catalog = Arc::new(Catalog { models });
+    }
+
+    /// What the registry wants and the engine sees of a model, as if it were served.
+    pub(crate) fn serve(
+        &self,
+        name: &str,
+        versions: &[(u64, Phase)],
+        labels: &[(&str, Option<u64>, Option<u64>)],
+    ) {
+        self.want(
+            name,
+            &versions
+                .iter()
+                .map(|(number, _)| *number)
+                .collect::<Vec<_>>(),
+        );
+        let seen = versions
+            .iter()
+            .map(|(number, phase)| (Version(*number), version(phase.clone())));
+        let labels = labels.iter().map(|(label, aspired, current)| {
+            let route = LabelRoute {
+                aspired: aspired.map(Version),
+                current: current.map(Version),
+            };
+            ((*label).into(), route)
+        });
+        let model = ModelSnapshot {
+            versions: seen.collect(),
+            labels: labels.collect(),
+        };
+        self.engine.snapshot.send_modify(|snapshot| {
+            let mut models = snapshot.models.clone();
+            models.insert(name.into(), model);
+            *snapshot = Arc::new(Snapshot { models });
+        });
+    }
+
+    /// What the registry wants of a model.
+    pub(crate) fn want(&self, name: &str, versions: &[u64]) {
+        let versions = versions.iter().map(|number| {
+            let version = AspiredVersion {
+                incarnation: Incarnation::from("1"),
+                source: Source::Readable("source".into()),
+            };
+            (Version(*number), version)
+        });
+        let model = AspiredModel {
+            incarnation: Incarnation::from("1"),
+            versions: versions.collect(),
+            labels: BTreeMap::new(),
+        };
+        self.aspired.send_modify(|aspired| {
+            let mut models = aspired
+                .as_ref()
+                .map(|aspired| aspired.models.clone())
+                .unwrap_or_default();
+            models.insert(name.into(), model);
+            *aspired = Some(Arc::new(Aspired { models }));
+        });
+    }
+
+    pub(crate) fn request(
+        &self,
+        caller: Caller,
+        method: &str,
+        path: &str,
+    ) -> http::request::Builder {
+        let builder = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(path)
+            .header("host", "gate.example:8080")
+            .header("x-request-id", "test-1")
+            .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000))));
+        match self.credentials.get(caller.name()) {
+            Some(token) => builder.header("authorization", format!("Bearer {token}")),
+            None => builder,
+        }
+    }
+
+    /// Sends a request without waiting for the end of its answer.
+    pub(crate) async fn begin(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.begin(request).await.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        caller: Caller,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Answer {
+        let request = self
+            .request(caller, method, path)
+            .body(Body::from(body.to_owned()));
+        self.send(request.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, caller: Caller, path: &str) -> Answer {
+        self.call(caller, "GET", path, "").await
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The code of a refusal, which must have the shape of one.
+    pub(crate) fn refusal(&self) -> (u16, String) {
+        let body = self.json();
+        assert_eq!(body["request_id"], "test-1");
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty())
+        );
+        (
+            self.status.as_u16(),
+            body["error_code"].as_str().unwrap().to_owned(),
+        )
+    }
+}
+
+impl Caller {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Admin,
+        Self::Manager,
+        Self::Reader,
+        Self::Stranger,
+        Self::Anonymous,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "ada",
+            Self::Manager => "mel",
+            Self::Reader => "rea",
+            Self::Stranger => "sam",
+            Self::Anonymous => "",
+        }
+    }
+}
+
+async fn issue_tokens(store: &Store) -> BTreeMap<&'static str, String> {
+    let pattern = |text: &str| text.parse().unwrap();
+    for (name, grant) in [
+        ("ada", Grant::Admin),
+        ("mel", Grant::manage(pattern("iris"))),
+        ("mel", Grant::manage(pattern("odd*"))),
+        ("rea", Grant::read(pattern("iris"))),
+    ] {
+        store.grant(name, &grant).await.unwrap();
+    }
+    let mut credentials = BTreeMap::new();
+    for name in ["ada", "mel", "rea", "sam"] {
+        let (record, token) = NewToken::new(name).issue(now()).unwrap();
+        store.insert(record).await.unwrap();
+        credentials.insert(name, token.expose().to_owned());
+    }
+    credentials
+}
+
+fn version(phase: Phase) -> VersionSnapshot {
+    let ready = phase == Phase::Ready;
+    VersionSnapshot {
+        generation: Generation(1),
+        step: (phase == Phase::Building).then(|| "installing 12 packages".into()),
+        phase,
+        since: now(),
+        replicas: u32::from(ready),
+        crashes: 0,
+    }
+}

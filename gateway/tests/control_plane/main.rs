@@ -1,0 +1,14 @@
+//! The control plane as a service, without ports: a real store, a scripted engine and registry.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod events;
+mod general;
+mod harness;
+mod legacy;
+mod logs;
+mod models;
+mod names;
+mod rights;
+mod serving;
+mod tokens;

@@ -1,0 +1,16 @@
+//! The data plane in process: real requests, real sockets, fake workers.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+mod answers;
+mod fixture;
+mod formats;
+mod limits;
+mod paths;
+mod server;
+mod status_codes;
+mod worker;
+mod workers;
