@@ -1,1 +1,29 @@
-//! Implements the engine's Loader: builds an environment once, runs workers in it, tells when they die.
+//! Implements the engine's [`Loader`](serving_core::Loader): builds an environment once, runs workers in it, tells
+//! when they die.
+//!
+//! A worker is `mlflow models serve` of the environment's own MLflow, on a Unix socket, in a process group that dies
+//! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
+
+mod config;
+mod env;
+mod error;
+mod files;
+mod loader;
+mod model;
+mod names;
+mod prepared;
+mod process;
+mod shelf;
+mod single_flight;
+mod source;
+mod time;
+mod words;
+mod worker;
+
+pub use config::{EnvManager, RunnerConfig, UnknownEnvManager};
+pub use error::RunnerError;
+pub use files::{LogKind, RunnerFiles};
+pub use loader::CondaRunner;
+pub use model::{Example, ModelFacts, Signature};
+pub use source::{FetchedModel, ModelSource};
+pub use worker::{Worker, WorkerEndpoint};

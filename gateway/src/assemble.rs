@@ -125,6 +125,7 @@ impl WorkerRoom {
             uv: config.uv.clone(),
             constraints: config.constraints.clone(),
             inherited_environment: config.worker_environment.clone(),
+            build_environment: config.build_environment.clone(),
             request_timeout: config.timeout,
             ..RunnerConfig::new(&config.data_dir)
         };

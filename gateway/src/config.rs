@@ -67,7 +67,7 @@ pub struct Config {
     pub log: LogConfig,
     /// What workers see of the gateway's environment.
     pub worker_environment: Vec<(String, String)>,
-    /// What builds see of it: the same and where packages come from.
+    /// What builds see of it besides: where packages come from.
     pub build_environment: Vec<(String, String)>,
     origins: BTreeMap<&'static str, Origin>,
 }

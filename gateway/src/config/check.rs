@@ -44,8 +44,7 @@ pub(super) fn check(
     }
     let more_variables = reader.list("worker_environment");
     let worker_environment = inherited::for_workers(environment, &more_variables);
-    let mut build_environment = worker_environment.clone();
-    build_environment.extend(inherited::for_builds(environment));
+    let build_environment = inherited::for_builds(environment);
 
     let listen = reader.parsed("listen", ([127, 0, 0, 1], 8080).into(), |text| {
         text.parse().map_err(|_| {

@@ -1,0 +1,131 @@
+//! What a runner is given once, at its start.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serving_core::LoadError;
+
+/// Where a runner works, and with what.
+#[derive(Clone)]
+pub struct RunnerConfig {
+    /// Models, environments, logs and sockets live below it.
+    pub data_dir: PathBuf,
+    /// For models whose settings do not name one.
+    pub env_manager: EnvManager,
+    /// The interpreter of [`EnvManager::Local`]: an absolute path.
+    pub python: Option<PathBuf>,
+    /// The `uv` program; `None` looks for it in the `PATH` of `inherited_environment`.
+    pub uv: Option<PathBuf>,
+    /// A constraints file (pip's format) that every built environment obeys: a remedy for requirements that no
+    /// longer work as they did when the model was logged.
+    pub constraints: Option<PathBuf>,
+    /// All that a worker sees of the gateway's own environment, for example `PATH`, `HOME` and `LANG`.
+    pub inherited_environment: Vec<(String, String)>,
+    /// What a build sees besides, for example the addresses of package indexes, which may hold a password.
+    pub build_environment: Vec<(String, String)>,
+    /// After this a worker gives up a request by itself. A longer timeout of a model's settings goes before it.
+    pub request_timeout: Duration,
+    /// From the start of a worker until it must answer.
+    pub start_timeout: Duration,
+    /// Between asking a worker to stop and killing it.
+    pub stop_grace: Duration,
+    /// Bytes of one log file; the two before it are kept.
+    pub log_size: u64,
+}
+
+impl RunnerConfig {
+    /// The defaults, below `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            env_manager: EnvManager::Uv,
+            python: None,
+            uv: None,
+            constraints: None,
+            inherited_environment: Vec::new(),
+            build_environment: Vec::new(),
+            request_timeout: Duration::from_secs(60),
+            start_timeout: Duration::from_secs(300),
+            stop_grace: Duration::from_secs(10),
+            log_size: 10 << 20,
+        }
+    }
+}
+
+/// Names the inherited variables, never their values: an index address may hold a password.
+impl fmt::Debug for RunnerConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |variables: &[(String, String)]| -> Vec<String> {
+            variables.iter().map(|(name, _)| name.clone()).collect()
+        };
+        formatter
+            .debug_struct("RunnerConfig")
+            .field("data_dir", &self.data_dir)
+            .field("env_manager", &self.env_manager)
+            .field("python", &self.python)
+            .field("uv", &self.uv)
+            .field("constraints", &self.constraints)
+            .field("inherited_environment", &names(&self.inherited_environment))
+            .field("build_environment", &names(&self.build_environment))
+            .field("request_timeout", &self.request_timeout)
+            .field("start_timeout", &self.start_timeout)
+            .field("stop_grace", &self.stop_grace)
+            .field("log_size", &self.log_size)
+            .finish()
+    }
+}
+
+/// Who provides the environment that a model's worker runs in; the words of `mlflow models serve --env-manager`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EnvManager {
+    /// An interpreter that exists already.
+    Local,
+    /// Built by uv from `python_env.yaml` and `requirements.txt`.
+    Uv,
+    /// Built from `conda.yaml`. Not available in this version.
+    Conda,
+    /// Built by virtualenv and pyenv. Not available in this version.
+    Virtualenv,
+}
+
+impl EnvManager {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Uv => "uv",
+            Self::Conda => "conda",
+            Self::Virtualenv => "virtualenv",
+        }
+    }
+}
+
+impl fmt::Display for EnvManager {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Not one of `local`, `uv`, `conda`, `virtualenv`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no environment manager: use local, uv, conda or virtualenv")]
+pub struct UnknownEnvManager(String);
+
+impl FromStr for EnvManager {
+    type Err = UnknownEnvManager;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Local, Self::Uv, Self::Conda, Self::Virtualenv]
+            .into_iter()
+            .find(|manager| manager.as_str() == word)
+            .ok_or_else(|| UnknownEnvManager(word.to_owned()))
+    }
+}
+
+impl From<UnknownEnvManager> for LoadError {
+    fn from(error: UnknownEnvManager) -> Self {
+        Self::permanent(error.to_string())
+    }
+}

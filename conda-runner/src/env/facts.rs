@@ -1,0 +1,159 @@
+//! What is really in an environment, asked of its own interpreter: never concluded from what a model declares.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serving_core::LoadError;
+
+use crate::process::child::{Ended, Launch};
+use crate::process::host::Host;
+use crate::process::logs::Log;
+use crate::process::output::last;
+
+/// Looks without importing MLflow, which takes seconds. `mlflow.version` is what the scoring server's `/version` tells.
+const QUESTION: &str = r#"
+import importlib.util, json, os, runpy
+spec = importlib.util.find_spec("mlflow")
+root = next(iter(spec.submodule_search_locations or []), None) if spec else None
+answer = {"mlflow": None}
+if root and os.path.exists(os.path.join(root, "version.py")):
+    has = lambda *parts: os.path.exists(os.path.join(root, *parts))
+    server = "pyfunc", "scoring_server"
+    answer = {
+        "mlflow": runpy.run_path(os.path.join(root, "version.py"))["VERSION"],
+        "server": "uvicorn" if has(*server, "app.py") else "gunicorn" if has(*server, "wsgi.py") else None,
+        "module": "mlflow" if has("__main__.py") else "mlflow.cli",
+    }
+print(json.dumps(answer))
+"#;
+
+/// What its interpreter says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// The version of MLflow that will serve.
+    #[serde(rename = "mlflow")]
+    pub(crate) mlflow_version: String,
+    /// Which server `mlflow models serve` starts.
+    pub(crate) server: ScoringServer,
+    /// What to run with `-m`: MLflow 1.x has no `__main__`.
+    pub(crate) module: String,
+}
+
+/// The two generations of MLflow's scoring server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ScoringServer {
+    /// FastAPI: 3.x, late 2.x.
+    Uvicorn,
+    /// Flask: 1.x, early 2.x.
+    Gunicorn,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    mlflow: Option<String>,
+    server: Option<ScoringServer>,
+    module: Option<String>,
+}
+
+impl Facts {
+    /// Asks `python`.
+    pub(crate) async fn ask(host: &Host, python: &Path, log: &Log) -> Result<Self, LoadError> {
+        let launch = Launch {
+            program: python.to_owned(),
+            arguments: ["-c", QUESTION].map(OsString::from).into(),
+            environment: host.environment(python.parent(), []),
+            // A folder without Python files, since the current one is searched for modules first.
+            directory: "/".into(),
+        };
+        let ended = host.start(&launch, log.clone(), ())?.wait().await;
+        Self::understood(python, &ended)
+    }
+
+    fn understood(python: &Path, ended: &Arc<Ended>) -> Result<Self, LoadError> {
+        let shown = python.display();
+        let answer = ended
+            .lines
+            .iter()
+            .rev()
+            .find_map(|line| serde_json::from_str::<Answer>(line).ok());
+        let Some(answer) = answer.filter(|_| ended.success) else {
+            let message = format!(
+                "{shown} does not work as a Python interpreter ({})",
+                ended.reason
+            );
+            let error = if ended.by_signal {
+                LoadError::transient(message)
+            } else {
+                LoadError::permanent(message)
+            };
+            return Err(error.with_last_lines(last(&ended.lines)));
+        };
+        let missing = |what: String| {
+            LoadError::permanent(format!(
+                "{what}: add mlflow to the model's requirements, or install it there"
+            ))
+        };
+        let Some(mlflow_version) = answer.mlflow else {
+            return Err(missing(format!(
+                "the environment of {shown} has no MLflow to serve with"
+            )));
+        };
+        let (Some(server), Some(module)) = (answer.server, answer.module) else {
+            return Err(missing(format!(
+                "the MLflow {mlflow_version} of {shown} has no scoring server known here"
+            )));
+        };
+        Ok(Self {
+            mlflow_version,
+            server,
+            module,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn understood(success: bool, output: &str) -> Result<Facts, LoadError> {
+        let ended = Ended {
+            success,
+            by_signal: false,
+            reason: "exit code 0".to_owned(),
+            lines: output.lines().map(str::to_owned).collect(),
+        };
+        Facts::understood(Path::new("/env/bin/python"), &Arc::new(ended))
+    }
+
+    #[test]
+    fn an_answer_is_found_among_warnings() {
+        let output = "warning: x\n{\"mlflow\": \"1.30.1\", \"server\": \"gunicorn\", \"module\": \"mlflow.cli\"}\nbye";
+        let facts = understood(true, output).unwrap();
+        assert_eq!(facts.server, ScoringServer::Gunicorn);
+        assert_eq!(facts.mlflow_version, "1.30.1");
+    }
+
+    #[test]
+    fn no_python_no_mlflow_and_no_server_are_permanent_errors_that_say_what_to_do() {
+        for (success, output, says) in [
+            (
+                false,
+                "sh: 1: exec: /env/bin/python: not found",
+                "does not work",
+            ),
+            (true, "{\"mlflow\": null}", "no MLflow to serve with"),
+            (
+                true,
+                "{\"mlflow\": \"9.0\", \"server\": null, \"module\": \"mlflow\"}",
+                "no scoring server",
+            ),
+        ] {
+            let error = understood(success, output).unwrap_err();
+            assert_eq!(error.retry, serving_core::Retry::Never);
+            assert!(error.message.contains(says), "{error}");
+        }
+    }
+}

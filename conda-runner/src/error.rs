@@ -1,0 +1,42 @@
+//! Why a runner cannot start, and how trouble with the disk reads.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serving_core::LoadError;
+
+/// Why a runner cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// A folder below the data folder cannot be made, read or swept.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder for sockets that others could reach into.
+    #[error("{} is not a folder that only this user can enter: remove it, or set its mode to 0700", path.display())]
+    OpenToOthers {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// The thread that writes logs could not be started.
+    #[error("cannot start the log writer")]
+    LogWriter(#[source] io::Error),
+}
+
+impl RunnerError {
+    /// For `map_err`: trouble with the folder at `path`.
+    pub(crate) fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Folder { path, source }
+    }
+}
+
+/// For `map_err`: trouble with the disk, which a person may end without changing the model: worth another try.
+pub(crate) fn disk(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> LoadError {
+    let what = format!("cannot {doing} {}", path.display());
+    move |error| LoadError::transient(format!("{what}: {error}"))
+}

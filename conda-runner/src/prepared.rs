@@ -1,0 +1,229 @@
+//! A prepared version: starts workers, and returns each when it answers and is warm.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use http::StatusCode;
+use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, Stop};
+use tokio::time::timeout;
+
+use crate::env::Environment;
+use crate::error::disk;
+use crate::model::{Example, ModelFacts};
+use crate::process::child::{EndWatch, Ended, Process};
+use crate::process::command::{self, Serving};
+use crate::process::diagnosis::{failed_start, last_lines, reason};
+use crate::process::host::Host;
+use crate::process::logs::Log;
+use crate::process::probe;
+use crate::process::sockets::{Sockets, WorkerFolder};
+use crate::time::rfc3339;
+use crate::words::Words;
+use crate::worker::{Worker, WorkerEndpoint};
+
+/// Between two looks at a worker that does not answer yet: the first pause and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+/// For an answer to `/ping` and `/version` of a worker that accepts connections.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long a worker that broke off its answer may take to be seen dead.
+const AGONY: Duration = Duration::from_secs(2);
+
+/// What all prepared versions share.
+pub(crate) struct Tools<S> {
+    pub(crate) host: Host,
+    pub(crate) sockets: Sockets,
+    pub(crate) request_timeout: Duration,
+    pub(crate) start_timeout: Duration,
+    pub(crate) stop_grace: Duration,
+    pub(crate) offer: Arc<dyn Fn(Worker) -> S + Send + Sync>,
+}
+
+/// A version whose model folder and environment are there.
+pub(crate) struct PreparedModel<S> {
+    pub(crate) tools: Arc<Tools<S>>,
+    pub(crate) request_timeout: Duration,
+    pub(crate) log: Log,
+    pub(crate) progress: Progress,
+    pub(crate) environment: Environment,
+    pub(crate) model: PathBuf,
+    pub(crate) words: Words,
+    pub(crate) facts: Arc<ModelFacts>,
+}
+
+#[async_trait]
+impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
+    async fn load(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
+        let folder = self
+            .tools
+            .sockets
+            .next()
+            .map_err(disk("make a folder for", &self.model))?;
+        let socket = folder.socket();
+        let process = self.start(replica, folder).await?;
+        let watch = process.end_watch();
+        let ready = timeout(self.tools.start_timeout, async {
+            // Whatever it is asked, a worker that ends will not answer any more.
+            tokio::select! {
+                biased;
+                ended = watch.end() => Err(failed_start(&ended)),
+                version = self.warm(&watch, &socket) => version,
+            }
+        });
+        let mlflow_version = match ready.await {
+            Ok(Ok(version)) => version,
+            Ok(Err(error)) => return Err(self.noted(error).await),
+            Err(_) => return Err(self.noted(self.too_slow()).await),
+        };
+        self.log.line("--- ready ---").await;
+        Ok(Instance {
+            servable: (self.tools.offer)(Worker {
+                endpoint: WorkerEndpoint::Unix(socket),
+                mlflow_version,
+                keep_alive: command::keep_alive(self.environment.server),
+                facts: Arc::clone(&self.facts),
+            }),
+            exit: Box::pin(async move { exit(&*watch.death().await) }),
+            stop: Box::new(StopWorker {
+                process,
+                grace: self.tools.stop_grace,
+            }),
+        })
+    }
+}
+
+impl<S> PreparedModel<S> {
+    async fn start(&self, replica: ReplicaId, folder: WorkerFolder) -> Result<Process, LoadError> {
+        self.progress.step("starting worker");
+        let serving = Serving {
+            environment: &self.environment,
+            model: &self.model,
+            folder: &folder,
+            words: &self.words,
+            request_timeout: self.request_timeout,
+            start_timeout: self.tools.start_timeout,
+        };
+        let launch = serving.launch(&self.tools.host);
+        let now = rfc3339(SystemTime::now());
+        let header = format!(
+            "--- attempt at {now}, replica {replica}, {} ---",
+            launch.shown()
+        );
+        self.log.line(&header).await;
+        self.tools.host.start(&launch, self.log.clone(), folder)
+    }
+
+    /// Waits until the worker answers, checks that it is what was started, and has it score once.
+    async fn warm(&self, watch: &EndWatch, socket: &Path) -> Result<String, LoadError> {
+        self.progress.step("waiting for the worker to answer");
+        answers(socket).await;
+        let version = self.version(socket).await?;
+        if let Some(example) = self.facts.example.as_ref().filter(|_| self.words.warm_up) {
+            self.progress.step("scoring the input example");
+            self.score(watch, socket, example).await?;
+        }
+        Ok(version)
+    }
+
+    async fn version(&self, socket: &Path) -> Result<String, LoadError> {
+        let expected = &self.environment.mlflow_version;
+        let answer = timeout(ANSWER, probe::get(socket, "/version")).await;
+        let Ok(Ok((status, body))) = answer else {
+            return Err(LoadError::transient(
+                "the worker answers /ping but not /version",
+            ));
+        };
+        let version = String::from_utf8_lossy(&body)
+            .trim()
+            .trim_matches('"')
+            .to_owned();
+        match status {
+            StatusCode::OK if version == *expected => Ok(version),
+            // Only this worker can listen in its folder: a server too old to tell its version is the right one.
+            StatusCode::NOT_FOUND => Ok(expected.clone()),
+            _ => Err(LoadError::permanent(format!(
+                "the worker says it is MLflow {version:?}, but its environment has {expected}: \
+                 something else than the environment's own MLflow answers"
+            ))),
+        }
+    }
+
+    /// The example may be wrong, and the model right: only a worker that dies of it is a failure.
+    async fn score(
+        &self,
+        watch: &EndWatch,
+        socket: &Path,
+        example: &Example,
+    ) -> Result<(), LoadError> {
+        let body = example.body.clone();
+        let asked = probe::post(socket, "/invocations", &example.content_type, body);
+        let trouble = match timeout(self.request_timeout, asked).await {
+            Ok(Ok((status, _))) if status.is_success() => return Ok(()),
+            Ok(Ok((status, answer))) => {
+                let answer = String::from_utf8_lossy(&answer);
+                let start: String = answer.chars().take(2000).collect();
+                format!("it was answered with status {status}: {start}")
+            }
+            Ok(Err(error)) => {
+                if let Ok(ended) = timeout(AGONY, watch.end()).await {
+                    return Err(failed_start(&ended));
+                }
+                format!("it was not answered: {error}")
+            }
+            Err(_) => "it was not answered in time".to_owned(),
+        };
+        self.progress
+            .step("going on although the input example could not be scored");
+        self.log
+            .line(&format!(
+                "--- the input example could not be scored: {trouble} ---"
+            ))
+            .await;
+        Ok(())
+    }
+
+    fn too_slow(&self) -> LoadError {
+        let seconds = self.tools.start_timeout.as_secs();
+        LoadError::transient(format!(
+            "the worker did not answer within {seconds} seconds"
+        ))
+    }
+
+    async fn noted(&self, error: LoadError) -> LoadError {
+        self.log.line(&format!("--- failed: {error} ---")).await;
+        error
+    }
+}
+
+/// Resolves when `/ping` is answered with 200.
+async fn answers(socket: &Path) {
+    let mut pause = PAUSES.0;
+    loop {
+        let answer = timeout(ANSWER, probe::get(socket, "/ping")).await;
+        if matches!(answer, Ok(Ok((StatusCode::OK, _)))) {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+fn exit(ended: &Ended) -> Exit {
+    Exit {
+        reason: reason(ended).into(),
+        last_lines: last_lines(ended),
+    }
+}
+
+struct StopWorker {
+    process: Process,
+    grace: Duration,
+}
+
+#[async_trait]
+impl Stop for StopWorker {
+    async fn stop(self: Box<Self>) {
+        self.process.stop(self.grace).await;
+    }
+}

@@ -1,0 +1,291 @@
+//! Starts a process as the leader of a group that does not outlive it, nor the gateway.
+//!
+//! The leader is a shell first. It leaves a watchdog behind, which holds the read end of a pipe whose write end only
+//! this process has, and then becomes the program. When this process ends, even by SIGKILL, the pipe closes and the
+//! watchdog kills the group. No unsafe code and no system call of one platform is needed for that; `PR_SET_PDEATHSIG`
+//! would reach one process instead of the group, and is bound to a thread that may end early.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustix::process::Pid;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::group::Group;
+use super::logs::Log;
+use super::output::Tail;
+
+/// The shell gives background jobs an empty standard input, so the pipe becomes descriptor 3 first. The program itself
+/// must not hold it. The watchdog outlives a polite stop of the group, and keeps the output's pipe closed so that the
+/// end of the output means the end of everybody else.
+const LEADER: &str = r#"
+exec 3<&0 </dev/null
+(
+    trap '' HUP INT TERM
+    exec >/dev/null 2>&1
+    read -r end <&3
+    kill -s KILL 0
+) &
+exec 3<&- "$@"
+"#;
+
+/// How long the output of a dead group may stay open: only a process that left the group can hold it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the end of a killed group may take.
+const BURIAL: Duration = Duration::from_secs(10);
+/// Bytes read from the output at once.
+const PIECE: usize = 16 << 10;
+
+/// What to run. The process sees exactly this environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) directory: PathBuf,
+}
+
+impl Launch {
+    /// The command as people would type it, for logs; without the environment, which may hold secrets.
+    pub(crate) fn shown(&self) -> String {
+        let words = self
+            .arguments
+            .iter()
+            .map(|argument| argument.to_string_lossy());
+        std::iter::once(self.program.to_string_lossy())
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// A running group. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    group: Arc<Group>,
+    ended: watch::Receiver<Option<Arc<Ended>>>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Whether it said that all went well.
+    pub(crate) success: bool,
+    /// Whether a signal ended it.
+    pub(crate) by_signal: bool,
+    /// For people: "exit code 1".
+    pub(crate) reason: String,
+    /// What it printed last, oldest first.
+    pub(crate) lines: Vec<String>,
+}
+
+/// Tells how a process ended; does not keep it alive.
+#[derive(Clone, Debug)]
+pub(crate) struct EndWatch {
+    group: Arc<Group>,
+    ended: watch::Receiver<Option<Arc<Ended>>>,
+}
+
+impl Process {
+    /// Starts `launch`; its output goes to `log`. `tasks` owns the task that attends to it, and `keep` is dropped when
+    /// the group is gone.
+    pub(crate) fn start(
+        launch: &Launch,
+        log: Log,
+        tasks: &TaskTracker,
+        keep: impl Send + 'static,
+    ) -> io::Result<Self> {
+        let (mut child, output) = spawn(launch)?;
+        // An id is missing only after the child was reaped, which nobody did.
+        let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let group = Arc::new(Group::new(leader.ok_or(io::ErrorKind::NotFound)?));
+        let leash = child.stdin.take();
+        let (tell, ended) = watch::channel(None);
+        let attended = Arc::clone(&group);
+        tasks.spawn(async move {
+            let end = attend(child, output, &attended, &log).await;
+            drop((leash, keep));
+            tell.send_replace(Some(Arc::new(end)));
+        });
+        Ok(Self { group, ended })
+    }
+
+    /// Resolves when all of the group is gone.
+    pub(crate) fn end_watch(&self) -> EndWatch {
+        EndWatch {
+            group: Arc::clone(&self.group),
+            ended: self.ended.clone(),
+        }
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(self) -> Arc<Ended> {
+        self.end_watch().end().await
+    }
+
+    /// Asks the group to end, kills what is left of it after `grace`, and returns when nothing is left.
+    pub(crate) async fn stop(self, grace: Duration) {
+        let watch = self.end_watch();
+        self.group.stop();
+        if timeout(grace, watch.end()).await.is_err() {
+            self.group.kill();
+            if timeout(BURIAL, watch.end()).await.is_err() {
+                tracing::warn!("a killed process group is still there");
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.group.kill();
+    }
+}
+
+impl EndWatch {
+    /// How it ended.
+    pub(crate) async fn end(&self) -> Arc<Ended> {
+        let mut ended = self.ended.clone();
+        let told = ended
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|end| end.clone());
+        match told {
+            Some(end) => end,
+            // The runtime is shutting down: whoever asks is about to be dropped as well.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How it ended, if nobody asked it to; silent otherwise.
+    pub(crate) async fn death(&self) -> Arc<Ended> {
+        let end = self.end().await;
+        if self.group.is_stopping() {
+            let () = std::future::pending().await;
+        }
+        end
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the process module")]
+fn spawn(launch: &Launch) -> io::Result<(Child, pipe::Receiver)> {
+    let (output, input) = io::pipe()?;
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg("-c")
+        .arg(LEADER)
+        .arg("sh")
+        .arg(&launch.program)
+        .args(&launch.arguments)
+        .env_clear()
+        .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(&launch.directory)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(input.try_clone()?)
+        .stderr(input)
+        .kill_on_drop(true);
+    let child = command.spawn()?;
+    // The command holds our copies of the write end: with it goes the last one outside of the group.
+    drop(command);
+    Ok((child, pipe::Receiver::from_owned_fd(OwnedFd::from(output))?))
+}
+
+async fn attend(mut child: Child, output: pipe::Receiver, group: &Group, log: &Log) -> Ended {
+    let mut tail = Tail::default();
+    let status = {
+        let mut reading = pin!(read(output, log, &mut tail));
+        let (status, mut is_open) = leader_end(&mut child, reading.as_mut()).await;
+        if is_open && group.is_stopping() {
+            // The leader goes at once; what it started may still be answering. Whoever asked kills in the end.
+            tokio::select! {
+                () = reading.as_mut() => is_open = false,
+                () = group.killed() => {}
+            }
+        }
+        group.close().await;
+        if is_open {
+            let _ = timeout(LAST_WORDS, reading).await;
+        }
+        status
+    };
+    log.written().await;
+    ended(status, tail.into_lines())
+}
+
+/// Waits for the leader while its output is read; also says whether the output is still open.
+async fn leader_end(
+    child: &mut Child,
+    mut reading: Pin<&mut impl Future<Output = ()>>,
+) -> (io::Result<ExitStatus>, bool) {
+    let mut is_open = true;
+    loop {
+        tokio::select! {
+            status = child.wait() => return (status, is_open),
+            () = reading.as_mut(), if is_open => is_open = false,
+        }
+    }
+}
+
+async fn read(mut output: pipe::Receiver, log: &Log, tail: &mut Tail) {
+    let mut piece = BytesMut::with_capacity(PIECE);
+    while let Ok(1..) = output.read_buf(&mut piece).await {
+        tail.push(&piece);
+        log.write(Bytes::from(std::mem::replace(
+            &mut piece,
+            BytesMut::with_capacity(PIECE),
+        )))
+        .await;
+    }
+}
+
+fn ended(status: io::Result<ExitStatus>, lines: Vec<String>) -> Ended {
+    use std::os::unix::process::ExitStatusExt;
+    let (success, by_signal, reason) = match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => (code == 0, false, format!("exit code {code}")),
+            (None, Some(signal)) => (false, true, killed_by(signal)),
+            (None, None) => (false, true, "ended for an unknown reason".to_owned()),
+        },
+        Err(error) => (false, false, format!("lost: {error}")),
+    };
+    Ended {
+        success,
+        by_signal,
+        reason,
+        lines,
+    }
+}
+
+/// For people: `killed by signal 9 (SIGKILL)`.
+pub(crate) fn killed_by(signal: i32) -> String {
+    format!("killed by signal {signal}{}", name_of(signal))
+}
+
+/// The signals that end workers in practice.
+fn name_of(signal: i32) -> &'static str {
+    match signal {
+        1 => " (SIGHUP)",
+        2 => " (SIGINT)",
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        15 => " (SIGTERM)",
+        _ => "",
+    }
+}

@@ -1,0 +1,105 @@
+//! The commands of MLflow that are run, each by the environment's own interpreter.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use super::child::Launch;
+use super::host::Host;
+use super::sockets::WorkerFolder;
+use crate::env::{Environment, ScoringServer};
+use crate::words::Words;
+
+/// How long uvicorn keeps an idle connection: longer than the gateway does, so that the gateway is the one who closes.
+/// Its own default of five seconds makes a client race it.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// What `mlflow models serve` has to know.
+pub(crate) struct Serving<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) model: &'a Path,
+    pub(crate) folder: &'a WorkerFolder,
+    pub(crate) words: &'a Words,
+    pub(crate) request_timeout: Duration,
+    pub(crate) start_timeout: Duration,
+}
+
+impl Serving<'_> {
+    /// `mlflow models serve` with one worker on a Unix socket and on no port.
+    ///
+    /// Port 0 makes MLflow leave out the port. What then becomes of the host depends on the server: uvicorn is told
+    /// of the socket by `UVICORN_UDS` and ignores the host, gunicorn gets the host as its address.
+    pub(crate) fn launch(&self, host: &Host) -> Launch {
+        let socket = self.folder.socket().display().to_string();
+        let (address, timeout) = match self.environment.server {
+            ScoringServer::Uvicorn => ("127.0.0.1".to_owned(), self.request_timeout),
+            // gunicorn also kills a worker that needs longer than this to load its model.
+            ScoringServer::Gunicorn => (
+                format!("unix:{socket}"),
+                self.request_timeout.max(self.start_timeout),
+            ),
+        };
+        let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+        let keep_alive = KEEP_ALIVE.as_secs().to_string();
+        let mut arguments = self.environment.mlflow();
+        arguments.extend(["models", "serve", "-m"].map(OsString::from));
+        arguments.push(self.model.into());
+        arguments.extend(["--env-manager", "local", "-h"].map(OsString::from));
+        arguments.push(address.into());
+        arguments.extend(["-p", "0", "-w", "1", "-t"].map(OsString::from));
+        arguments.push(seconds.to_string().into());
+        let words = self.words.environment.iter();
+        let more = [("PYTHONUNBUFFERED", "1")]
+            .into_iter()
+            .chain(words.map(|(name, value)| (name.as_str(), value.as_str())))
+            .chain(self.environment.variables())
+            .chain([
+                ("MLFLOW_DISABLE_TELEMETRY", "true"),
+                ("UVICORN_UDS", socket.as_str()),
+                ("UVICORN_TIMEOUT_KEEP_ALIVE", keep_alive.as_str()),
+                ("UVICORN_ACCESS_LOG", "false"),
+            ]);
+        Launch {
+            program: self.environment.python.clone(),
+            arguments,
+            environment: host.environment(Some(&self.environment.bin), more),
+            directory: self.folder.path().to_owned(),
+        }
+    }
+}
+
+/// How long an idle connection lives at a worker: gunicorn's plain workers close after each answer.
+pub(crate) fn keep_alive(server: ScoringServer) -> Duration {
+    match server {
+        ScoringServer::Uvicorn => KEEP_ALIVE,
+        ScoringServer::Gunicorn => Duration::ZERO,
+    }
+}
+
+/// `mlflow artifacts download`; `variables` (the tracking address, credentials) are for this process only.
+pub(crate) fn download(
+    host: &Host,
+    environment: &Environment,
+    uri: &str,
+    variables: &[(String, String)],
+    into: &Path,
+) -> Launch {
+    let mut arguments = environment.mlflow();
+    arguments
+        .extend(["artifacts", "download", "--artifact-uri", uri, "--dst-path"].map(OsString::from));
+    arguments.push(into.into());
+    let more = environment
+        .variables()
+        .chain([("MLFLOW_DISABLE_TELEMETRY", "true")])
+        .chain(
+            variables
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+    Launch {
+        program: environment.python.clone(),
+        arguments,
+        environment: host.environment(Some(&environment.bin), more),
+        directory: into.to_owned(),
+    }
+}

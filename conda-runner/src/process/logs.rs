@@ -1,0 +1,268 @@
+//! One thread writes all log files: no runtime thread waits for a disk, and nothing is lost at the end.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::RunnerError;
+
+/// Files of one log: the current one, `.1` before it, `.2` before that.
+const FILES: usize = 3;
+/// Pieces that may wait for the disk. A worker that prints faster is slowed down, a note is dropped.
+const QUEUE: usize = 512;
+/// Log files that stay open between two pieces.
+const OPEN_FILES: usize = 64;
+
+/// The way to the thread. Dropping the last one writes what is queued and ends it.
+#[derive(Clone, Debug)]
+pub(crate) struct LogWriter(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` only while it is dropped.
+    queue: Option<mpsc::Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Message {
+    Append { path: Arc<Path>, bytes: Bytes },
+    Written(oneshot::Sender<()>),
+}
+
+/// One log file, rotated by size.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    path: Arc<Path>,
+    writer: LogWriter,
+}
+
+impl LogWriter {
+    /// Starts the thread. A file is rotated before it would grow over `size` bytes.
+    pub(crate) fn start(size: u64) -> Result<Self, RunnerError> {
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let files = Files {
+            size,
+            open: HashMap::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || files.run(messages))
+            .map_err(RunnerError::LogWriter)?;
+        Ok(Self(Arc::new(Inner {
+            queue: Some(queue),
+            thread: Some(thread),
+        })))
+    }
+
+    /// The log at `path`; its folder is made when the first line is written.
+    pub(crate) fn log(&self, path: PathBuf) -> Log {
+        Log {
+            path: path.into(),
+            writer: self.clone(),
+        }
+    }
+}
+
+impl Log {
+    /// Appends bytes as they are. Waits while the queue is full.
+    pub(crate) async fn write(&self, bytes: Bytes) {
+        self.send(Message::Append {
+            path: Arc::clone(&self.path),
+            bytes,
+        })
+        .await;
+    }
+
+    /// Appends a line. Waits while the queue is full.
+    pub(crate) async fn line(&self, text: &str) {
+        self.write(Bytes::from(format!("{text}\n"))).await;
+    }
+
+    /// Appends a line, or drops it when the queue is full. Never waits.
+    pub(crate) fn note(&self, text: &str) {
+        if let Some(queue) = &self.writer.0.queue {
+            let dropped = queue.try_send(Message::Append {
+                path: Arc::clone(&self.path),
+                bytes: Bytes::from(format!("{text}\n")),
+            });
+            if dropped.is_err() {
+                tracing::debug!(path = %self.path.display(), "dropped a note: the log queue is full");
+            }
+        }
+    }
+
+    /// Returns when all that was sent before is with the operating system.
+    pub(crate) async fn written(&self) {
+        let (written, is_written) = oneshot::channel();
+        self.send(Message::Written(written)).await;
+        // An error means that the thread is gone, and then nothing is written any more.
+        let _ = is_written.await;
+    }
+
+    async fn send(&self, message: Message) {
+        if let Some(queue) = &self.writer.0.queue {
+            let _ = queue.send(message).await;
+        }
+    }
+}
+
+/// The files of the log at `path`, oldest first. Not all of them need exist.
+pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
+    (0..FILES).rev().map(|age| aged(path, age)).collect()
+}
+
+fn aged(path: &Path, age: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    if age > 0 {
+        name.push(format!(".{age}"));
+    }
+    name.into()
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // The thread never panics; if it did, there is nothing left to write anyway.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Files {
+    size: u64,
+    open: HashMap<Arc<Path>, OpenFile>,
+}
+
+struct OpenFile {
+    file: File,
+    length: u64,
+}
+
+impl Files {
+    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        while let Some(message) = messages.blocking_recv() {
+            match message {
+                Message::Append { path, bytes } => {
+                    if let Err(error) = self.append(&path, &bytes) {
+                        // Perhaps somebody removed the folder, or the disk is full: open anew next time.
+                        self.open.remove(&path);
+                        tracing::warn!(path = %path.display(), %error, "cannot write a log");
+                    }
+                }
+                Message::Written(written) => {
+                    let _ = written.send(());
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, path: &Arc<Path>, bytes: &[u8]) -> io::Result<()> {
+        let size = self.size;
+        if self.opened(path)?.is_full(bytes.len(), size) {
+            self.open.remove(path);
+            rotate(path)?;
+        }
+        let open = self.opened(path)?;
+        open.file.write_all(bytes)?;
+        open.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn opened(&mut self, path: &Arc<Path>) -> io::Result<&mut OpenFile> {
+        if self.open.len() >= OPEN_FILES && !self.open.contains_key(path) {
+            self.open.clear();
+        }
+        Ok(match self.open.entry(Arc::clone(path)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(OpenFile::open(path)?),
+        })
+    }
+}
+
+impl OpenFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let file = File::options().create(true).append(true).open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+
+    /// Whether `more` bytes belong into the next file. An empty file takes a piece of any length.
+    fn is_full(&self, more: usize, size: u64) -> bool {
+        self.length > 0 && self.length + more as u64 > size
+    }
+}
+
+fn rotate(path: &Path) -> io::Result<()> {
+    for age in (1..FILES).rev() {
+        match std::fs::rename(aged(path, age - 1), aged(path, age)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_log_is_rotated_by_size_and_the_oldest_lines_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/worker.log");
+        let log = LogWriter::start(100).unwrap().log(path.clone());
+        for number in 0..40 {
+            log.line(&format!("line {number:04}")).await;
+        }
+        log.written().await;
+        let kept: Vec<String> = files(&path)
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
+        assert!(kept.iter().all(|text| text.len() <= 100));
+        let lines: Vec<&str> = kept.iter().flat_map(|text| text.lines()).collect();
+        assert_eq!(
+            lines,
+            (10..40)
+                .map(|number| format!("line {number:04}"))
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn what_is_queued_is_written_when_the_writer_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("worker.log");
+        let log = LogWriter::start(1 << 20).unwrap().log(path.clone());
+        for _ in 0..100 {
+            log.note("note");
+        }
+        drop(log);
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_second_start_appends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("worker.log");
+        for text in ["one", "two"] {
+            LogWriter::start(1 << 20)
+                .unwrap()
+                .log(path.clone())
+                .line(text)
+                .await;
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n");
+    }
+}

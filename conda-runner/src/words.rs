@@ -1,0 +1,114 @@
+//! The words of a model's settings that are meant for this loader.
+
+use std::collections::BTreeMap;
+
+use serving_core::{LoadError, Settings};
+
+use crate::config::EnvManager;
+
+/// `env_manager`, `environment` and `warm_up`, understood. Words that it does not know are others' business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// `None` leaves it to the runner.
+    pub(crate) env_manager: Option<EnvManager>,
+    /// Variables for the worker.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Whether the input example is scored once before callers get through.
+    pub(crate) warm_up: bool,
+}
+
+impl Words {
+    /// Reads them; a word that is not understood is a permanent error.
+    pub(crate) fn of(settings: &Settings) -> Result<Self, LoadError> {
+        let word = |name: &str| settings.loader.get(name).map(|word| word.trim());
+        Ok(Self {
+            env_manager: word("env_manager").map(str::parse).transpose()?,
+            environment: word("environment")
+                .map(variables)
+                .transpose()?
+                .unwrap_or_default(),
+            warm_up: match word("warm_up") {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(other) => {
+                    return Err(LoadError::permanent(format!(
+                        "the setting warm_up is {other:?}: use true or false"
+                    )));
+                }
+            },
+        })
+    }
+}
+
+/// A JSON object of texts; numbers and booleans are taken as they are written.
+fn variables(json: &str) -> Result<BTreeMap<String, String>, LoadError> {
+    let wrong = |what: &str| {
+        LoadError::permanent(format!(
+            "the setting environment {what}: write a JSON object such as {{\"OMP_NUM_THREADS\": \"1\"}}"
+        ))
+    };
+    let values: BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(json).map_err(|_| wrong("is not a JSON object"))?;
+    values
+        .into_iter()
+        .map(|(name, value)| {
+            let text = match value {
+                serde_json::Value::String(text) => text,
+                serde_json::Value::Number(number) => number.to_string(),
+                serde_json::Value::Bool(flag) => flag.to_string(),
+                _ => return Err(wrong(&format!("has no text for {name:?}"))),
+            };
+            // What the operating system cannot pass on would fail every start with a riddle.
+            if name.is_empty() || name.contains(['=', '\0']) || text.contains('\0') {
+                return Err(wrong(&format!("cannot set {name:?}")));
+            }
+            Ok((name, text))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(pairs: &[(&str, &str)]) -> Result<Words, LoadError> {
+        Words::of(&Settings {
+            loader: pairs
+                .iter()
+                .map(|(name, word)| ((*name).to_owned(), (*word).to_owned()))
+                .collect(),
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn nothing_said_means_the_runners_manager_and_a_warm_up() {
+        let words = words(&[]).unwrap();
+        assert_eq!(words.env_manager, None);
+        assert!(words.warm_up);
+        assert!(words.environment.is_empty());
+    }
+
+    #[test]
+    fn variables_may_be_texts_numbers_and_booleans() {
+        let words = words(&[("environment", r#"{"A": "x", "B": 1, "C": true}"#)]).unwrap();
+        assert_eq!(words.environment["A"], "x");
+        assert_eq!(words.environment["B"], "1");
+        assert_eq!(words.environment["C"], "true");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_a_permanent_error() {
+        for pair in [
+            ("env_manager", "poetry"),
+            ("warm_up", "maybe"),
+            ("environment", "A=1"),
+            ("environment", r#"{"A": [1]}"#),
+            ("environment", r#"{"A=B": "1"}"#),
+            ("environment", r#"{"A": "a\u0000b"}"#),
+        ] {
+            let error = words(&[pair]).unwrap_err();
+            assert_eq!(error.retry, serving_core::Retry::Never, "{pair:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The host of a worker is killed with SIGKILL: nothing of the worker stays.
+//!
+//! A program of its own instead of test functions, because it runs itself a second time as the host that is killed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test, though no test function"
+)]
+
+#[expect(dead_code, reason = "another test file uses the rest")]
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serving_core::{Loader, ReplicaId};
+use support::{Machine, dead, eventually, is_alive, job};
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match std::env::args()
+        .skip_while(|argument| argument != "host")
+        .nth(1)
+    {
+        Some(pids) => runtime.block_on(host(&pids)),
+        None => runtime.block_on(nothing_of_a_worker_outlives_its_host()),
+    }
+}
+
+/// Runs a worker until it is killed.
+async fn host(pids: &str) {
+    // Below the folder of whoever kills it, because it will not clear up after itself.
+    let machine = Machine::on(tempfile::tempdir_in(pids).unwrap());
+    let runner = machine.runner();
+    let words = format!("{{\"PIDS\": {pids:?}}}");
+    let prepared = runner
+        .prepare(job(1, &[("environment", &words)]))
+        .await
+        .unwrap();
+    let _instance = prepared.load(ReplicaId(0)).await.unwrap();
+    std::fs::write(format!("{pids}/ready"), "").unwrap();
+    // Whoever kills it may itself be gone.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this host is to be killed, not run by the module under test"
+)]
+async fn nothing_of_a_worker_outlives_its_host() {
+    let machine = Machine::new();
+    let pids = machine.path("pids");
+    std::fs::create_dir(&pids).unwrap();
+    let mut host = Command::new(std::env::current_exe().unwrap())
+        .args(["host", pids.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let ready = pids.join("ready");
+    eventually(|| ready.exists().then_some(())).await;
+    let members = [
+        machine.pid("pids/worker").await,
+        machine.pid("pids/grandchild").await,
+    ];
+    assert!(members.iter().all(|pid| is_alive(*pid)));
+    host.kill().unwrap();
+    host.wait().unwrap();
+    dead(&members).await;
+    println!("nothing of a worker outlives its host ... ok");
+}

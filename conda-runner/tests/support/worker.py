@@ -1,0 +1,77 @@
+"""Stands for a scoring server of MLflow in tests: the same paths on the socket that UVICORN_UDS names."""
+
+import http.server
+import json
+import os
+import signal
+import socketserver
+import subprocess
+import sys
+import time
+
+MODE = os.environ.get("MODE", "")
+# What starts python3 here may be a wrapper that puts folders of its own first.
+VARIABLES = dict(os.environ, PATH=os.environ["SEEN_PATH"])
+scored = []
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def do_GET(self):
+        answers = {
+            "/ping": "\n",
+            "/version": "9.9.9" if MODE == "stranger" else "3.17.2",
+            "/environment": json.dumps({"variables": VARIABLES, "cwd": os.getcwd()}),
+            "/scored": json.dumps(scored),
+        }
+        self.answer(200, answers[self.path])
+
+    def do_POST(self):
+        if MODE == "dies of the example":
+            print("Fatal Python error: Segmentation fault", flush=True)
+            os._exit(7)
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        scored.append([self.headers["Content-Type"], body])
+        if MODE == "wrong example":
+            self.answer(400, "no such column")
+        else:
+            self.answer(200, '{"predictions": [0]}')
+
+    def address_string(self):
+        return "-"
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+def tell(name, number):
+    """Writes a process id where the test looks, whole or not at all."""
+    path = os.path.join(os.environ["PIDS"], name)
+    with open(path + ".new", "w") as file:
+        file.write(str(number))
+    os.rename(path + ".new", path)
+
+
+print("worker of mode", repr(MODE), flush=True)
+if "PIDS" in os.environ:
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
+    child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    tell("grandchild", child.pid)
+    tell("worker", os.getpid())
+if MODE == "raises":
+    raise ValueError("a broken model")
+if MODE == "silent":
+    time.sleep(1000)
+if MODE == "lets requests end":
+    signal.signal(signal.SIGTERM, lambda *_: (print("last words", flush=True), os._exit(0)))
+Server(os.environ["UVICORN_UDS"], Handler).serve_forever()
