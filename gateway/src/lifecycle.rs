@@ -83,6 +83,7 @@ struct Household {
     data_plane: Arc<DataPlane>,
     control_plane: axum::Router,
     workers: WorkerRoom,
+    store: Store,
     /// Ends what follows the registry and the manager: workers are drained and stopped.
     drain: CancellationToken,
     /// Ends what keeps state, when nobody has anything to tell any more.
@@ -236,7 +237,7 @@ impl Household {
             data_plane_metrics,
         ));
         let control_plane = control_plane::router(ControlState {
-            store,
+            store: store.clone(),
             intents,
             engine: Arc::new(handle),
             aspired,
@@ -260,6 +261,7 @@ impl Household {
             data_plane,
             control_plane,
             workers,
+            store,
             drain,
             close,
             engine,
@@ -277,6 +279,7 @@ impl Household {
             self.close.cancel();
             self.keepers.close();
             self.keepers.wait().await;
+            self.store.close().await;
         };
         if tokio::time::timeout(LAST_STEPS, last_steps).await.is_err() {
             warn!("stopped without the last steps: they took too long");

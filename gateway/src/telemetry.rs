@@ -1,6 +1,6 @@
 //! What the gateway writes about itself: records on standard error, as text for people or as JSON for machines.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +16,7 @@ pub fn init(config: &LogConfig) -> Result<(), InvalidLevel> {
         })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     // Somebody who embeds the gateway may have a subscriber already: theirs stays.
     let _already_there = match config.format {

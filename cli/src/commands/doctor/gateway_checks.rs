@@ -1,0 +1,124 @@
+//! What a gateway says about itself: does it answer, does it know the token, does it reach its registry.
+
+use gateway::api::Status;
+
+use super::Finding;
+use crate::client::Client;
+
+pub(super) async fn run(client: &Client) -> Vec<Finding> {
+    let url = client.url();
+    if let Err(error) = client.is_alive().await {
+        return vec![Finding::fail("gateway", error.message(), error.next_step())];
+    }
+    let alive = Finding::ok("gateway", format!("{url} answers"));
+    match client.status().await {
+        Ok(status) => {
+            let mut findings = vec![alive];
+            findings.extend(judge(&status, client.has_token()));
+            findings
+        }
+        Err(error) => vec![
+            alive,
+            Finding::fail("token", error.message(), error.next_step()),
+        ],
+    }
+}
+
+fn judge(status: &Status, has_token: bool) -> Vec<Finding> {
+    let ours = env!("CARGO_PKG_VERSION");
+    let version = if status.version == ours {
+        Finding::ok("version", format!("{ours}, up for {}", status.uptime))
+    } else {
+        Finding::warn(
+            "version",
+            format!(
+                "the gateway is {}, this command line {ours}",
+                status.version
+            ),
+            "use the same version of both",
+        )
+    };
+    let token = if has_token {
+        let role = if status.admin { ", an admin" } else { "" };
+        Finding::ok("token", format!("it speaks for {}{role}", status.principal))
+    } else {
+        Finding::warn(
+            "token",
+            "the gateway lets everybody do everything without one",
+            "set auth.enabled = true unless this is meant",
+        )
+    };
+    let registry = &status.registry;
+    let registry = if registry.reachable {
+        Finding::ok("registry", format!("the gateway reaches {}", registry.url))
+    } else {
+        let why = registry.error.as_deref().unwrap_or("no reason was given");
+        let since = match registry.last_success {
+            Some(time) => format!("last answer {time}"),
+            None => "it never answered this gateway".to_owned(),
+        };
+        Finding::fail(
+            "registry",
+            format!("the gateway cannot reach {}: {why} ({since})", registry.url),
+            "check `registry` and the MLFLOW_TRACKING_… variables of the gateway; what was served goes on",
+        )
+    };
+    vec![version, token, registry, models(status)]
+}
+
+fn models(status: &Status) -> Finding {
+    let Status {
+        models_enabled,
+        versions_ready,
+        versions_failed,
+        ..
+    } = status;
+    let message = format!(
+        "{models_enabled} enabled; versions: {versions_ready} ready, {versions_failed} failed"
+    );
+    if *versions_failed > 0 {
+        let next = "`sluicegate models list --served` and `sluicegate models show NAME` tell which and why";
+        Finding::warn("models", message, next)
+    } else if *models_enabled == 0 {
+        Finding::warn("models", message, "`sluicegate models enable NAME --wait`")
+    } else {
+        Finding::ok("models", message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Level, text};
+    use super::*;
+
+    fn status(reachable: bool, failed: u32) -> Status {
+        serde_json::from_value(json!({
+            "version": env!("CARGO_PKG_VERSION"), "started": "2026-03-01T12:00:00Z", "uptime": "180s",
+            "principal": "ada", "admin": true, "routes_published": true,
+            "models_enabled": 1, "versions_ready": 2, "versions_failed": failed,
+            "registry": {
+                "url": "http://mlflow:5000", "reachable": reachable,
+                "error": (!reachable).then_some("connection refused"),
+            }
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_gateway_that_is_well_has_nothing_but_ok() {
+        let findings = judge(&status(true, 0), true);
+        assert!(
+            findings.iter().all(|finding| finding.level == Level::Ok),
+            "{findings:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_well_with_a_gateway_is_told() {
+        let shown = text(&judge(&status(false, 1), false));
+        let shown = shown.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        insta::assert_snapshot!(shown);
+    }
+}

@@ -1,0 +1,70 @@
+//! `models events`: what happened to a model, oldest first.
+
+use std::time::Duration;
+
+use gateway::api::Event;
+use tokio::time::sleep;
+
+use crate::args::models::EventsArgs;
+use crate::client::Client;
+use crate::error::CommandError;
+use crate::output::{self, Format};
+
+/// Between two looks while following.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(
+    client: &Client,
+    args: &EventsArgs,
+    format: Format,
+) -> Result<(), CommandError> {
+    let mut newest = None;
+    loop {
+        let events = client.events(&args.name, args.version).await?;
+        for event in events.iter().filter(|event| Some(event.id) > newest) {
+            match format {
+                Format::Json => output::json_line(event)?,
+                Format::Table => output::line(&text(event))?,
+            }
+        }
+        newest = newest.max(events.iter().map(|event| event.id).max());
+        if !args.follow {
+            return Ok(());
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn text(event: &Event) -> String {
+    let Event {
+        at,
+        version,
+        kind,
+        message,
+        ..
+    } = event;
+    let version = version.map_or_else(|| "-".to_owned(), |version| version.to_string());
+    format!("{at}  {version:>4}  {kind:<16}  {message}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = |value| text(&serde_json::from_value(value).unwrap());
+        let lines = [
+            event(json!({
+                "id": 1, "at": "2026-03-01T12:00:00Z", "model": "iris", "type": "enabled", "message": "ada enabled serving"
+            })),
+            event(json!({
+                "id": 2, "at": "2026-03-01T12:00:09.5Z", "model": "iris", "version": 12, "type": "replica_crashed",
+                "message": "worker 1 died: exit code 1"
+            })),
+        ];
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}

@@ -1,0 +1,170 @@
+//! `models show`: versions, stages, aliases, settings of one model.
+
+use gateway::api::{FailureDetail, LabelDetail, ModelDetail, Settings, VersionDetail};
+
+use crate::client::Client;
+use crate::error::CommandError;
+use crate::output::{self, Format};
+
+pub(super) async fn run(client: &Client, name: &str, format: Format) -> Result<(), CommandError> {
+    let model = client.model(name).await?;
+    match format {
+        Format::Json => output::json(&model),
+        Format::Table => output::line(&text(&model)),
+    }
+}
+
+fn text(model: &ModelDetail) -> String {
+    let mut blocks = vec![head(model)];
+    if !model.versions.is_empty() {
+        let rows = model.versions.iter().map(version_row);
+        blocks.push(output::table(
+            &["VERSION", "STATE", "SINCE", "STAGE", "ALIASES", "WORKERS"],
+            rows,
+        ));
+    }
+    if !model.labels.is_empty() {
+        let rows = model.labels.iter().map(label_row);
+        blocks.push(output::table(&["LABEL", "ANSWERS", "URL"], rows));
+    }
+    blocks.extend(model.versions.iter().filter_map(failure_text));
+    if let Some(settings) = &model.settings {
+        blocks.push(output::table(
+            &["SETTING", "VALUE"],
+            settings_rows(settings),
+        ));
+    }
+    blocks.join("\n\n")
+}
+
+fn head(model: &ModelDetail) -> String {
+    let state = match model.state {
+        Some(state) => format!("serving: {state}"),
+        None => "serving: not enabled".to_owned(),
+    };
+    let reason = model.state_reason.as_deref().map(|why| format!(" ({why})"));
+    let description = match model.description.trim() {
+        "" => String::new(),
+        text => format!("\n{text}"),
+    };
+    let name = &model.name;
+    format!("{name}{description}\n{state}{}", reason.unwrap_or_default())
+}
+
+fn version_row(version: &VersionDetail) -> Vec<String> {
+    let state = match &version.step {
+        Some(step) => format!("{}: {step}", version.state),
+        None => version.state.to_string(),
+    };
+    let workers = match (version.replicas, version.memory_bytes) {
+        (replicas, Some(bytes)) => format!("{replicas} ({} MB)", bytes / (1 << 20)),
+        (replicas, None) => replicas.to_string(),
+    };
+    vec![
+        version.version.to_string(),
+        state,
+        version.since.to_string(),
+        version.stage.clone().unwrap_or_else(|| "-".to_owned()),
+        or_dash(&version.aliases.join(", ")),
+        workers,
+    ]
+}
+
+fn label_row(label: &LabelDetail) -> Vec<String> {
+    let answers = match (label.current, label.aspired) {
+        (Some(current), Some(aspired)) if current != aspired => {
+            format!("{current}, then {aspired}")
+        }
+        (Some(current), _) => current.to_string(),
+        (None, Some(aspired)) => format!("nobody yet, then {aspired}"),
+        (None, None) => "nobody".to_owned(),
+    };
+    vec![label.label.clone(), answers, label.uri.clone()]
+}
+
+/// Why a version is not served, with the last lines that it printed.
+fn failure_text(version: &VersionDetail) -> Option<String> {
+    let failure = version.last_error.as_ref()?;
+    let mut text = format!("version {}: {}", version.version, failure.message);
+    for line in &failure.last_lines {
+        text.push_str("\n  | ");
+        text.push_str(line);
+    }
+    text.push_str(&next_try(failure));
+    Some(text)
+}
+
+fn next_try(failure: &FailureDetail) -> String {
+    match (failure.next_try, failure.attempts) {
+        (Some(at), attempts) => format!("\n  tried {attempts} times, next at {at}"),
+        (None, _) => "\n  waits for a change of the version or of the settings".to_owned(),
+    }
+}
+
+/// Settings as rows of a table.
+pub(super) fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
+    let environment: Vec<String> = settings
+        .environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    [
+        ("replicas", settings.replicas.to_string()),
+        ("max_concurrency", settings.max_concurrency.to_string()),
+        ("max_queue", settings.max_queue.to_string()),
+        ("timeout", settings.timeout.to_string()),
+        ("env_manager", settings.env_manager.to_string()),
+        ("environment", or_dash(&environment.join(" "))),
+        ("warm_up", settings.warm_up.to_string()),
+    ]
+    .map(|(name, value)| vec![name.to_owned(), value])
+    .into()
+}
+
+fn or_dash(text: &str) -> String {
+    match text {
+        "" => "-".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_model_is_shown_with_its_versions_labels_failures_and_settings() {
+        let model: ModelDetail = serde_json::from_value(json!({
+            "name": "iris",
+            "description": "Species of flowers",
+            "state": "READY",
+            "permission": "MANAGE",
+            "settings": Settings::default(),
+            "versions": [
+                {
+                    "version": 3, "state": "FAILED", "since": "2026-03-01T12:00:02Z", "uris": [], "replicas": 0, "crashes": 0,
+                    "last_error": {
+                        "kind": "permanent", "message": "its requirements cannot be met",
+                        "last_lines": ["no solution found", "because nosuch==1 does not exist"], "attempts": 1
+                    }
+                },
+                {
+                    "version": 2, "state": "BUILDING", "step": "installing 12 packages", "since": "2026-03-01T12:00:01Z",
+                    "stage": "Production", "uris": [], "replicas": 0, "crashes": 0
+                },
+                {
+                    "version": 1, "state": "READY", "since": "2026-03-01T12:00:00Z", "aliases": ["champion", "old"],
+                    "uris": ["http://gateway/model/iris/1/invocations"], "replicas": 2, "memory_bytes": 524_288_000, "crashes": 0
+                }
+            ],
+            "labels": [
+                {"label": "Production", "current": 1, "aspired": 2, "uri": "http://gateway/model/iris/Production/invocations"},
+                {"label": "@champion", "current": 1, "aspired": 1, "uri": "http://gateway/model/iris/@champion/invocations"}
+            ]
+        }))
+        .unwrap();
+        insta::assert_snapshot!(text(&model));
+    }
+}

@@ -1,0 +1,188 @@
+//! Waits until the versions of a model are decided, and shows what each of them is doing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gateway::api::{ModelDetail, ModelState, VersionDetail, VersionState};
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Client, Waited};
+use crate::error::CommandError;
+use crate::progress::{Progress, Step, seconds};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// The longest that a gateway is asked to wait at once; proxies cut what stays silent for long.
+const ONCE: Duration = Duration::from_secs(45);
+
+/// Enables `name` and waits until each of its versions is ready.
+///
+/// # Errors
+/// When one failed, or when `timeout` is over first.
+pub(crate) async fn until_ready(
+    client: &Client,
+    name: &str,
+    timeout: Duration,
+    progress: &Progress,
+) -> Result<ModelDetail, CommandError> {
+    let mut board = Board::default();
+    let settled = until_settled(client, name, timeout);
+    tokio::pin!(settled);
+    let model = loop {
+        tokio::select! {
+            model = &mut settled => break model?,
+            () = sleep(LOOK) => {
+                let model = client.model(name).await?;
+                board.show(&model, progress);
+                if let Some(error) = hopeless(&model) {
+                    return Err(error);
+                }
+            }
+        }
+    };
+    board.show(&model, progress);
+    let failed_version = model
+        .versions
+        .iter()
+        .find(|version| version.state == VersionState::Failed);
+    match failed_version {
+        Some(version) => Err(failed(name, version)),
+        None => Ok(model),
+    }
+}
+
+/// The gateway knows when all that the registry wants is decided.
+async fn until_settled(
+    client: &Client,
+    name: &str,
+    timeout: Duration,
+) -> Result<ModelDetail, CommandError> {
+    let end = Instant::now() + timeout;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match client.wait_for_model(name, left.min(ONCE)).await? {
+            Waited::Settled(model) => return Ok(model),
+            Waited::NotYet if left > ONCE => {}
+            Waited::NotYet => {
+                return Err(CommandError::failed(format!(
+                    "{name} is not ready after {}; the gateway goes on with it",
+                    seconds(timeout)
+                ))
+                .next(format!(
+                    "`sluicegate models show {name}` tells how far it is"
+                )));
+            }
+        }
+    }
+}
+
+/// Waiting longer would not help.
+fn hopeless(model: &ModelDetail) -> Option<CommandError> {
+    if model.state != Some(ModelState::Failed) {
+        return None;
+    }
+    let name = &model.name;
+    let why = model
+        .state_reason
+        .as_deref()
+        .unwrap_or("no reason was given");
+    Some(
+        CommandError::failed(format!("{name} is enabled and cannot be served: {why}"))
+            .next("`sluicegate doctor` looks for the reason"),
+    )
+}
+
+fn failed(name: &str, version: &VersionDetail) -> CommandError {
+    let number = version.version;
+    let failure = version.last_error.as_ref();
+    let message = failure.map_or("no reason was given", |failure| &failure.message);
+    let last_lines = failure.map_or(&[][..], |failure| &failure.last_lines);
+    let shown: Vec<String> = [format!("version {number} of {name} failed: {message}")]
+        .into_iter()
+        .chain(last_lines.iter().map(|line| format!("  | {line}")))
+        .collect();
+    CommandError::failed(shown.join("\n")).next(format!(
+        "`sluicegate models logs {name} {number} --kind build` and `--kind worker` show all that it printed"
+    ))
+}
+
+/// One step of the display for each version.
+#[derive(Default)]
+struct Board {
+    open: BTreeMap<u64, Step>,
+    closed: BTreeMap<u64, VersionState>,
+}
+
+impl Board {
+    fn show(&mut self, model: &ModelDetail, progress: &Progress) {
+        for version in model.versions.iter().rev() {
+            let number = version.version;
+            if self.closed.get(&number) == Some(&version.state) {
+                continue;
+            }
+            let id = format!("{}@{number}", model.name);
+            let open = self.open.remove(&number);
+            match version.state {
+                VersionState::Pending | VersionState::Building | VersionState::Starting => {
+                    let mut step = open.unwrap_or_else(|| progress.step(id));
+                    step.detail(doing(version));
+                    self.open.insert(number, step);
+                    self.closed.remove(&number);
+                    continue;
+                }
+                VersionState::Ready => {
+                    let step = open.unwrap_or_else(|| progress.step(id.clone()));
+                    step.done(&format!("{id} ready"));
+                }
+                // Dropped, it counts as failed.
+                VersionState::Failed => drop(open.unwrap_or_else(|| progress.step(id))),
+                VersionState::Draining => drop(open),
+            }
+            self.closed.insert(number, version.state);
+        }
+    }
+}
+
+fn doing(version: &VersionDetail) -> String {
+    let state = version.state.to_string().to_lowercase();
+    match &version.step {
+        Some(step) => format!("{state}: {step}"),
+        None => state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_version_is_told_with_its_reason_and_the_next_step() {
+        let version = serde_json::from_value(json!({
+            "version": 2, "state": "FAILED", "since": "2026-03-01T12:00:00Z",
+            "uris": [], "replicas": 0, "crashes": 0,
+            "last_error": {
+                "kind": "permanent", "message": "it raises on load", "last_lines": ["Traceback", "ValueError"]
+            },
+        }))
+        .unwrap();
+        insta::assert_snapshot!(failed("iris", &version));
+    }
+
+    #[test]
+    fn only_a_machine_side_that_cannot_come_up_is_hopeless() {
+        let model = |state: &str| {
+            serde_json::from_value(json!({
+                "name": "iris", "state": state, "state_reason": "the registry cannot be asked: refused",
+                "permission": "MANAGE", "settings": null, "versions": [], "labels": []
+            }))
+            .unwrap()
+        };
+        assert!(hopeless(&model("PENDING")).is_none());
+        assert!(hopeless(&model("READY")).is_none());
+        let error = hopeless(&model("FAILED")).unwrap().to_string();
+        assert!(error.contains("the registry cannot be asked"), "{error}");
+    }
+}

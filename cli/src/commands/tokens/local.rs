@@ -1,0 +1,69 @@
+//! Tokens of a data folder on this host, with or without a running gateway: the way to the first one.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use gateway::api::{CreateToken, CreatedToken, TokenInfo};
+use gateway::config::{Config, Overrides, process_environment};
+
+use crate::error::CommandError;
+
+/// The tokens in a data folder.
+pub(crate) struct LocalTokens {
+    tokens: gateway::local_tokens::LocalTokens,
+}
+
+impl LocalTokens {
+    /// Opens the store in `data_dir`; makes it if there is none yet.
+    pub(crate) async fn open(data_dir: &Path) -> Result<Self, CommandError> {
+        let tokens = gateway::local_tokens::LocalTokens::open(data_dir)
+            .await
+            .map_err(|error| {
+                CommandError::failed(error.to_string())
+                    .next("run as the gateway's user, with the gateway's --data-dir")
+            })?;
+        Ok(Self { tokens })
+    }
+
+    /// Makes a token. A running gateway knows it within a second or two.
+    pub(crate) async fn create(&self, wish: &CreateToken) -> Result<CreatedToken, CommandError> {
+        let created = self.tokens.create(wish, SystemTime::now()).await;
+        created.map_err(|error| CommandError::failed(error.to_string()))
+    }
+
+    /// Everybody's tokens.
+    pub(super) async fn list(&self) -> Result<Vec<TokenInfo>, CommandError> {
+        let listed = self.tokens.list().await;
+        listed.map_err(|error| CommandError::failed(error.to_string()))
+    }
+
+    /// Makes a token worthless.
+    pub(super) async fn revoke(&self, id: &str) -> Result<(), CommandError> {
+        let revoked = self.tokens.revoke(id).await;
+        if revoked.map_err(|error| CommandError::failed(error.to_string()))? {
+            return Ok(());
+        }
+        Err(CommandError::failed(format!("there is no token {id:?}"))
+            .next("`sluicegate tokens list --local` shows their ids"))
+    }
+
+    /// Ends the work on the store in good order.
+    pub(crate) async fn close(&self) {
+        self.tokens.close().await;
+    }
+}
+
+/// The data folder that was named, or the one that the gateway of this environment would use.
+pub(crate) fn data_dir(named: Option<PathBuf>) -> Result<PathBuf, CommandError> {
+    let overrides = Overrides {
+        data_dir: named,
+        // Which registry does not matter here, and need not be known.
+        registry: Some("http://localhost".to_owned()),
+        ..Overrides::default()
+    };
+    Config::load(overrides, process_environment())
+        .map(|config| config.data_dir)
+        .map_err(|error| {
+            CommandError::usage(error.to_string()).next("name the data folder with --data-dir")
+        })
+}

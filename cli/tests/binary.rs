@@ -1,0 +1,282 @@
+//! The binary as a script sees it: exit codes, what is on stdout and what on stderr.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+struct Sluicegate {
+    home: tempfile::TempDir,
+}
+
+impl Sluicegate {
+    fn new() -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn data_dir(&self) -> String {
+        self.home.path().join("data").display().to_string()
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these tests are about the process"
+    )]
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
+    let sluicegate = Sluicegate::new();
+    for arguments in [
+        &["frobnicate"][..],
+        &["models", "score", "iris", "1"],
+        &["models", "score", "iris", "1", "rows.json", "--example"],
+        &["models", "enable", "iris", "--timeout", "1m"],
+        &["models", "logs", "iris", "one"],
+        &["tokens", "create"],
+        &["tokens", "list", "--data-dir", "/tmp"],
+        &["models", "list", "--output", "xml"],
+        &["models", "list", "--url", "localhost"],
+        &["serve", "--registry", "no address"],
+        &[
+            "serve",
+            "--registry",
+            "http://localhost:1",
+            "--poll-interval",
+            "soon",
+        ],
+        &["completions", "cobol"],
+    ] {
+        let ran = sluicegate.run(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+        assert!(!ran.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_gateway_that_is_not_there_ends_with_1_and_names_the_next_step() {
+    let ran = Sluicegate::new().run(&["models", "list", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.stdout, "");
+    assert!(
+        ran.stderr
+            .contains("no gateway answers at http://127.0.0.1:1/"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr
+            .contains("next: start one with `sluicegate serve"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn the_first_token_is_made_without_a_gateway_and_stands_alone_on_stdout() {
+    let sluicegate = Sluicegate::new();
+    let data_dir = sluicegate.data_dir();
+    let create = [
+        "tokens",
+        "create",
+        "--local",
+        "--data-dir",
+        &data_dir,
+        "--principal",
+        "ada",
+        "--admin",
+    ];
+    let made = sluicegate.run(&create);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let token = made.stdout.strip_suffix('\n').unwrap();
+    assert!(
+        token.starts_with("sgp_") && !token.contains(char::is_whitespace),
+        "{token}"
+    );
+    assert!(!made.stderr.contains(token), "the hint repeats the token");
+
+    let list = [
+        "tokens",
+        "list",
+        "--local",
+        "--data-dir",
+        &data_dir,
+        "--output",
+        "json",
+    ];
+    let listed = sluicegate.run(&list);
+    assert_eq!(listed.code, Some(0), "{listed:?}");
+    assert!(!listed.stdout.contains(token));
+    let tokens: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(tokens[0]["principal"], "ada");
+    assert_eq!(tokens[0]["admin"], true);
+
+    let id = tokens[0]["id"].as_str().unwrap();
+    let revoke = ["tokens", "revoke", id, "--local", "--data-dir", &data_dir];
+    assert_eq!(sluicegate.run(&revoke).code, Some(0));
+    let again = sluicegate.run(&revoke);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert_eq!(sluicegate.run(&list).stdout.trim(), "[]");
+}
+
+#[test]
+fn a_token_that_cannot_be_made_is_refused_with_1() {
+    let sluicegate = Sluicegate::new();
+    let data_dir = sluicegate.data_dir();
+    for wrong in [
+        &["--principal", " ada"][..],
+        &["--principal", "ada", "--lifetime", "0s"],
+    ] {
+        let create = ["tokens", "create", "--local", "--data-dir", &data_dir];
+        let ran = sluicegate.run(&[&create, wrong].concat());
+        assert_eq!(ran.code, Some(1), "{wrong:?}: {ran:?}");
+        assert_eq!(ran.stdout, "");
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_and_shown_with_its_secrets_hidden() {
+    let sluicegate = Sluicegate::new();
+    let file = sluicegate.home.path().join("gateway.toml");
+    let file = file.to_str().unwrap();
+    fs::write(file, "registry = 'http://mlflow:5000'\nregistry_username = 'ada'\nregistry_password = 'hunter2'\n").unwrap();
+    let checked = sluicegate.run(&["config", "check", "--config", file]);
+    assert_eq!(
+        (checked.code, checked.stdout.as_str()),
+        (Some(0), ""),
+        "{checked:?}"
+    );
+
+    let shown = sluicegate.run(&[
+        "config",
+        "show",
+        "--config",
+        file,
+        "--listen",
+        "127.0.0.1:9000",
+    ]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert!(!shown.stdout.contains("hunter2"), "{shown:?}");
+    assert!(
+        shown
+            .stdout
+            .contains("listen = \"127.0.0.1:9000\"  # --listen\n"),
+        "{shown:?}"
+    );
+
+    fs::write(file, "regisrty = 'http://mlflow:5000'\n").unwrap();
+    let checked = sluicegate.run(&["config", "check", "--config", file]);
+    assert_eq!(checked.code, Some(1));
+    assert!(
+        checked.stderr.contains("did you mean \"registry\"?"),
+        "{checked:?}"
+    );
+}
+
+#[test]
+fn doctor_works_when_nothing_is_running() {
+    let sluicegate = Sluicegate::new();
+    let data_dir = sluicegate.data_dir();
+    let arguments = [
+        "doctor",
+        "--url",
+        "http://127.0.0.1:1",
+        "--data-dir",
+        &data_dir,
+        "--output",
+        "json",
+    ];
+    let ran = sluicegate.run(&arguments);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let findings: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let level = |check: &str| {
+        let finding = findings
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|finding| finding["check"] == check);
+        finding.map(|finding| finding["level"].clone())
+    };
+    assert_eq!(level("gateway"), Some("fail".into()));
+    assert_eq!(level("data"), Some("ok".into()));
+    assert!(
+        !Path::new(&data_dir).exists(),
+        "looking must not make the folder"
+    );
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = Sluicegate::new().run(&["completions", shell]);
+        assert_eq!(ran.code, Some(0));
+        assert!(ran.stdout.contains("quickstart"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let sluicegate = Sluicegate::new();
+    let mut child = sluicegate
+        .command(&["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn quickstart_says_exactly_what_is_missing() {
+    let sluicegate = Sluicegate::new();
+    let data_dir = sluicegate.data_dir();
+    let ran = sluicegate.run(&[
+        "quickstart",
+        "--once",
+        "--data-dir",
+        &data_dir,
+        "--python",
+        "/bin/false",
+    ]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.stderr.contains("/bin/false is no Python that runs"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("python3-venv"), "{ran:?}");
+}

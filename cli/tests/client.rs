@@ -1,0 +1,231 @@
+//! The client commands against a scripted gateway: what they send, what they print, how they end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+
+/// What a client asked.
+#[derive(Debug)]
+struct Asked {
+    /// `GET /path`.
+    line: String,
+    /// Lower case names.
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Asked {
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(header, _)| header == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Answers the requests of one command, one connection each, in the order of the script.
+struct Gateway {
+    url: String,
+    asked: JoinHandle<Vec<Asked>>,
+}
+
+impl Gateway {
+    fn answering(script: &[(&'static str, &'static str, &'static str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let script = script.to_vec();
+        let asked = std::thread::spawn(move || {
+            let answer = |(status, content_type, body): (&str, &str, &str)| {
+                let (stream, _) = listener.accept().unwrap();
+                let asked = read(&stream);
+                let length = body.len();
+                write!(
+                    &stream,
+                    "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                )
+                .unwrap();
+                asked
+            };
+            script.into_iter().map(answer).collect()
+        });
+        Self { url, asked }
+    }
+
+    /// Runs `sluicegate` with `stdin` and returns its exit code, stdout and stderr, and what it asked.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these tests are about the process"
+    )]
+    fn run(self, arguments: &[&str], stdin: &str) -> (Option<i32>, String, String, Vec<Asked>) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+            .args(arguments)
+            .env_clear()
+            .env("SLUICEGATE_URL", &self.url)
+            .env("SLUICEGATE_TOKEN", "sgp_test")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(stdin.as_bytes()).unwrap();
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let asked = self.asked.join().unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+            asked,
+        )
+    }
+}
+
+fn read(stream: &TcpStream) -> Asked {
+    let mut reader = BufReader::new(stream);
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    };
+    let first = line().trim_end_matches(" HTTP/1.1").to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let header = line();
+        let Some((name, value)) = header.split_once(':') else {
+            break;
+        };
+        headers.push((name.to_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length.map_or(0, |(_, length)| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    Asked {
+        line: first,
+        headers,
+        body,
+    }
+}
+
+const REFUSAL: &str =
+    r#"{"error_code": "BAD_REQUEST", "message": "Model is missing inputs", "request_id": "r1"}"#;
+
+#[test]
+fn score_sends_the_rows_as_they_are_and_prints_the_answer_alone() {
+    let gateway = Gateway::answering(&[("200 OK", "application/json", "[0,  1.50]")]);
+    let rows = "[{\"sepal_length\": 5.10}]";
+    let arguments = ["models", "score", "my model/ü", "@champion", "-"];
+    let (code, stdout, stderr, asked) = gateway.run(&arguments, rows);
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (Some(0), "[0,  1.50]", "")
+    );
+    let asked = &asked[0];
+    assert_eq!(
+        asked.line,
+        "POST /model/my%20model%2F%C3%BC/@champion/invocations"
+    );
+    assert_eq!(asked.header("authorization"), Some("Bearer sgp_test"));
+    assert_eq!(asked.header("content-type"), Some("application/json"));
+    assert_eq!(asked.body, rows.as_bytes());
+}
+
+#[test]
+fn a_refused_score_prints_nothing_on_stdout_and_ends_with_1() {
+    let gateway = Gateway::answering(&[("400 Bad Request", "application/json", REFUSAL)]);
+    let arguments = [
+        "models",
+        "score",
+        "iris",
+        "1",
+        "-",
+        "--content-type",
+        "text/csv",
+    ];
+    let (code, stdout, stderr, asked) = gateway.run(&arguments, "a,b\n1,2\n");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert_eq!(stderr, "error: BAD_REQUEST: Model is missing inputs\n");
+    assert_eq!(asked[0].header("content-type"), Some("text/csv"));
+}
+
+#[test]
+fn the_example_of_a_label_is_the_example_of_its_version() {
+    let gateway = Gateway::answering(&[
+        (
+            "200 OK",
+            "application/json",
+            r#"{"name": "iris", "version": 2, "state": "READY"}"#,
+        ),
+        ("200 OK", "application/json", r#"{"dataframe_split": {}}"#),
+        ("200 OK", "application/json", r#"{"predictions": [0]}"#),
+    ]);
+    let arguments = ["models", "score", "iris", "Production", "--example"];
+    let (code, stdout, _, asked) = gateway.run(&arguments, "");
+    assert_eq!(
+        (code, stdout.as_str()),
+        (Some(0), r#"{"predictions": [0]}"#)
+    );
+    let lines: Vec<_> = asked.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /model/iris/Production",
+            "GET /api/v1/models/iris/versions/2/example",
+            "POST /model/iris/Production/invocations",
+        ]
+    );
+    assert_eq!(asked[2].body, br#"{"dataframe_split": {}}"#);
+}
+
+#[test]
+fn what_is_no_gateway_is_told_apart_from_a_refusal() {
+    for (status, body) in [("404 Not Found", "<html>"), ("200 OK", "<html>")] {
+        let gateway = Gateway::answering(&[(status, "text/html", body)]);
+        let (code, stdout, stderr, _) = gateway.run(&["models", "list"], "");
+        assert_eq!((code, stdout.as_str()), (Some(1), ""));
+        assert!(stderr.contains("next: check the address"), "{stderr}");
+        assert!(!stderr.contains("sgp_test"), "{stderr}");
+    }
+}
+
+#[test]
+fn waiting_ends_with_1_when_a_version_has_failed_and_shows_why() {
+    let settled = r#"{
+        "name": "iris", "state": "READY", "permission": "MANAGE", "settings": null, "labels": [],
+        "versions": [
+            {"version": 2, "state": "FAILED", "since": "2026-03-01T12:00:00Z", "uris": [], "replicas": 0, "crashes": 0,
+             "last_error": {"kind": "permanent", "message": "it raises on load", "last_lines": ["ValueError"]}},
+            {"version": 1, "state": "READY", "since": "2026-03-01T12:00:00Z", "uris": ["/1"], "replicas": 1, "crashes": 0}
+        ]
+    }"#;
+    let gateway = Gateway::answering(&[("200 OK", "application/json", settled)]);
+    let (code, stdout, stderr, asked) = gateway.run(&["models", "enable", "iris", "--wait"], "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("✓ iris@1 ready"), "{stderr}");
+    assert!(stderr.contains("✗ iris@2"), "{stderr}");
+    assert!(
+        stderr.contains("version 2 of iris failed: it raises on load\n  | ValueError\n"),
+        "{stderr}"
+    );
+    assert_eq!(
+        asked[0].line,
+        "PUT /api/v1/models/iris/serving?wait=ready&timeout=45000ms"
+    );
+}
+
+#[test]
+fn settings_are_changed_only_where_serving_is_enabled() {
+    let resting = r#"{"name": "iris", "state": null, "permission": "MANAGE", "settings": null, "labels": [], "versions": []}"#;
+    let gateway = Gateway::answering(&[("200 OK", "application/json", resting)]);
+    let arguments = ["models", "settings", "iris", "replicas=2"];
+    let (code, _, stderr, asked) = gateway.run(&arguments, "");
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("next: `sluicegate models enable iris`"),
+        "{stderr}"
+    );
+    assert_eq!(asked.len(), 1, "nothing but a look: {asked:?}");
+}
