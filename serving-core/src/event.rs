@@ -53,6 +53,13 @@ pub enum Fact {
         /// Pause before the next one is started.
         restart_in: Duration,
     },
+    /// A new replica stands in for one that was given up while it lived.
+    ReplicaReplaced {
+        /// Which replica was given up.
+        replica: ReplicaId,
+        /// For people: "3 abandoned requests still run in it".
+        reason: Arc<str>,
+    },
     /// Callers can reach the version.
     Ready {
         /// From discovery.

@@ -144,7 +144,16 @@ mod tests {
     fn only_canonical_decimal_numbers_are_versions() {
         assert_eq!("12".parse(), Ok(Version(12)));
         assert_eq!("0".parse(), Ok(Version(0)));
-        for text in ["", "01", "+1", "-1", "1.0", " 1", "v1", "18446744073709551616"] {
+        for text in [
+            "",
+            "01",
+            "+1",
+            "-1",
+            "1.0",
+            " 1",
+            "v1",
+            "18446744073709551616",
+        ] {
             assert_eq!(text.parse::<Version>(), Err(NotAVersion), "{text:?}");
         }
     }

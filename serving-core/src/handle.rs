@@ -1,0 +1,75 @@
+//! What the rest of a program holds of a manager: the way in, what is seen, and a person's restart.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::id::ServableId;
+use crate::routing::Router;
+use crate::snapshot::Snapshot;
+
+/// The outside of a manager. Clones are equal; it outlives the manager, but then nothing changes any more.
+pub struct Handle<T> {
+    pub(crate) router: Router<T>,
+    pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) restarts: mpsc::Sender<Restart>,
+}
+
+/// Nothing of that name is served now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not served")]
+pub struct UnknownServable(pub ServableId);
+
+/// A person's wish for new replicas.
+#[derive(Debug)]
+pub(crate) struct Restart {
+    pub(crate) id: ServableId,
+    /// Answered `true` once it is ordered, `false` if there is no such version.
+    pub(crate) accepted: oneshot::Sender<bool>,
+}
+
+impl<T> Handle<T> {
+    /// The way in for callers.
+    pub fn router(&self) -> Router<T> {
+        self.router.clone()
+    }
+
+    /// What is seen, as it changes.
+    pub fn snapshot(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// Replaces the replicas of a version by newly prepared ones without turning a caller away, or
+    /// tries a failed version again at once. Returns when it is accepted, not when it is done.
+    pub async fn restart(&self, id: &ServableId) -> Result<(), UnknownServable> {
+        let (accepted, answer) = oneshot::channel();
+        let restart = Restart {
+            id: id.clone(),
+            accepted,
+        };
+        // Without a manager nothing is served, so both channels' ends mean the same as a "no".
+        let sent = self.restarts.send(restart).await.is_ok();
+        if sent && answer.await.unwrap_or(false) {
+            Ok(())
+        } else {
+            Err(UnknownServable(id.clone()))
+        }
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self {
+            router: self.router.clone(),
+            snapshot: self.snapshot.clone(),
+            restarts: self.restarts.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Handle").finish_non_exhaustive()
+    }
+}

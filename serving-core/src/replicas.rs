@@ -1,0 +1,208 @@
+//! The live replicas of one version, as its stack sees them and as its supervisor changes them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::gate::{Gate, GateGuard};
+use crate::id::{ReplicaId, ServableId};
+use crate::phase::Failure;
+use crate::settings::Settings;
+
+/// What a version's own stack is built from, once, when the version first becomes ready.
+pub struct StackSeed<S> {
+    /// Which version.
+    pub id: ServableId,
+    /// Its replicas, now and later.
+    pub replicas: Replicas<S>,
+    /// The model's settings, now and later.
+    pub settings: watch::Receiver<Arc<Settings>>,
+}
+
+/// The replicas of one version, as they change.
+pub struct Replicas<S> {
+    set: watch::Receiver<Arc<ReplicaSet<S>>>,
+}
+
+/// The replicas of one version at one moment.
+pub struct ReplicaSet<S> {
+    /// Those that answer, oldest first. Empty while all of them have died: the next one is on its way,
+    /// or `failure` says why not.
+    pub live: Vec<Arc<Replica<S>>>,
+    /// Why there is none for now and when one is tried again; `live` is empty then.
+    pub failure: Option<Failure>,
+}
+
+/// One live replica.
+pub struct Replica<S> {
+    /// Which one.
+    pub id: ReplicaId,
+    /// What callers use.
+    pub servable: S,
+    gate: Arc<Gate>,
+    recycles: mpsc::Sender<Recycle>,
+    recycle_asked: AtomicBool,
+}
+
+/// A caller of a replica. A replica that is replaced is stopped only when its callers are gone, or the
+/// drain deadline has passed.
+#[derive(Debug)]
+pub struct ReplicaGuard {
+    _guard: GateGuard,
+}
+
+/// The wish to replace one replica.
+#[derive(Debug)]
+pub(crate) struct Recycle {
+    pub(crate) replica: ReplicaId,
+    pub(crate) reason: Arc<str>,
+}
+
+/// The supervisor's end: the only one that changes the set.
+pub(crate) struct ReplicasWriter<S> {
+    set: watch::Sender<Arc<ReplicaSet<S>>>,
+    recycles: mpsc::Sender<Recycle>,
+}
+
+impl<S> Replicas<S> {
+    /// The replicas now.
+    pub fn current(&self) -> Arc<ReplicaSet<S>> {
+        Arc::clone(&self.set.borrow())
+    }
+
+    /// The replicas as they change. Its first `changed` may report the value that is there already.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<ReplicaSet<S>>> {
+        self.set.clone()
+    }
+}
+
+impl<S> Replica<S> {
+    /// Begins a call; `None` if the replica is being replaced: take another one.
+    pub fn enter(&self) -> Option<ReplicaGuard> {
+        self.gate
+            .enter()
+            .map(|guard| ReplicaGuard { _guard: guard })
+    }
+
+    /// Asks for another replica in place of this one, because of `reason`. Returns at once; asking
+    /// again changes nothing.
+    pub fn recycle(&self, reason: &str) {
+        if self.recycle_asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let recycle = Recycle {
+            replica: self.id,
+            reason: reason.into(),
+        };
+        if self.recycles.try_send(recycle).is_err() {
+            // The queue is full of the same wish about others: whoever still sees a reason asks again.
+            self.recycle_asked.store(false, Ordering::Release);
+        }
+    }
+
+    /// Turns away new callers.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+impl<S> ReplicasWriter<S> {
+    /// An empty set, its readers' end, and the wishes to replace replicas of it.
+    pub(crate) fn new() -> (Self, Replicas<S>, mpsc::Receiver<Recycle>) {
+        const RECYCLE_QUEUE: usize = 16;
+        let (set, readers) = watch::channel(Arc::default());
+        let (recycles, asked) = mpsc::channel(RECYCLE_QUEUE);
+        (Self { set, recycles }, Replicas { set: readers }, asked)
+    }
+
+    /// Adds a replica that answers.
+    pub(crate) fn add(&self, id: ReplicaId, servable: S) -> Arc<Replica<S>> {
+        let replica = Arc::new(Replica {
+            id,
+            servable,
+            gate: Arc::default(),
+            recycles: self.recycles.clone(),
+            recycle_asked: AtomicBool::new(false),
+        });
+        let mut live = self.set.borrow().live.clone();
+        live.push(Arc::clone(&replica));
+        self.publish(live, None);
+        replica
+    }
+
+    /// Takes a replica out. `failure` says why the version is given up for now, if it is.
+    pub(crate) fn remove(&self, id: ReplicaId, failure: Option<Failure>) {
+        let mut live = self.set.borrow().live.clone();
+        live.retain(|replica| replica.id != id);
+        self.publish(live, failure);
+    }
+
+    /// Takes all replicas out. `failure` says why the version is given up for now, if it is.
+    pub(crate) fn clear(&self, failure: Option<Failure>) {
+        self.publish(Vec::new(), failure);
+    }
+
+    /// The readers' end.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn readers(&self) -> Replicas<S> {
+        Replicas {
+            set: self.set.subscribe(),
+        }
+    }
+
+    fn publish(&self, live: Vec<Arc<Replica<S>>>, failure: Option<Failure>) {
+        self.set
+            .send_replace(Arc::new(ReplicaSet { live, failure }));
+    }
+}
+
+impl<S> Clone for Replicas<S> {
+    fn clone(&self) -> Self {
+        Self {
+            set: self.set.clone(),
+        }
+    }
+}
+
+impl<S> Default for ReplicaSet<S> {
+    fn default() -> Self {
+        Self {
+            live: Vec::new(),
+            failure: None,
+        }
+    }
+}
+
+impl<S> fmt::Debug for StackSeed<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StackSeed")
+            .field("id", &self.id)
+            .field("replicas", &self.replicas)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Replicas<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.current().fmt(formatter)
+    }
+}
+
+impl<S> fmt::Debug for ReplicaSet<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ReplicaSet")
+            .field("live", &self.live)
+            .field("failure", &self.failure)
+            .finish()
+    }
+}
+
+impl<S> fmt::Debug for Replica<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "replica {}", self.id)
+    }
+}

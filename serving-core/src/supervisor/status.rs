@@ -1,0 +1,69 @@
+//! What a supervisor tells the manager about its version.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+use crate::phase::Phase;
+
+/// Where one life of a version is, as its supervisor knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Status {
+    /// Never `Draining` or `Retired`: those are the manager's to say.
+    pub(crate) phase: Phase,
+    /// What is being done.
+    pub(crate) step: Option<Arc<str>>,
+    /// Whether a replica was live once. It stays true from then on.
+    pub(crate) served: bool,
+    /// Replicas that answer.
+    pub(crate) live: u32,
+    /// How often a replica died by itself or its successor could not be started.
+    pub(crate) crashes: u32,
+}
+
+/// The supervisor's end. The manager is woken by each change.
+#[derive(Debug)]
+pub(crate) struct StatusWriter {
+    status: watch::Sender<Status>,
+    wake: Arc<Notify>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Pending,
+            step: None,
+            served: false,
+            live: 0,
+            crashes: 0,
+        }
+    }
+}
+
+impl StatusWriter {
+    /// A fresh status, and the manager's end.
+    pub(crate) fn new(wake: Arc<Notify>) -> (Self, watch::Receiver<Status>) {
+        let (status, seen) = watch::channel(Status::default());
+        (Self { status, wake }, seen)
+    }
+
+    /// Enters a phase. The step of the last one is over.
+    pub(crate) fn phase(&self, phase: Phase) {
+        self.update(|status| {
+            status.phase = phase;
+            status.step = None;
+        });
+    }
+
+    /// Changes the status and wakes the manager if it is another one now.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
+        let changed = self.status.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            *status != before
+        });
+        if changed {
+            self.wake.notify_one();
+        }
+    }
+}

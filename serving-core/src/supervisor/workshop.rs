@@ -1,0 +1,182 @@
+//! Makes replicas of one version: the loader's calls under permits and deadlines.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::ManagerConfig;
+use crate::event::Fact;
+use crate::id::{Generation, ReplicaId, ServableId};
+use crate::loader::{Instance, LoadError, LoadJob, Loader, Prepared, Progress};
+use crate::log::EventLog;
+use crate::permits::{Permits, Reservation, Urgency};
+use crate::phase::Phase;
+use crate::spec::VersionSpec;
+use crate::supervisor::status::StatusWriter;
+
+/// Steps are for people: more often than this they are not passed on.
+const STEP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What all versions share.
+pub(crate) struct Equipment<S> {
+    pub(crate) loader: Arc<dyn Loader<S>>,
+    pub(crate) config: ManagerConfig,
+    pub(crate) prepares: Arc<Permits>,
+    pub(crate) loads: Arc<Permits>,
+    pub(crate) log: EventLog,
+}
+
+/// What makes the replicas of one life of one version.
+pub(crate) struct Workshop<S> {
+    pub(crate) id: ServableId,
+    pub(crate) generation: Generation,
+    pub(crate) equipment: Arc<Equipment<S>>,
+    pub(crate) status: StatusWriter,
+    next_replica: AtomicU64,
+}
+
+/// A replica that answers.
+pub(crate) struct Loaded<S> {
+    pub(crate) id: ReplicaId,
+    pub(crate) instance: Instance<S>,
+    pub(crate) took: Duration,
+}
+
+/// A prepared version and its first replica.
+pub(crate) struct Edition<S> {
+    pub(crate) prepared: Arc<dyn Prepared<S>>,
+    pub(crate) first: Loaded<S>,
+}
+
+impl<S> Workshop<S> {
+    pub(crate) fn new(
+        id: ServableId,
+        generation: Generation,
+        equipment: Arc<Equipment<S>>,
+        status: StatusWriter,
+    ) -> Self {
+        Self {
+            id,
+            generation,
+            equipment,
+            status,
+            next_replica: AtomicU64::new(0),
+        }
+    }
+
+    /// Prepares the version and loads a first replica. `enter` is told each phase as it begins.
+    pub(crate) async fn make(
+        &self,
+        spec: Arc<VersionSpec>,
+        reservation: Reservation,
+        urgency: Urgency,
+        enter: impl Fn(Phase),
+    ) -> Result<Edition<S>, LoadError> {
+        enter(Phase::Pending);
+        let permit = reservation.granted().await;
+        enter(Phase::Building);
+        let (progress, mut steps) = Progress::channel();
+        let make = async {
+            let prepared = self.prepare(spec, progress).await?;
+            drop(permit);
+            enter(Phase::Starting);
+            let first = self
+                .load(self.next_replica(), prepared.as_ref(), urgency)
+                .await?;
+            Ok(Edition { prepared, first })
+        };
+        let made = tokio::select! {
+            made = make => made,
+            never = self.pass_on(&mut steps) => match never {},
+        };
+        self.status.update(|status| status.step = None);
+        made
+    }
+
+    /// A number that no replica of this life has had.
+    pub(crate) fn next_replica(&self) -> ReplicaId {
+        ReplicaId(self.next_replica.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Loads one more replica of a prepared version.
+    pub(crate) async fn load(
+        &self,
+        id: ReplicaId,
+        prepared: &dyn Prepared<S>,
+        urgency: Urgency,
+    ) -> Result<Loaded<S>, LoadError> {
+        let _permit = self.equipment.loads.reserve(urgency).granted().await;
+        let started = Instant::now();
+        let deadline = self.equipment.config.load_deadline;
+        let instance = in_time(deadline, "start", prepared.load(id)).await?;
+        let took = started.elapsed();
+        Ok(Loaded { id, instance, took })
+    }
+
+    async fn prepare(
+        &self,
+        spec: Arc<VersionSpec>,
+        progress: Progress,
+    ) -> Result<Arc<dyn Prepared<S>>, LoadError> {
+        let started = Instant::now();
+        let job = LoadJob {
+            spec,
+            generation: self.generation,
+            progress,
+        };
+        let deadline = self.equipment.config.prepare_deadline;
+        let prepared = in_time(deadline, "prepare", self.equipment.loader.prepare(job)).await?;
+        let took = started.elapsed();
+        self.log(Fact::Prepared { took });
+        Ok(prepared)
+    }
+
+    pub(crate) fn log(&self, fact: Fact) {
+        self.equipment.log.version(&self.id, fact);
+    }
+
+    async fn pass_on(
+        &self,
+        steps: &mut watch::Receiver<Option<Arc<str>>>,
+    ) -> std::convert::Infallible {
+        while steps.changed().await.is_ok() {
+            let step = steps.borrow_and_update().clone();
+            self.status.update(|status| status.step = step);
+            sleep(STEP_INTERVAL).await;
+        }
+        // The loader has dropped its end: no more steps.
+        std::future::pending().await
+    }
+}
+
+/// Bounds a call of the loader. Its faults are the version's misfortune, not the supervisor's: a panic is
+/// one more failure, and replicas that live go on.
+async fn in_time<R>(
+    deadline: Duration,
+    work: &str,
+    call: impl Future<Output = Result<R, LoadError>>,
+) -> Result<R, LoadError> {
+    match timeout(deadline, AssertUnwindSafe(call).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(internal_fault(panic.as_ref())),
+        Err(_) => Err(LoadError::transient(format!(
+            "It took longer than {} s to {work}, and was given up.",
+            deadline.as_secs_f64()
+        ))),
+    }
+}
+
+/// What a panic said, as an error that is worth another try.
+pub(crate) fn internal_fault(panic: &(dyn Any + Send)) -> LoadError {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    LoadError::transient(format!("An internal fault: {text}"))
+}
