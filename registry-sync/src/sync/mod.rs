@@ -1,0 +1,181 @@
+//! Follows a registry: polls it, and publishes what changed.
+
+mod catalog;
+mod follow;
+mod pace;
+mod poll;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serving_core::{Aspired, ModelName};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::artifacts::Artifacts;
+use crate::client::{Client, Usage};
+use crate::config::{ConfigError, RegistryConfig};
+use crate::error::RegistryError;
+use catalog::CatalogKeeper;
+use follow::Follower;
+use pace::Pace;
+
+pub use catalog::{Catalog, RegisteredModel};
+
+/// At most about five polls a second, whoever asks for them.
+const POLL_SPACING: Duration = Duration::from_millis(200);
+
+/// The catalog may be large: at most one a second.
+const CATALOG_SPACING: Duration = Duration::from_secs(1);
+
+/// The task that follows a registry. It works while [`RegistrySync::run`] runs.
+#[derive(Debug)]
+pub struct RegistrySync {
+    follower: Follower<Client>,
+    catalog: CatalogKeeper,
+}
+
+/// What the rest of the program holds of a [`RegistrySync`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RegistryHandle {
+    client: Client,
+    aspired: watch::Receiver<Option<Arc<Aspired>>>,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    status: watch::Receiver<SyncStatus>,
+    nudges: watch::Sender<u64>,
+    artifacts: Artifacts,
+}
+
+/// Which models' versions to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Those of every registered model.
+    All,
+    /// Those of the named models. While they are few, nothing else is read.
+    Models(BTreeSet<ModelName>),
+}
+
+/// How polling goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncStatus {
+    /// When a poll last succeeded; `None` if never in this process.
+    pub last_success: Option<SystemTime>,
+    /// Polls that failed since then.
+    pub consecutive_failures: u32,
+    /// Why the last poll failed; `None` if it succeeded.
+    pub error: Option<String>,
+    /// How long the last poll took.
+    pub took: Duration,
+    /// Calls that the last poll made.
+    pub calls: u32,
+    /// Bytes of JSON that the last poll received.
+    pub bytes: u64,
+}
+
+impl RegistrySync {
+    /// A task that follows the registry of `config`, and the handle to what it sees.
+    ///
+    /// Until the first poll succeeds, the value is `last_known`: what was stored when the registry last answered.
+    pub fn new(
+        config: RegistryConfig,
+        interest: watch::Receiver<Interest>,
+        last_known: Option<Aspired>,
+    ) -> Result<(Self, RegistryHandle), ConfigError> {
+        let client = Client::new(&config)?;
+        let (aspired, aspired_seen) = watch::channel(last_known.map(Arc::new));
+        let (catalog, catalog_seen) = watch::channel(Arc::default());
+        let (status, status_seen) = watch::channel(SyncStatus::default());
+        let (nudges, nudged) = watch::channel(0);
+        let follower = Follower {
+            registry: client.clone(),
+            pace: Pace::new("following the registry", config.poll_interval, POLL_SPACING),
+            interest: interest.clone(),
+            nudged: nudged.clone(),
+            aspired,
+            catalog: catalog.clone(),
+            status,
+        };
+        let keeper = CatalogKeeper {
+            client: client.clone(),
+            pace: Pace::new(
+                "listing the registered models",
+                config.catalog_interval,
+                CATALOG_SPACING,
+            ),
+            interest,
+            nudged,
+            catalog,
+        };
+        let sync = Self {
+            follower,
+            catalog: keeper,
+        };
+        let handle = RegistryHandle {
+            artifacts: Artifacts::new(client.clone()),
+            client,
+            aspired: aspired_seen,
+            catalog: catalog_seen,
+            status: status_seen,
+            nudges,
+        };
+        Ok((sync, handle))
+    }
+
+    /// Polls until `shutdown`, then drops whatever call is under way.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let work = async { tokio::join!(self.follower.run(), self.catalog.run()) };
+        shutdown.run_until_cancelled(work).await;
+    }
+}
+
+impl RegistryHandle {
+    /// What should be served, as far as it is of interest; `None` while nothing is known.
+    pub fn aspired(&self) -> watch::Receiver<Option<Arc<Aspired>>> {
+        self.aspired.clone()
+    }
+
+    /// All registered models; refreshed more slowly than `aspired`, except after [`RegistryHandle::poll_soon`].
+    pub fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.catalog.clone()
+    }
+
+    /// How polling goes.
+    pub fn status(&self) -> watch::Receiver<SyncStatus> {
+        self.status.clone()
+    }
+
+    /// Asks for a poll at once instead of after the current pause. Many wishes are answered by one poll.
+    pub fn poll_soon(&self) {
+        self.nudges
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Asks the registry now whether `model` is registered. A prompt is not a model.
+    pub async fn is_registered(&self, model: &ModelName) -> Result<bool, RegistryError> {
+        let usage = Usage::default();
+        self.client.is_registered(model.as_str(), &usage).await
+    }
+
+    /// Fetches the files of versions.
+    pub fn artifacts(&self) -> Artifacts {
+        self.artifacts.clone()
+    }
+}
+
+impl Interest {
+    /// Whether the model of this name is of interest.
+    pub(crate) fn contains(&self, model: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Models(names) => names.contains(model),
+        }
+    }
+}
+
+/// Resolves when the value has changed; never, once nobody can change it any more.
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
