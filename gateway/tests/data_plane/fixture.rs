@@ -182,10 +182,20 @@ impl Gateway {
     }
 
     pub(crate) fn metrics(&self) -> String {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
-        text
+        encode(&self.registry)
     }
+
+    /// The version is gone. What is left of its figures.
+    pub(crate) fn retire(self) -> String {
+        drop((self.plane, self.replicas));
+        encode(&self.registry)
+    }
+}
+
+fn encode(registry: &Registry) -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+    text
 }
 
 pub(crate) async fn read(response: Response<Body>) -> Answer {

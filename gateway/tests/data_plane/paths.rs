@@ -203,4 +203,6 @@ async fn figures_have_labels_of_known_versions_only() {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     assert!(!metrics.contains("nil"));
+    let left = gateway.retire();
+    assert!(!left.contains("iris"), "{left}");
 }

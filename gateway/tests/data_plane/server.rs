@@ -309,18 +309,20 @@ async fn a_client_that_does_not_read_is_cut_at_the_deadline() {
         .unwrap();
     lazy.readable().await.unwrap();
     // Its place is taken until then, and free afterwards.
-    loop {
-        let mut stream = server.connect().await;
-        stream
-            .write_all(&scoring("", "{\"inputs\": []}"))
-            .await
-            .unwrap();
-        let head = read_until(&mut stream, "\r\n").await;
-        if head.starts_with("HTTP/1.1 200") {
-            break;
+    let place_is_free = async {
+        loop {
+            let mut stream = server.connect().await;
+            let request = scoring("", "{\"inputs\": []}");
+            stream.write_all(&request).await.unwrap();
+            let head = read_until(&mut stream, "\r\n").await;
+            if head.starts_with("HTTP/1.1 200") {
+                return;
+            }
+            assert!(head.starts_with("HTTP/1.1 429"), "{head}");
         }
-        assert!(head.starts_with("HTTP/1.1 429"), "{head}");
-    }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), place_is_free);
+    assert!(in_time.await.is_ok(), "the place was never free again");
     let mut rest = Vec::new();
     let _ = lazy.read_to_end(&mut rest).await;
     assert!(rest.len() < 64 * MIB);

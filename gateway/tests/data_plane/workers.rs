@@ -27,6 +27,19 @@ async fn connections_are_kept_and_used_again() {
 }
 
 #[tokio::test]
+async fn a_connection_is_given_up_before_the_worker_closes_it() {
+    let worker = FakeWorker::predicting();
+    let gateway = Gateway::over(worker.upstream_of("3.17.2", Duration::from_secs(5)));
+    for (idle, connections) in [(0, 1), (3, 1), (4, 2)] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(idle)).await;
+        tokio::time::resume();
+        assert_eq!(gateway.score("[1]").await.status, 200);
+        assert_eq!(worker.connections(), connections, "after {idle} s");
+    }
+}
+
+#[tokio::test]
 async fn a_worker_that_keeps_no_connection_gets_a_new_one_each_time() {
     let worker = FakeWorker::predicting();
     let gateway = Gateway::over(worker.upstream_of("1.30.1", Duration::ZERO));
