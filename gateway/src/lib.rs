@@ -9,6 +9,7 @@ mod databricks;
 pub mod error;
 mod lifecycle;
 pub mod local_tokens;
+mod parts;
 pub mod ports;
 pub mod protocol;
 pub mod server;

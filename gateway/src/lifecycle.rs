@@ -12,14 +12,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
 use crate::control_plane::{self, About, ControlState, IntentBook};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
+use crate::parts::Parts;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{DataDirLock, EventRetention, Store, keep_last_aspired, write_events};
 
@@ -27,8 +28,8 @@ use crate::store::{DataDirLock, EventRetention, Store, keep_last_aspired, write_
 const CONTROL_THREADS: usize = 2;
 /// Events of the engine that may wait for the disk. A burst of a thousand versions fits; more is dropped and counted.
 const EVENT_QUEUE: usize = 8192;
-/// How long the last steps may take after everything was drained: stopping workers, writing the last events.
-const LAST_STEPS: Duration = Duration::from_secs(30);
+/// How long each last step may take after everything was drained: clearing up after workers, writing the last events.
+const LAST_STEP: Duration = Duration::from_secs(15);
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +55,7 @@ pub enum RunError {
     #[error("the gateway cannot start: {0}")]
     System(#[from] io::Error),
     /// A task that must not end has ended.
-    #[error("a part of the gateway has failed: {0}")]
+    #[error("the gateway has stopped because a part of it failed: {0}")]
     Failed(&'static str),
 }
 
@@ -88,8 +89,8 @@ struct Household {
     drain: CancellationToken,
     /// Ends what keeps state, when nobody has anything to tell any more.
     close: CancellationToken,
-    engine: TaskTracker,
-    keepers: TaskTracker,
+    engine: Parts,
+    keepers: Parts,
 }
 
 async fn live(config: Config, control: Handle) -> Result<(), RunError> {
@@ -105,13 +106,14 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
         })?;
     let address = listener.local_addr()?;
 
+    let soft = CancellationToken::new();
     let settings = config.clone();
-    let opened = control.spawn(async move { Household::open(settings, address).await });
-    let household = opened
+    let stopping = soft.clone();
+    let opened = control.spawn(async move { Household::open(settings, address, stopping).await });
+    let mut household = opened
         .await
         .map_err(|_| RunError::Failed("opening the state"))??;
 
-    let soft = CancellationToken::new();
     let server_config = ServerConfig {
         drain_deadline: config.drain_timeout,
         ..ServerConfig::default()
@@ -129,14 +131,19 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
             _ = interrupt.recv() => {}
         }
     };
-    let ended_early = tokio::select! {
-        () = &mut server => true,
-        () = signals() => false,
+    let failed = tokio::select! {
+        () = &mut server => Some("the listener"),
+        part = household.engine.ended() => Some(part),
+        part = household.keepers.ended() => Some(part),
+        () = signals() => None,
     };
+    if let Some(part) = failed {
+        error!(part, "a part that must not end has ended");
+    }
     info!("stopping: requests in flight are finished first");
     soft.cancel();
     let end = async {
-        if !ended_early {
+        if failed != Some("the listener") {
             server.await;
         }
         household.end().await;
@@ -148,25 +155,27 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
         }
     }
     drop(lock);
-    if ended_early {
-        return Err(RunError::Failed("the listener"));
-    }
-    Ok(())
+    failed.map_or(Ok(()), |part| Err(RunError::Failed(part)))
 }
 
 impl Household {
-    /// Opens the state and starts what runs beside the listener, on the current runtime.
-    async fn open(config: Config, listen: SocketAddr) -> Result<Self, RunError> {
+    /// Opens the state and starts what runs beside the listener, on the current runtime. `stopping` ends answers that
+    /// have no end of their own.
+    async fn open(
+        config: Config,
+        listen: SocketAddr,
+        stopping: CancellationToken,
+    ) -> Result<Self, RunError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let drain = CancellationToken::new();
         let close = CancellationToken::new();
-        let engine = TaskTracker::new();
-        let keepers = TaskTracker::new();
+        let mut engine = Parts::default();
+        let mut keepers = Parts::default();
 
         let store = Store::open(&config.data_dir).await.map_err(stored)?;
         let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
         let authenticator = authenticator(&config, &tokens).await?;
-        keepers.spawn({
+        keepers.start("following tokens", {
             let (authenticator, close) = (Arc::clone(&authenticator), close.clone());
             async move { authenticator.run(close).await }
         });
@@ -188,23 +197,25 @@ impl Household {
         let workers = WorkerRoom::open(&config, &registry)?;
         let aspired = registry.aspired();
         let registry_port = registry.port();
-        keepers.spawn(keep_last_aspired(
+        let keeping = keep_last_aspired(
             store.clone(),
             aspired.clone(),
             Arc::clone(&clock),
             close.clone(),
-        ));
+        );
+        keepers.start("keeping what the registry said", keeping);
 
         let mut metrics = MetricsRegistry::with_prefix("sluicegate");
         let data_plane_metrics = DataPlaneMetrics::register(&mut metrics);
         let (events, queued) = mpsc::channel(EVENT_QUEUE);
-        keepers.spawn(write_events(
+        let writing = write_events(
             store.clone(),
             queued,
             EventRetention::default(),
             Arc::clone(&clock),
             close.clone(),
-        ));
+        );
+        keepers.start("writing events", writing);
         let manager_config = ManagerConfig {
             drain_deadline: config.drain_timeout,
             ..ManagerConfig::default()
@@ -221,8 +232,8 @@ impl Household {
             events,
             Arc::clone(&clock),
         );
-        engine.spawn(manager.run(drain.clone()));
-        engine.spawn(registry.run(drain.clone()));
+        engine.start("the manager", manager.run(drain.clone()));
+        engine.start("following the registry", registry.run(drain.clone()));
 
         let rights = authenticator.rights();
         let data_plane = Arc::new(DataPlane::new(
@@ -248,7 +259,7 @@ impl Household {
             tokens,
             metrics: Arc::new(metrics),
             clock,
-            shutdown: drain.clone(),
+            shutdown: stopping,
             about: About {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started: SystemTime::now(),
@@ -270,20 +281,17 @@ impl Household {
     }
 
     /// Drains and stops all workers, then lets the last facts be written.
-    async fn end(self) {
+    async fn end(mut self) {
         self.drain.cancel();
-        self.engine.close();
-        self.engine.wait().await;
-        let last_steps = async {
-            self.workers.idle().await;
-            self.close.cancel();
-            self.keepers.close();
-            self.keepers.wait().await;
-            self.store.close().await;
-        };
-        if tokio::time::timeout(LAST_STEPS, last_steps).await.is_err() {
-            warn!("stopped without the last steps: they took too long");
+        self.engine.all_ended().await;
+        if timeout(LAST_STEP, self.workers.idle()).await.is_err() {
+            warn!("some workers are still being cleared up");
         }
+        self.close.cancel();
+        if timeout(LAST_STEP, self.keepers.all_ended()).await.is_err() {
+            warn!("the last events could not be written in time");
+        }
+        self.store.close().await;
     }
 }
 
