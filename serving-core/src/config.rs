@@ -11,13 +11,16 @@ pub struct ManagerConfig {
     pub tick: Duration,
     /// How long a retiring version or a replaced replica waits for its callers; then they are cut off.
     pub drain_deadline: Duration,
-    /// Versions that are prepared (fetched and built) at a time; at least one.
+    /// Versions that are fetched or built at a time; at least one. What is found done already does not
+    /// count.
     pub prepare_permits: usize,
-    /// Replicas that are started at a time; at least one.
+    /// Replicas that are started at a time; at least one. For versions that have served and have no
+    /// replica left there are two more.
     pub load_permits: usize,
-    /// From the start of one replica until it answers.
+    /// From the start of one replica until it answers. A loader with a deadline of its own can say more
+    /// about what was slow: this one is for those that have none, and should be longer.
     pub load_deadline: Duration,
-    /// For everything that is done once per version.
+    /// For everything that is done once per version, not counting waits for a permit.
     pub prepare_deadline: Duration,
     /// Pauses and patience after failures.
     pub restart: RestartPolicy,
@@ -30,7 +33,7 @@ impl Default for ManagerConfig {
             drain_deadline: Duration::from_secs(30),
             prepare_permits: 2,
             load_permits: 2,
-            load_deadline: Duration::from_secs(5 * 60),
+            load_deadline: Duration::from_secs(6 * 60),
             prepare_deadline: Duration::from_secs(60 * 60),
             restart: RestartPolicy::default(),
         }

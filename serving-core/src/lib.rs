@@ -35,6 +35,7 @@ mod supervisor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod wanted;
+mod work;
 
 pub use aspired::{Aspired, AspiredModel, AspiredVersion, Source};
 pub use clock::{Clock, RuntimeClock, SystemClock};
@@ -57,3 +58,4 @@ pub use routing::{
 pub use settings::Settings;
 pub use snapshot::{ModelSnapshot, Snapshot, VersionSnapshot};
 pub use spec::VersionSpec;
+pub use work::{WorkPermit, WorkPermits};

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::id::{Generation, ReplicaId};
 use crate::spec::VersionSpec;
+use crate::work::WorkPermits;
 
 /// Fetches and builds. Idempotent and cached: preparing the same spec again is cheap.
 #[async_trait]
@@ -34,6 +35,9 @@ pub struct LoadJob {
     pub generation: Generation,
     /// Where to say what is being done.
     pub progress: Progress,
+    /// Where to get the right to do heavy work. Take it around that alone: what is found done already
+    /// waits for nobody.
+    pub work: WorkPermits,
 }
 
 /// Says what a version is being prepared or started with, for people who wait: "downloading 3 files".
@@ -124,6 +128,17 @@ impl Progress {
     /// The current step, in the present participle, without a full stop.
     pub fn step(&self, step: impl Into<Arc<str>>) {
         self.0.send_replace(Some(step.into()));
+    }
+
+    /// The end of `step`, if nothing else has been said since.
+    pub(crate) fn end(&self, step: &str) {
+        self.0.send_if_modified(|current| {
+            let ends = current.as_deref() == Some(step);
+            if ends {
+                *current = None;
+            }
+            ends
+        });
     }
 }
 

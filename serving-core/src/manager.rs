@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::aspired::{Aspired, Source};
+use crate::aspired::Aspired;
 use crate::clock::Clock;
 use crate::config::ManagerConfig;
 use crate::event::{Event, Fact};
@@ -40,6 +40,9 @@ use crate::supervisor::{
 use crate::wanted::Wanted;
 use life::Life;
 use model::Model;
+
+/// Starts that are possible beyond those of new versions, while these hang.
+const RECOVERY_PERMITS: usize = 2;
 
 /// What is wanted, from its two sides. Both values stand until they change.
 #[derive(Clone, Debug)]
@@ -100,8 +103,8 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         let log = EventLog::new(events, Arc::clone(&clock));
         let equipment = Equipment {
             loader,
-            prepares: Permits::new(config.prepare_permits),
-            loads: Permits::new(config.load_permits),
+            prepares: Permits::new(config.prepare_permits, 0),
+            loads: Permits::new(config.load_permits, RECOVERY_PERMITS),
             log: log.clone(),
             config,
         };
@@ -275,9 +278,8 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         let (status, reports) = StatusWriter::new(Arc::clone(&self.wake));
         let (writer, replicas, recycles) = ReplicasWriter::new();
         let gate = Arc::<Gate>::default();
-        // The place in the queue is taken in the order of the decisions, not of the tasks' first steps (law 9).
-        let readable = matches!(spec.source, Source::Readable(_));
-        let reservation = readable.then(|| self.equipment.prepares.reserve(urgency));
+        // The ticket is drawn in the order of the decisions, not of the tasks' first steps (law 9).
+        let ticket = self.equipment.prepares.ticket(urgency);
         let equipment = Arc::clone(&self.equipment);
         let supervisor = Supervisor {
             workshop: Arc::new(Workshop::new(
@@ -291,8 +293,7 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
             recycles,
             gate: Arc::clone(&gate),
             clock: Arc::clone(&self.clock),
-            reservation,
-            urgency,
+            ticket,
         };
         let task = self.supervisors.spawn(supervisor.run());
         Life {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Phase {
-    /// Wanted; waits for a permit, or for its predecessor to be gone.
+    /// Wanted; nothing is done for it yet, for one because its predecessor is not gone.
     Pending,
-    /// The loader fetches it and builds its environment.
+    /// The loader fetches it and builds its environment, or waits for a free place to do so.
     Building,
     /// Workers start and warm up.
     Starting,

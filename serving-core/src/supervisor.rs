@@ -24,7 +24,7 @@ use crate::event::Fact;
 use crate::gate::Gate;
 use crate::id::{Generation, ServableId};
 use crate::loader::{LoadError, Retry};
-use crate::permits::{Reservation, Urgency};
+use crate::permits::{Ticket, Urgency};
 use crate::phase::{Failure, FailureKind, Phase};
 use crate::replicas::{Recycle, ReplicasWriter};
 use orders::ordered;
@@ -42,9 +42,8 @@ pub(crate) struct Supervisor<S> {
     /// The version's own gate. Its route closes with it.
     pub(crate) gate: Arc<Gate>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The place in the queue that was reserved when this life was decided.
-    pub(crate) reservation: Option<Reservation>,
-    pub(crate) urgency: Urgency,
+    /// The place in the order of decisions, first that of this life, then that of the next try.
+    pub(crate) ticket: Ticket,
 }
 
 /// A life that is over.
@@ -94,7 +93,6 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             if orders.retire {
                 return None;
             }
-            let reservation = self.reservation.take();
             let mut newer = self.orders.clone();
             let made = tokio::select! {
                 biased;
@@ -102,7 +100,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                     failures = 0;
                     continue;
                 }
-                made = self.attempt(&orders, reservation) => made,
+                made = self.attempt(&orders) => made,
             };
             let error = match made {
                 Ok(edition) => {
@@ -114,7 +112,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             };
             failures += 1;
             let pause = self.report(error, failures);
-            self.urgency = tokio::select! {
+            let urgency = tokio::select! {
                 biased;
                 () = ordered(&mut newer, |newer| newer.give_another_chance(&orders)) => {
                     failures = 0;
@@ -122,23 +120,18 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                 }
                 () = passed(pause) => Urgency::Housekeeping,
             };
+            self.ticket = self.workshop.equipment.prepares.ticket(urgency);
         }
     }
 
-    async fn attempt(
-        &self,
-        orders: &Orders,
-        reservation: Option<Reservation>,
-    ) -> Result<Edition<S>, LoadError> {
+    async fn attempt(&self, orders: &Orders) -> Result<Edition<S>, LoadError> {
         if let Source::Unreadable(why) = &orders.spec.source {
             return Err(LoadError::permanent(Arc::clone(why)));
         }
         let workshop = &self.workshop;
-        let reservation =
-            reservation.unwrap_or_else(|| workshop.equipment.prepares.reserve(self.urgency));
         let enter = |phase| workshop.status.phase(phase);
         let spec = Arc::clone(&orders.spec);
-        workshop.make(spec, reservation, self.urgency, enter).await
+        workshop.make(spec, self.ticket, enter).await
     }
 
     /// Says that it failed. Returns the pause before the next try, if time alone gives it another chance.

@@ -76,8 +76,8 @@ fn attempt<S: Send + Sync + 'static>(
     spec: Arc<VersionSpec>,
     urgency: Urgency,
 ) -> BoxFuture<'static, Result<Edition<S>, LoadError>> {
-    let reservation = workshop.equipment.prepares.reserve(urgency);
+    let ticket = workshop.equipment.prepares.ticket(urgency);
     let workshop = Arc::clone(workshop);
     // The version stays in its phase: callers see nothing of this.
-    async move { workshop.make(spec, reservation, urgency, |_| {}).await }.boxed()
+    async move { workshop.make(spec, ticket, |_| {}).await }.boxed()
 }

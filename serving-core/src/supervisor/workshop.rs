@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::config::ManagerConfig;
 use crate::event::Fact;
 use crate::id::{Generation, ReplicaId, ServableId};
 use crate::loader::{Instance, LoadError, LoadJob, Loader, Prepared, Progress};
 use crate::log::EventLog;
-use crate::permits::{Permits, Reservation, Urgency};
+use crate::permits::{Permits, Ticket, Urgency};
 use crate::phase::Phase;
 use crate::spec::VersionSpec;
 use crate::supervisor::status::StatusWriter;
+use crate::work::WorkPermits;
 
 /// Steps are for people: more often than this they are not passed on.
 const STEP_INTERVAL: Duration = Duration::from_millis(200);
@@ -74,20 +75,16 @@ impl<S> Workshop<S> {
     pub(crate) async fn make(
         &self,
         spec: Arc<VersionSpec>,
-        reservation: Reservation,
-        urgency: Urgency,
+        ticket: Ticket,
         enter: impl Fn(Phase),
     ) -> Result<Edition<S>, LoadError> {
-        enter(Phase::Pending);
-        let permit = reservation.granted().await;
         enter(Phase::Building);
         let (progress, mut steps) = Progress::channel();
         let make = async {
-            let prepared = self.prepare(spec, progress).await?;
-            drop(permit);
+            let prepared = self.prepare(spec, ticket, progress).await?;
             enter(Phase::Starting);
             let first = self
-                .load(self.next_replica(), prepared.as_ref(), urgency)
+                .load(self.next_replica(), prepared.as_ref(), ticket.urgency)
                 .await?;
             Ok(Edition { prepared, first })
         };
@@ -111,10 +108,11 @@ impl<S> Workshop<S> {
         prepared: &dyn Prepared<S>,
         urgency: Urgency,
     ) -> Result<Loaded<S>, LoadError> {
-        let _permit = self.equipment.loads.reserve(urgency).granted().await;
+        let loads = &self.equipment.loads;
+        let _permit = loads.ask(loads.ticket(urgency)).granted().await;
         let started = Instant::now();
         let deadline = self.equipment.config.load_deadline;
-        let instance = in_time(deadline, "start", prepared.load(id)).await?;
+        let instance = in_time(deadline, sleep(deadline), "start", prepared.load(id)).await?;
         let took = started.elapsed();
         Ok(Loaded { id, instance, took })
     }
@@ -122,16 +120,21 @@ impl<S> Workshop<S> {
     async fn prepare(
         &self,
         spec: Arc<VersionSpec>,
+        ticket: Ticket,
         progress: Progress,
     ) -> Result<Arc<dyn Prepared<S>>, LoadError> {
         let started = Instant::now();
+        let permits = Arc::clone(&self.equipment.prepares);
+        let work = WorkPermits::of(permits, ticket, progress.clone());
         let job = LoadJob {
             spec,
             generation: self.generation,
             progress,
+            work: work.clone(),
         };
         let deadline = self.equipment.config.prepare_deadline;
-        let prepared = in_time(deadline, "prepare", self.equipment.loader.prepare(job)).await?;
+        let prepare = self.equipment.loader.prepare(job);
+        let prepared = in_time(deadline, work.exhausted(deadline), "prepare", prepare).await?;
         let took = started.elapsed();
         self.log(Fact::Prepared { took });
         Ok(prepared)
@@ -155,17 +158,20 @@ impl<S> Workshop<S> {
     }
 }
 
-/// Bounds a call of the loader. Its faults are the version's misfortune, not the supervisor's: a panic is
+/// Ends a call of the loader that is not done when `over` is. Its faults are the version's misfortune, not the supervisor's: a panic is
 /// one more failure, and replicas that live go on.
 async fn in_time<R>(
     deadline: Duration,
+    over: impl Future<Output = ()>,
     work: &str,
     call: impl Future<Output = Result<R, LoadError>>,
 ) -> Result<R, LoadError> {
-    match timeout(deadline, AssertUnwindSafe(call).catch_unwind()).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(internal_fault(panic.as_ref())),
-        Err(_) => Err(LoadError::transient(format!(
+    tokio::select! {
+        biased;
+        result = AssertUnwindSafe(call).catch_unwind() => {
+            result.unwrap_or_else(|panic| Err(internal_fault(panic.as_ref())))
+        }
+        () = over => Err(LoadError::transient(format!(
             "It took longer than {} s to {work}, and was given up.",
             deadline.as_secs_f64()
         ))),

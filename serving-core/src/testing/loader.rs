@@ -18,6 +18,8 @@ use crate::spec::VersionSpec;
 pub struct Script {
     /// Preparing it.
     pub prepare: Step,
+    /// Whether all of that is found done: then it takes no permit.
+    pub cached: bool,
     /// Starting a replica of it.
     pub load: Step,
     /// How long a replica takes to stop.
@@ -232,6 +234,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             prepare: Step::works(1),
+            cached: false,
             load: Step::works(1),
             stop: Duration::ZERO,
         }
@@ -250,11 +253,14 @@ impl Loader<ScriptedServable> for ScriptedLoader {
             let violation = format!("{} was prepared though unreadable", job.spec.id);
             self.state().violations.push(violation);
         }
+        let script = self.script_of(&job.spec.id);
+        let _permit = if script.cached {
+            None
+        } else {
+            Some(job.work.permit().await)
+        };
         job.progress.step("building");
-        self.script_of(&job.spec.id)
-            .prepare
-            .play("preparing")
-            .await?;
+        script.prepare.play("preparing").await?;
         Ok(Arc::new(ScriptedVersion {
             loader: self.clone(),
             spec: job.spec,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::world::{World, config, id, label, number};
-use crate::testing::{Call, Outcome, Step, Timeline};
+use crate::testing::{Call, Outcome, Script, Step, Timeline};
 use crate::{ManagerConfig, ReplicaId, Settings, Source};
 
 fn settings(replicas: u32) -> Settings {
@@ -422,4 +422,59 @@ async fn only_what_is_served_can_be_restarted() {
     assert!(world.handle.restart(&id("iris", 1)).await.is_ok());
     let error = world.handle.restart(&id("iris", 2)).await.unwrap_err();
     assert_eq!(error.to_string(), "iris@2 is not served");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_version_is_served_while_all_places_to_build_are_taken() {
+    let mut world = World::with(ManagerConfig {
+        prepare_permits: 2,
+        ..config()
+    });
+    world.registry(|_| {});
+    world.enable("iris");
+    world.enable("wine");
+    for version in 1..=3 {
+        world.prepare(&id("iris", version), Step::works(1200));
+        world.register("iris", version);
+    }
+    let cached = Script {
+        cached: true,
+        ..Script::default()
+    };
+    world.loader.script(&id("wine", 1), cached);
+    world.register("wine", 1);
+    world.pass(3).await;
+    assert_eq!(world.phase(&id("wine", 1)), "READY");
+    let waiting = world.seen(&id("iris", 1)).unwrap();
+    assert_eq!(waiting.phase.name(), "BUILDING");
+    let step = waiting.step.unwrap();
+    assert_eq!(&*step, "waiting for a free place to build");
+    world.pass(1200).await;
+    let building = world.seen(&id("iris", 1)).unwrap();
+    assert_eq!(building.step.as_deref(), Some("building"));
+    world.pass(1200).await;
+    assert_eq!(world.phase(&id("iris", 1)), "READY");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_place_to_build_does_not_count_against_the_deadline() {
+    let mut world = World::with(ManagerConfig {
+        prepare_permits: 1,
+        prepare_deadline: Duration::from_secs(100),
+        ..config()
+    });
+    world.registry(|_| {});
+    world.enable("iris");
+    for version in 1..=3 {
+        world.prepare(&id("iris", version), Step::works(80));
+        world.register("iris", version);
+    }
+    world.pass(300).await;
+    let failed = |line: &String| line.contains("failed");
+    assert_eq!(world.story().iter().find(|line| failed(line)), None);
+    // The work itself still does.
+    world.prepare(&id("iris", 4), Step::works(101));
+    world.register("iris", 4);
+    world.pass(101).await;
+    assert_eq!(world.phase(&id("iris", 4)), "FAILED");
 }
