@@ -36,6 +36,8 @@ pub struct NewToken {
     pub comment: String,
     /// How long it is good for; `None` until it is revoked.
     pub lifetime: Option<Duration>,
+    /// The latest moment at which it ends, whatever `lifetime` says: the end of the token that it is made with.
+    pub not_after: Option<SystemTime>,
 }
 
 /// What is kept of a token. The token itself cannot be found from it.
@@ -91,6 +93,7 @@ impl NewToken {
             scopes: Scopes::everything(),
             comment: String::new(),
             lifetime: None,
+            not_after: None,
         }
     }
 
@@ -111,6 +114,7 @@ impl NewToken {
             Some(lifetime) if lifetime > LONGEST_LIFETIME => return Err(InvalidToken::TooLong),
             Some(lifetime) => Some(created.checked_add(lifetime).ok_or(InvalidToken::TooLong)?),
         };
+        let expires = [expires, self.not_after].into_iter().flatten().min();
         let random: [u8; SECRET_BYTES] = rand::random();
         let token = Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)));
         let record = TokenRecord {

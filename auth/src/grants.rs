@@ -143,6 +143,31 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn a_right_on_all_models_comes_from_a_star_alone() {
+        let grants = granted(&[
+            ("alice", Grant::read(pattern("*"))),
+            ("alice", Grant::manage(pattern("iris"))),
+            ("bob", Grant::manage(pattern("a*"))),
+            ("bob", Grant::manage(pattern("iris"))),
+            ("root", Grant::Admin),
+        ]);
+        let narrowed = Principal {
+            scopes: Scopes::only([Permission::new(pattern("iris"), Right::Read)]),
+            ..Principal::new("alice")
+        };
+        for (principal, expected) in [
+            (Principal::new("alice"), Some(Right::Read)),
+            (narrowed, None),
+            (Principal::new("bob"), None),
+            (Principal::new("root"), Some(Right::Manage)),
+            (Principal::new("nobody"), None),
+        ] {
+            let right = grants.right_on_all(&principal).await;
+            assert_eq!(right, Ok(expected), "{}", principal.name);
+        }
+    }
+
     #[test]
     fn the_scopes_of_an_admins_token_are_applied_last() {
         let grants = granted(&[("root", Grant::Admin)]);

@@ -1,6 +1,7 @@
 //! Who is calling, once that is known.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::api_token::TokenId;
 use crate::scopes::Scopes;
@@ -17,6 +18,8 @@ pub struct Principal {
     pub admin: bool,
     /// What the token narrows the principal's rights to. A token that this caller makes must not have wider ones.
     pub scopes: Scopes,
+    /// When the token ends; `None` if it does not, or without one. A token that this caller makes must not outlive it.
+    pub expires: Option<SystemTime>,
 }
 
 impl Principal {
@@ -27,6 +30,7 @@ impl Principal {
             token: None,
             admin: false,
             scopes: Scopes::everything(),
+            expires: None,
         }
     }
 

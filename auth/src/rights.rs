@@ -17,6 +17,12 @@ pub trait Rights: Send + Sync {
     /// The largest right of `principal` on `model`; `None` means that it may not even learn whether the model exists.
     async fn right(&self, principal: &Principal, model: &str)
     -> Result<Option<Right>, RightsError>;
+
+    /// The largest right of `principal` that holds on every model, also on those that are yet to be registered.
+    async fn right_on_all(&self, principal: &Principal) -> Result<Option<Right>, RightsError> {
+        // No model has an empty name, and only a pattern that matches every name matches it.
+        self.right(principal, "").await
+    }
 }
 
 /// The right could not be found out: why, for people. Nobody may anything then.

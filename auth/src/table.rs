@@ -18,10 +18,7 @@ pub(crate) struct Table {
 
 /// What a token stands for, worked out when the table was made.
 #[derive(Debug)]
-struct KnownToken {
-    expires: Option<SystemTime>,
-    principal: Principal,
-}
+struct KnownToken(Principal);
 
 /// What the table says about a token.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,24 +55,24 @@ impl Table {
     pub(crate) fn look_up(&self, digest: &TokenDigest, now: SystemTime) -> Lookup {
         match self.tokens.get(digest) {
             None => Lookup::Unknown,
-            Some(token) if token.expires.is_some_and(|end| end <= now) => Lookup::Expired,
-            Some(token) => Lookup::Holds(token.principal.clone()),
+            Some(KnownToken(principal)) if principal.expires.is_some_and(|end| end <= now) => {
+                Lookup::Expired
+            }
+            Some(KnownToken(principal)) => Lookup::Holds(principal.clone()),
         }
     }
 }
 
 impl KnownToken {
     fn new(record: TokenRecord, grants: &Grants) -> Self {
-        Self {
+        Self(Principal {
+            // Scopes speak of models; being an admin goes beyond models, so a token with scopes is without it.
+            admin: record.scopes.is_everything() && grants.is_admin(&record.principal),
+            name: record.principal,
+            token: Some(record.id),
+            scopes: record.scopes,
             expires: record.expires,
-            principal: Principal {
-                // Scopes speak of models; being an admin goes beyond models, so a token with scopes is without it.
-                admin: record.scopes.is_everything() && grants.is_admin(&record.principal),
-                name: record.principal,
-                token: Some(record.id),
-                scopes: record.scopes,
-            },
-        }
+        })
     }
 }
 

@@ -75,11 +75,12 @@ async fn a_token_holds_until_its_expiry() {
         lifetime,
         ..NewToken::new("alice")
     };
-    let (_, token) = store.create(token).await;
+    let (record, token) = store.create(token).await;
     let authenticator = authenticator(&store).await;
     // Opening the store took a little of the first second.
     advance(Duration::from_secs(29)).await;
-    assert!(show(&authenticator, &token).await.is_ok());
+    let principal = show(&authenticator, &token).await.unwrap();
+    assert_eq!(principal.expires, record.expires);
     advance(Duration::from_secs(1)).await;
     assert_eq!(show(&authenticator, &token).await, Err(AuthError::Expired));
     assert_eq!(store.asked(), (0, 0));

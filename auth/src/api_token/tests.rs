@@ -70,6 +70,22 @@ fn a_token_without_lifetime_has_no_end() {
 }
 
 #[test]
+fn a_token_ends_no_later_than_it_must_and_earlier_if_it_is_told_to() {
+    let end = |lifetime| {
+        let token = NewToken {
+            lifetime,
+            not_after: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)),
+            ..NewToken::new("alice")
+        };
+        let expires = issue(token).0.expires.unwrap();
+        expires.duration_since(SystemTime::UNIX_EPOCH).unwrap()
+    };
+    assert_eq!(end(None).as_secs(), 60);
+    assert_eq!(end(Some(Duration::from_secs(61))).as_secs(), 60);
+    assert_eq!(end(Some(Duration::from_secs(59))).as_secs(), 59);
+}
+
+#[test]
 fn lifetimes_that_make_no_sense_are_refused() {
     let with = |lifetime| {
         let token = NewToken {
