@@ -16,7 +16,6 @@ mod log_files;
 mod logs;
 mod metrics;
 mod models;
-mod request_id;
 mod respond;
 mod restart;
 mod serving;

@@ -81,6 +81,12 @@ impl ErrorCode {
     }
 }
 
+/// A pause as `Retry-After` says it: rounded up, and never zero, because who comes again at once comes too early.
+pub(crate) fn whole_seconds(pause: Duration) -> u64 {
+    let rounded_up = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+    rounded_up.max(1)
+}
+
 /// An error as a client is told it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
@@ -117,5 +123,17 @@ impl ApiError {
             "message": self.message,
             "request_id": request_id,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_whole_seconds_and_never_zero() {
+        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (30_000, 30)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
+        }
     }
 }

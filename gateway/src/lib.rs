@@ -12,6 +12,7 @@ pub mod local_tokens;
 mod parts;
 pub mod ports;
 pub mod protocol;
+mod request_id;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -1,7 +1,6 @@
 //! A caller in front of the control plane: who it is, and what it may do to a model.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use auth::{Principal, Right};
 use axum::extract::FromRequestParts;
@@ -9,7 +8,7 @@ use http::request::Parts;
 use serving_core::ModelName;
 
 use super::{ControlState, Refused};
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ErrorCode;
 
 /// The caller of this request, with the state that its rights are looked up in.
 pub(crate) struct Access {
@@ -21,10 +20,12 @@ impl Access {
     /// The caller's right on `model`; `None` means that it may not even learn whether the model exists.
     pub(crate) async fn right(&self, model: &str) -> Result<Option<Right>, Refused> {
         let right = self.state.rights.right(&self.principal, model).await;
-        right.map_err(|error| {
-            let error = ApiError::new(ErrorCode::TemporarilyUnavailable, error.to_string());
-            Refused(error.retry_after(Duration::from_secs(5)))
-        })
+        Ok(right?)
+    }
+
+    /// The caller's right on every model, also on those that are yet to be registered.
+    pub(crate) async fn right_on_all(&self) -> Result<Option<Right>, Refused> {
+        Ok(self.state.rights.right_on_all(&self.principal).await?)
     }
 
     /// The caller's right on a model that it wants to see.
@@ -74,10 +75,7 @@ impl Access {
         match self.state.registry.is_registered(model).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(unknown_model(model.as_str())),
-            Err(reason) => {
-                let error = ApiError::new(ErrorCode::TemporarilyUnavailable, reason.to_string());
-                Err(Refused(error.retry_after(Duration::from_secs(5))))
-            }
+            Err(reason) => Err(Refused::unavailable(reason.to_string())),
         }
     }
 }

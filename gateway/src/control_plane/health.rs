@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::{ControlState, Refused};
-use crate::error::ErrorCode;
 
 /// `GET /healthz`: this process answers.
 pub(super) async fn alive() -> &'static str {
@@ -14,9 +13,8 @@ pub(super) async fn alive() -> &'static str {
 
 /// `GET /readyz`: routes are published, and the store can be reached.
 pub(super) async fn ready(State(state): State<Arc<ControlState>>) -> Result<&'static str, Refused> {
-    let not_yet = |reason: &str| Refused::new(ErrorCode::TemporarilyUnavailable, reason);
     if !routes_published(&state) {
-        return Err(not_yet("routes are not published yet"));
+        return Err(Refused::unavailable("routes are not published yet"));
     }
     state.store.check().await?;
     Ok("ready\n")

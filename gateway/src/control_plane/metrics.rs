@@ -10,8 +10,14 @@ use crate::error::ErrorCode;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// `GET /metrics`, for every known caller: figures name models, so nobody else sees them.
+/// `GET /metrics`. Figures name models, so only callers see them who may see every model.
 pub(super) async fn show(access: Access) -> Result<Response, Refused> {
+    if access.right_on_all().await?.is_none() {
+        return Err(Refused::new(
+            ErrorCode::PermissionDenied,
+            "the metrics name every model: they are for admins, and for those who may read \"*\"",
+        ));
+    }
     let mut text = String::new();
     encode(&mut text, &access.state.metrics)
         .map_err(|_| Refused::new(ErrorCode::InternalError, "the metrics cannot be written"))?;

@@ -1,5 +1,7 @@
 //! Refusals on their way out: handlers return the error, the outermost layer writes the body with the request's id.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -8,11 +10,14 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode, Uri};
 use tracing::{debug, warn};
 
-use super::request_id::{self, X_REQUEST_ID};
 use crate::api::InvalidSetting;
 use crate::control_plane::IntentError;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, whole_seconds};
+use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::store::StoreError;
+
+/// When to come again after a failure that nobody knows the length of.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// A refusal, to be returned by handlers with `?`.
 #[derive(Clone, Debug)]
@@ -25,6 +30,12 @@ impl Refused {
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidParameterValue, message)
+    }
+
+    /// It will be there later.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        let error = ApiError::new(ErrorCode::TemporarilyUnavailable, message);
+        Self(error.retry_after(PAUSE))
     }
 
     pub(crate) fn missing(message: impl Into<String>) -> Self {
@@ -56,14 +67,20 @@ impl From<InvalidSetting> for Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         warn!(%error, "the store failed");
-        Self::new(ErrorCode::TemporarilyUnavailable, error.to_string())
+        Self::unavailable(error.to_string())
     }
 }
 
 impl From<auth::StoreError> for Refused {
     fn from(error: auth::StoreError) -> Self {
         warn!(%error, "the store of tokens failed");
-        Self::new(ErrorCode::TemporarilyUnavailable, error.to_string())
+        Self::unavailable(error.to_string())
+    }
+}
+
+impl From<auth::RightsError> for Refused {
+    fn from(error: auth::RightsError) -> Self {
+        Self::unavailable(error.to_string())
     }
 }
 
@@ -83,7 +100,7 @@ pub(super) async fn nothing_here(uri: Uri) -> Refused {
 
 /// Gives every answer the request's id, and every refusal its body.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
-    let id = request_id::take_or_make(request.headers());
+    let id = RequestId::take_or_make(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {
@@ -96,12 +113,12 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         );
         response = with_body(&error, &id, response);
     }
-    response.headers_mut().insert(X_REQUEST_ID, id);
+    response.headers_mut().insert(X_REQUEST_ID, id.header());
     response
 }
 
-fn with_body(error: &ApiError, id: &HeaderValue, old: Response) -> Response {
-    let body = Json(error.body(id.to_str().unwrap_or("-")));
+fn with_body(error: &ApiError, id: &RequestId, old: Response) -> Response {
+    let body = Json(error.body(id.as_str()));
     let mut response = (error.code.status(), body).into_response();
     let headers = response.headers_mut();
     // What is in `old` besides a body, the `Allow` of a 405 above all.
@@ -112,7 +129,7 @@ fn with_body(error: &ApiError, id: &HeaderValue, old: Response) -> Response {
         headers.insert(WWW_AUTHENTICATE, auth::CHALLENGE);
     }
     if let Some(pause) = error.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+        headers.insert(RETRY_AFTER, whole_seconds(pause).into());
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

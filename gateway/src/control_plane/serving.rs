@@ -94,7 +94,7 @@ async fn until_settled(state: &ControlState, model: &str, limit: Duration) -> Re
     let waited = tokio::select! {
         waited = timeout(limit, settled) => waited,
         () = state.shutdown.cancelled() => {
-            return Err(Refused::new(ErrorCode::TemporarilyUnavailable, "the gateway is stopping; the model stays enabled"));
+            return Err(Refused::unavailable("the gateway is stopping; the model stays enabled"));
         }
     };
     waited.map_err(|_| {

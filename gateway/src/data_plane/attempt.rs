@@ -7,11 +7,11 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::body::SegmentsBody;
-use super::request_id::{RequestId, X_REQUEST_ID};
 use super::stack::{Chosen, VersionStack};
 use super::upstream::{Reuse, SendError, WorkerBody};
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::{AnswerShape, MediaType, Rejection, Segments, Translation, translate};
+use crate::request_id::{RequestId, X_REQUEST_ID};
 
 /// A request is put to this many more workers after the first died with it. A request that kills workers must not
 /// go through all of them.

@@ -15,7 +15,6 @@ mod describe;
 mod intake;
 mod metrics;
 mod reply;
-mod request_id;
 mod score;
 mod stack;
 mod target;
@@ -34,8 +33,8 @@ use tokio::time::Instant;
 
 use crate::error::ErrorCode;
 use crate::ports::WorkerFiles;
+use crate::request_id::RequestId;
 use reply::Refusal;
-use request_id::RequestId;
 use target::{InvalidTarget, Operation, Target};
 
 pub use about::{About, Example, Signature};

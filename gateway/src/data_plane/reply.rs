@@ -8,8 +8,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serving_core::ServableId;
 
 use super::body::{Body, full};
-use super::request_id::{RequestId, X_REQUEST_ID};
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, whole_seconds};
+use crate::request_id::{RequestId, X_REQUEST_ID};
 
 const SERVED_MODEL_NAME: HeaderName = HeaderName::from_static("served-model-name");
 const X_SLUICEGATE_VERSION: HeaderName = HeaderName::from_static("x-sluicegate-version");
@@ -90,12 +90,6 @@ pub(super) fn sign(headers: &mut HeaderMap, id: &ServableId) {
     headers.insert(X_SLUICEGATE_VERSION, id.version.0.into());
 }
 
-/// Rounded up, and never zero: who comes again at once comes too early.
-fn whole_seconds(pause: Duration) -> u64 {
-    let rounded_up = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
-    rounded_up.max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use serving_core::Version;
@@ -115,13 +109,6 @@ mod tests {
             sign(&mut headers, &ServableId::new(name, Version(7)));
             assert_eq!(headers[SERVED_MODEL_NAME], shown);
             assert_eq!(headers[X_SLUICEGATE_VERSION], "7");
-        }
-    }
-
-    #[test]
-    fn pauses_are_whole_seconds_and_never_zero() {
-        for (millis, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (30_000, 30)] {
-            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
         }
     }
 }

@@ -17,13 +17,13 @@ use super::cutoff::Cutoff;
 use super::decode::Encoding;
 use super::intake;
 use super::reply::{self, Refusal};
-use super::request_id::RequestId;
 use super::stack::VersionStack;
 use super::target::Target;
 use super::upstream::WorkerBody;
 use super::worker_error;
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::MediaType;
+use crate::request_id::RequestId;
 
 /// Longer error messages of a worker are not repeated. They may echo the request.
 const LONGEST_ERROR: usize = 4 << 20;

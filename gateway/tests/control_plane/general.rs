@@ -1,5 +1,7 @@
 //! Health, metrics, status, ids, and what is not there.
 
+use auth::Grant;
+
 use super::harness::{Caller, Plane};
 
 #[tokio::test]
@@ -36,16 +38,25 @@ async fn ready_waits_for_the_registry_the_manager_and_the_store() {
 }
 
 #[tokio::test]
-async fn metrics_are_for_known_callers() {
+async fn metrics_are_for_those_who_may_see_every_model() {
     let plane = Plane::new().await;
-    assert_eq!(plane.get(Caller::Anonymous, "/metrics").await.status, 401);
-    let answer = plane.get(Caller::Stranger, "/metrics").await;
+    for (caller, status) in [
+        (Caller::Anonymous, 401),
+        (Caller::Stranger, 403),
+        (Caller::Reader, 403),
+        (Caller::Manager, 403),
+        (Caller::Admin, 200),
+    ] {
+        let answer = plane.get(caller, "/metrics").await;
+        assert_eq!(answer.status, status, "{caller:?}");
+        let told = answer.text().contains("requests_total 0");
+        assert_eq!(told, status == 200, "{caller:?}: {}", answer.text());
+    }
+    let scraper = plane
+        .token("prometheus", &[Grant::read("*".parse().unwrap())])
+        .await;
+    let answer = plane.get_with(&scraper, "/metrics").await;
     assert_eq!(answer.status, 200);
-    assert!(
-        answer.text().contains("requests_total 0"),
-        "{}",
-        answer.text()
-    );
 }
 
 #[tokio::test]
@@ -164,4 +175,27 @@ async fn bodies_that_cannot_be_read_are_refused() {
     let large = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
     let answer = plane.call(Caller::Admin, "PUT", path, &large).await;
     assert_eq!(answer.refusal(), (413, "REQUEST_TOO_LARGE".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_is_told_that_it_will_be_there_later_is_told_when_to_come_again() {
+    let plane = Plane::new().await;
+    let known = plane.aspired.send_replace(None);
+    let answer = plane.get(Caller::Anonymous, "/readyz").await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["retry-after"]),
+        (503, &http::HeaderValue::from_static("5"))
+    );
+    plane.aspired.send_replace(known);
+    plane.store.close().await;
+    for (method, path) in [
+        ("GET", "/readyz"),
+        ("GET", "/api/v1/models/iris/events"),
+        ("PUT", "/api/v1/models/iris/serving"),
+        ("GET", "/api/v1/tokens"),
+    ] {
+        let answer = plane.call(Caller::Admin, method, path, "").await;
+        assert_eq!(answer.status, 503, "{method} {path}");
+        assert_eq!(answer.headers["retry-after"], "5", "{method} {path}");
+    }
 }

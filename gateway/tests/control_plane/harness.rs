@@ -343,6 +343,40 @@ impl Plane {
     pub(crate) async fn get(&self, caller: Caller, path: &str) -> Answer {
         self.call(caller, "GET", path, "").await
     }
+
+    /// A token of a principal who holds `grants`.
+    pub(crate) async fn token(&self, principal: &str, grants: &[Grant]) -> String {
+        for grant in grants {
+            self.store.grant(principal, grant).await.unwrap();
+        }
+        self.keep(NewToken::new(principal)).await.1
+    }
+
+    /// A token made beside the API, and its id.
+    pub(crate) async fn keep(&self, token: NewToken) -> (String, String) {
+        let (record, token) = token.issue(now()).unwrap();
+        let id = record.id.to_string();
+        self.store.insert(record).await.unwrap();
+        (id, token.expose().to_owned())
+    }
+
+    pub(crate) async fn call_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Answer {
+        let request = self
+            .request(Caller::Anonymous, method, path)
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::from(body.to_owned()));
+        self.send(request.unwrap()).await
+    }
+
+    pub(crate) async fn get_with(&self, token: &str, path: &str) -> Answer {
+        self.call_with(token, "GET", path, "").await
+    }
 }
 
 impl Answer {

@@ -3,17 +3,17 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// `X-Request-Id`.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer ids are somebody's mistake.
 const LONGEST: usize = 128;
 
 /// One request's id: visible ASCII, so that it fits into a header, a log line and JSON as it is.
 #[derive(Clone, Debug)]
-pub(super) struct RequestId(HeaderValue);
+pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
-    pub(super) fn take_or_make(headers: &HeaderMap) -> Self {
+    pub(crate) fn take_or_make(headers: &HeaderMap) -> Self {
         let sane = |value: &&HeaderValue| {
             let bytes = value.as_bytes();
             (1..=LONGEST).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
@@ -25,11 +25,11 @@ impl RequestId {
         }))
     }
 
-    pub(super) fn header(&self) -> HeaderValue {
+    pub(crate) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("-")
     }
 }
