@@ -14,7 +14,7 @@ use conda_runner::{
 };
 use serving_core::{
     Generation, Incarnation, LoadError, LoadJob, Loader, Progress, ReplicaId, ServableId, Settings,
-    Source, Version, VersionSpec,
+    Source, Version, VersionSpec, WorkPermits,
 };
 use tokio::time::Instant;
 
@@ -54,6 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         spec: Arc::new(spec),
         generation: Generation(1),
         progress,
+        work: WorkPermits::unlimited(),
     };
     let starting = async {
         let prepared = runner.prepare(job).await?;

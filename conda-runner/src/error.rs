@@ -35,6 +35,16 @@ impl RunnerError {
     }
 }
 
+/// Under a running gateway: what a person can mend without changing the model.
+impl From<RunnerError> for LoadError {
+    fn from(error: RunnerError) -> Self {
+        match std::error::Error::source(&error) {
+            Some(source) => Self::transient(format!("{error}: {source}")),
+            None => Self::transient(error.to_string()),
+        }
+    }
+}
+
 /// For `map_err`: trouble with the disk, which a person may end without changing the model: worth another try.
 pub(crate) fn disk(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> LoadError {
     let what = format!("cannot {doing} {}", path.display());

@@ -5,8 +5,10 @@
 //! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
 
 mod config;
+mod durable;
 mod env;
 mod error;
+mod fetch;
 mod files;
 mod loader;
 mod model;

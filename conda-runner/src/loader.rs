@@ -1,28 +1,26 @@
 //! The loader: from a wanted version to its files and its environment.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use serving_core::{LoadError, LoadJob, Loader, Prepared, Source};
+use serving_core::{LoadError, LoadJob, Loader, Prepared};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{EnvManager, RunnerConfig};
-use crate::env::{Environment, Environments};
-use crate::error::{RunnerError, disk};
+use crate::env::{Environments, INTERPRETER};
+use crate::error::RunnerError;
+use crate::fetch::Fetch;
 use crate::files::{LogKind, RunnerFiles};
-use crate::model::ModelFacts;
+use crate::model::{MODEL_FILE, ModelFacts};
 use crate::names;
 use crate::prepared::{PreparedModel, Tools};
-use crate::process::command;
-use crate::process::diagnosis::last_lines;
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
 use crate::process::sockets::Sockets;
-use crate::shelf::{Shelf, Staging};
-use crate::source::{FetchedModel, ModelSource};
+use crate::shelf::Shelf;
+use crate::source::ModelSource;
 use crate::time::rfc3339;
 use crate::words::Words;
 use crate::worker::Worker;
@@ -32,7 +30,7 @@ pub struct CondaRunner<S> {
     env_manager: EnvManager,
     source: Arc<dyn ModelSource>,
     models: Shelf,
-    environments: Environments,
+    environments: Arc<Environments>,
     files: RunnerFiles,
     tools: Arc<Tools<S>>,
     tasks: TaskTracker,
@@ -59,13 +57,13 @@ impl<S> CondaRunner<S> {
             .concat(),
             tasks.clone(),
         );
-        let shelf = Shelf::open(below("environments"), tasks.clone())?;
+        let shelf = Shelf::open(below("environments"), INTERPRETER, tasks.clone())?;
         let writer = LogWriter::start(config.log_size)?;
         Ok(Self {
             env_manager: config.env_manager,
             source,
-            models: Shelf::open(below("models"), tasks.clone())?,
-            environments: Environments::new(&config, builder, shelf),
+            models: Shelf::open(below("models"), MODEL_FILE, tasks.clone())?,
+            environments: Arc::new(Environments::new(&config, builder, shelf)),
             files: RunnerFiles::new(below("logs"), writer),
             tools: Arc::new(Tools {
                 host,
@@ -98,79 +96,20 @@ impl<S> CondaRunner<S> {
         manager: EnvManager,
         log: &Log,
     ) -> Result<PathBuf, LoadError> {
+        let fetch = Fetch {
+            source: Arc::clone(&self.source),
+            environments: Arc::clone(&self.environments),
+            host: self.tools.host.clone(),
+            job: job.clone(),
+            manager,
+            log: log.clone(),
+        };
         let key = names::of_version(&job.spec);
-        let fetch = async |staging: Staging| {
-            job.progress.step("fetching the model");
-            self.fetch(job, manager, &staging, log).await?;
-            Ok(format!("{}\n", job.spec.id))
+        let make = async move |staging| {
+            fetch.run(&staging).await?;
+            Ok(format!("{}\n", fetch.job.spec.id))
         };
-        let finished = Box::pin(self.models.find_or_make(&key, fetch)).await?;
-        Ok(finished.path)
-    }
-
-    async fn fetch(
-        &self,
-        job: &LoadJob,
-        manager: EnvManager,
-        staging: &Staging,
-        log: &Log,
-    ) -> Result<(), LoadError> {
-        let Source::Readable(source) = &job.spec.source else {
-            return Err(LoadError::permanent("the version cannot be read"));
-        };
-        let whole = staging.whole();
-        match self.source.fetch(source, &whole, &job.progress).await? {
-            FetchedModel::Complete => Ok(()),
-            FetchedModel::NeedsClient { uri, environment } => {
-                let with = self
-                    .environments
-                    .provide(manager, &whole, &job.progress, log)
-                    .await?;
-                job.progress.step("fetching the model");
-                let model = self
-                    .download(&with, &uri, &environment, staging, log)
-                    .await?;
-                tokio::fs::rename(&whole, staging.path().join("declaration"))
-                    .await
-                    .map_err(disk("move", &whole))?;
-                tokio::fs::rename(&model, &whole)
-                    .await
-                    .map_err(disk("move", &model))
-            }
-        }
-    }
-
-    /// Has MLflow's own client download the model; returns where it put it.
-    async fn download(
-        &self,
-        with: &Environment,
-        uri: &str,
-        variables: &[(String, String)],
-        staging: &Staging,
-        log: &Log,
-    ) -> Result<PathBuf, LoadError> {
-        let into = staging.path().join("download");
-        tokio::fs::create_dir(&into)
-            .await
-            .map_err(disk("make", &into))?;
-        let launch = command::download(&self.tools.host, with, uri, variables, &into);
-        let ended = self.tools.host.run(&launch, log).await?;
-        if !ended.success {
-            // Mostly the network or a credential: both may be better later.
-            let message = format!(
-                "MLflow's client cannot download the model ({})",
-                ended.reason
-            );
-            return Err(LoadError::transient(message).with_last_lines(last_lines(&ended)));
-        }
-        find_model(&into)
-            .await
-            .map_err(disk("read", &into))?
-            .ok_or_else(|| {
-                LoadError::permanent(
-                    "what MLflow's client downloaded is no MLflow model: it has no MLmodel file",
-                )
-            })
+        Ok(self.models.find_or_make(&key, make).await?.path)
     }
 }
 
@@ -190,7 +129,7 @@ impl<S: Send + 'static> Loader<S> for CondaRunner<S> {
             let model = self.model_folder(&job, manager, &log).await?;
             let environment = self
                 .environments
-                .provide(manager, &model, &job.progress, &log)
+                .provide(manager, &model, None, &job, &log)
                 .await?;
             let facts = ModelFacts::read(&model, environment.mlflow_major()).await?;
             log.line(&format!(
@@ -228,19 +167,4 @@ fn absolute(config: RunnerConfig) -> Result<RunnerConfig, RunnerError> {
         uv: config.uv.map(path).transpose()?,
         ..config
     })
-}
-
-/// The client puts the folder that an address names into the destination, or its content.
-async fn find_model(into: &Path) -> io::Result<Option<PathBuf>> {
-    let is_model = async |folder: &Path| tokio::fs::try_exists(folder.join("MLmodel")).await;
-    if is_model(into).await? {
-        return Ok(Some(into.to_owned()));
-    }
-    let mut entries = tokio::fs::read_dir(into).await?;
-    while let Some(entry) = entries.next_entry().await? {
-        if is_model(&entry.path()).await.unwrap_or(false) {
-            return Ok(Some(entry.path()));
-        }
-    }
-    Ok(None)
 }

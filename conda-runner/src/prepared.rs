@@ -10,7 +10,6 @@ use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, Sto
 use tokio::time::timeout;
 
 use crate::env::Environment;
-use crate::error::disk;
 use crate::model::{Example, ModelFacts};
 use crate::process::child::{EndWatch, Ended, Process};
 use crate::process::command::{self, Serving};
@@ -55,11 +54,7 @@ pub(crate) struct PreparedModel<S> {
 #[async_trait]
 impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
     async fn load(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
-        let folder = self
-            .tools
-            .sockets
-            .next()
-            .map_err(disk("make a folder for", &self.model))?;
+        let folder = self.tools.sockets.next()?;
         let socket = folder.socket();
         let process = self.start(replica, folder).await?;
         let watch = process.end_watch();

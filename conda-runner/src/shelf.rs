@@ -11,6 +11,7 @@ use std::time::Duration;
 use serving_core::LoadError;
 use tokio_util::task::TaskTracker;
 
+use crate::durable;
 use crate::error::{RunnerError, disk};
 use crate::names;
 use crate::single_flight::SingleFlight;
@@ -24,9 +25,11 @@ const LOCKS: &str = ".locks";
 /// Between two looks at a lock that another process holds.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
-/// The folder.
+/// The folder. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Shelf {
-    root: PathBuf,
+    root: Arc<Path>,
+    vital: &'static str,
     flights: SingleFlight<Result<Finished, LoadError>>,
     tasks: TaskTracker,
 }
@@ -41,67 +44,90 @@ pub(crate) struct Finished {
 }
 
 impl Shelf {
-    /// The shelf at `root`, which is made if need be. Sweeps what interrupted makers left, except where another
-    /// process is at work. Blocks on the disk; `tasks` gets the clearing up of abandoned work.
-    pub(crate) fn open(root: PathBuf, tasks: TaskTracker) -> Result<Self, RunnerError> {
+    /// The shelf at `root`, which is made if need be. A thing is only whole as long as it has the file `vital`: others
+    /// may break it after it was finished, such as by removing the Python that an environment's is a link to. Sweeps
+    /// what interrupted makers left, except where another process is at work. Blocks on the disk; `tasks` gets the
+    /// making of things and the clearing up.
+    pub(crate) fn open(
+        root: PathBuf,
+        vital: &'static str,
+        tasks: TaskTracker,
+    ) -> Result<Self, RunnerError> {
         let locks = root.join(LOCKS);
         std::fs::create_dir_all(&locks).map_err(RunnerError::folder(&locks))?;
         let shelf = Self {
-            root,
-            flights: SingleFlight::new(),
+            root: root.into(),
+            vital,
+            flights: SingleFlight::new(tasks.clone()),
             tasks,
         };
         shelf.sweep().map_err(RunnerError::folder(&shelf.root))?;
         Ok(shelf)
     }
 
-    /// The finished thing of this key, if there is one.
+    /// The finished thing of this key, if there is one that is still whole.
     pub(crate) async fn find(&self, key: &str) -> Option<Finished> {
         let path = self.root.join(key);
         let marker = tokio::fs::read_to_string(path.join(MARKER)).await.ok()?;
-        Some(Finished {
+        let vital = tokio::fs::metadata(path.join(self.vital)).await.ok()?;
+        vital.is_file().then(|| Finished {
             path,
             marker: marker.into(),
         })
     }
 
     /// Finds the thing of this key, or makes it: `make` gets a staging folder that exists and is empty, makes the
-    /// thing in its sub-folder [`Staging::whole`] and returns what is to be written down about it.
+    /// thing in its sub-folder [`Staging::whole`] and returns what is to be written down about it. It goes on without
+    /// whoever called, as long as anybody waits for the thing.
     pub(crate) async fn find_or_make<F, Made>(
         &self,
         key: &str,
         make: F,
     ) -> Result<Finished, LoadError>
     where
-        F: FnOnce(Staging) -> Made,
-        Made: Future<Output = Result<String, LoadError>>,
+        F: FnOnce(Staging) -> Made + Send + 'static,
+        Made: Future<Output = Result<String, LoadError>> + Send + 'static,
     {
         if let Some(finished) = self.find(key).await {
             return Ok(finished);
         }
-        let work = async {
-            let _lock = self.lock(key).await?;
-            if let Some(finished) = self.find(key).await {
-                return Ok(finished);
-            }
-            let scratch = self.scratch(key).await?;
-            let staging = Staging(scratch.path.clone());
-            let marker = make(staging.clone()).await?;
-            self.finish(key, &staging, &marker).await?;
-            Ok(Finished {
-                path: self.root.join(key),
-                marker: marker.into(),
-            })
-        };
-        self.flights.run(key, work).await
+        let work = || self.clone().make(key.to_owned(), make);
+        self.flights.run(key, work).await.unwrap_or_else(|| {
+            Err(LoadError::transient(
+                "the making of a folder broke off: the gateway's own log says why",
+            ))
+        })
     }
 
+    async fn make<F, Made>(self, key: String, make: F) -> Result<Finished, LoadError>
+    where
+        F: FnOnce(Staging) -> Made + Send + 'static,
+        Made: Future<Output = Result<String, LoadError>> + Send + 'static,
+    {
+        // These may have been removed under a running gateway.
+        let locks = self.root.join(LOCKS);
+        tokio::fs::create_dir_all(&locks)
+            .await
+            .map_err(disk("make", &locks))?;
+        let _lock = self.lock(&key).await?;
+        if let Some(finished) = self.find(&key).await {
+            return Ok(finished);
+        }
+        let staging = self.staging(&key).await?;
+        let marker = make(staging.clone()).await?;
+        self.finish(&key, &staging, &marker).await?;
+        Ok(Finished {
+            path: self.root.join(&key),
+            marker: marker.into(),
+        })
+    }
+
+    /// After a loss of power, what has the marker has all of its content as well.
     async fn finish(&self, key: &str, staging: &Staging, marker: &str) -> Result<(), LoadError> {
         let (whole, place) = (staging.whole(), self.root.join(key));
-        tokio::fs::write(whole.join(MARKER), marker)
-            .await
-            .map_err(disk("write to", &whole))?;
-        // Something without a marker may be in the way: somebody's copy, or a tampered thing.
+        durable::everything_below(&whole).await?;
+        durable::write(&whole.join(MARKER), marker).await?;
+        // Something broken may be in the way, or somebody's copy.
         match tokio::fs::rename(&place, staging.path().join("replaced")).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(disk("replace", &place)(error));
@@ -110,18 +136,19 @@ impl Shelf {
         }
         tokio::fs::rename(&whole, &place)
             .await
-            .map_err(disk("put into place", &place))
+            .map_err(disk("put into place", &place))?;
+        durable::entries_of(&self.root).await
     }
 
-    async fn scratch(&self, key: &str) -> Result<Scratch, LoadError> {
+    async fn staging(&self, key: &str) -> Result<Staging, LoadError> {
         let path = self.root.join(format!("{STAGING}{key}.{}", names::fresh()));
         tokio::fs::create_dir(&path)
             .await
             .map_err(disk("make", &path))?;
-        Ok(Scratch {
+        Ok(Staging(Arc::new(Scratch {
             path,
             tasks: self.tasks.clone(),
-        })
+        })))
     }
 
     fn lock_file(&self, key: &str) -> io::Result<File> {
@@ -165,26 +192,27 @@ impl Shelf {
     }
 }
 
-/// Where one thing is being made; lasts as long as its making.
+/// Where one thing is being made. There as long as anybody holds it.
 #[derive(Clone, Debug)]
-pub(crate) struct Staging(PathBuf);
+pub(crate) struct Staging(Arc<Scratch>);
+
+/// Removes a staging folder when its making ended, one way or the other.
+#[derive(Debug)]
+struct Scratch {
+    path: PathBuf,
+    tasks: TaskTracker,
+}
 
 impl Staging {
     /// The folder: room for whatever the making needs besides.
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.0.path
     }
 
     /// Where the thing itself has to be in the end. Does not exist at first.
     pub(crate) fn whole(&self) -> PathBuf {
-        self.0.join("whole")
+        self.path().join("whole")
     }
-}
-
-/// Removes a staging folder when its making ended, one way or the other.
-struct Scratch {
-    path: PathBuf,
-    tasks: TaskTracker,
 }
 
 impl Drop for Scratch {
@@ -219,7 +247,7 @@ mod tests {
     use super::*;
 
     fn shelf(root: &Path) -> Shelf {
-        Shelf::open(root.join("things"), TaskTracker::new()).unwrap()
+        Shelf::open(root.join("things"), "content", TaskTracker::new()).unwrap()
     }
 
     async fn make(staging: Staging) -> Result<String, LoadError> {
@@ -232,7 +260,7 @@ mod tests {
 
     fn staging_folders(shelf: &Shelf) -> usize {
         let is_staging = |name: std::ffi::OsString| name.to_string_lossy().starts_with(STAGING);
-        let entries = std::fs::read_dir(&shelf.root).unwrap();
+        let entries = std::fs::read_dir(&*shelf.root).unwrap();
         entries
             .filter(|entry| is_staging(entry.as_ref().unwrap().file_name()))
             .count()
@@ -266,10 +294,10 @@ mod tests {
     #[tokio::test]
     async fn an_abandoned_making_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let shelf = Arc::new(shelf(folder.path()));
+        let shelf = shelf(folder.path());
         let (started, has_started) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        let making = Arc::clone(&shelf);
+        let making = shelf.clone();
         tasks.spawn(async move {
             let half = async |staging: Staging| {
                 tokio::fs::create_dir(staging.whole()).await.unwrap();
@@ -312,16 +340,13 @@ mod tests {
     async fn two_processes_on_one_data_folder_make_a_thing_once() {
         let folder = tempfile::tempdir().unwrap();
         // Locks belong to open files, so two shelves exclude each other as two processes do.
-        let shelves = [
-            Arc::new(shelf(folder.path())),
-            Arc::new(shelf(folder.path())),
-        ];
+        let shelves = [shelf(folder.path()), shelf(folder.path())];
         let runs = Arc::new(AtomicU32::new(0));
         let mut wishes = JoinSet::new();
         for shelf in shelves.iter().cycle().take(10) {
-            let (shelf, runs) = (Arc::clone(shelf), Arc::clone(&runs));
+            let (shelf, runs) = (shelf.clone(), Arc::clone(&runs));
             wishes.spawn(async move {
-                let counted = async |staging| {
+                let counted = async move |staging| {
                     runs.fetch_add(1, Ordering::Relaxed);
                     make(staging).await
                 };
@@ -330,6 +355,31 @@ mod tests {
         }
         wishes.join_all().await;
         assert_eq!(runs.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_thing_that_was_broken_after_it_was_finished_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = shelf(folder.path());
+        let made = shelf.find_or_make("key", make).await.unwrap();
+        std::fs::remove_file(made.path.join("content")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/python", made.path.join("content")).unwrap();
+        assert_eq!(shelf.find("key").await, None);
+        let again = shelf.find_or_make("key", make).await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(again.path.join("content")).unwrap(),
+            "whole"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_shelf_that_was_removed_is_there_again_with_the_next_thing() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = shelf(folder.path());
+        shelf.find_or_make("key", make).await.unwrap();
+        settled(&shelf).await;
+        std::fs::remove_dir_all(&*shelf.root).unwrap();
+        assert!(shelf.find_or_make("key", make).await.is_ok());
     }
 
     #[tokio::test]

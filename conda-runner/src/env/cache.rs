@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use serving_core::{LoadError, Progress};
+use serving_core::{LoadError, LoadJob};
 
 use super::build::Uv;
 use super::facts::{Facts, ScoringServer};
@@ -13,7 +15,10 @@ use crate::config::{EnvManager, RunnerConfig};
 use crate::error::disk;
 use crate::process::host::Host;
 use crate::process::logs::Log;
-use crate::shelf::Shelf;
+use crate::shelf::{Shelf, Staging};
+
+/// Where a built environment has its interpreter: most often a link to one of the machine's, which may go away.
+pub(crate) const INTERPRETER: &str = "bin/python";
 
 /// An environment that workers can run in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,24 +50,26 @@ impl Environments {
     pub(crate) fn new(config: &RunnerConfig, host: Host, shelf: Shelf) -> Self {
         Self {
             python: config.python.clone(),
-            uv: config.uv.clone().or_else(|| host.find("uv")),
+            uv: config.uv.clone(),
             constraints: config.constraints.clone(),
             host,
             shelf,
         }
     }
 
-    /// The environment that `manager` provides for the model in `folder`.
+    /// The environment that `manager` provides for the model in `folder`, which may be in the care of `staging`:
+    /// a build goes on for others when this caller has gone, and still needs the folder then.
     pub(crate) async fn provide(
         &self,
         manager: EnvManager,
         folder: &Path,
-        progress: &Progress,
+        staging: Option<&Staging>,
+        job: &LoadJob,
         log: &Log,
     ) -> Result<Environment, LoadError> {
         match manager {
             EnvManager::Local => self.local(log).await,
-            EnvManager::Uv => self.built(folder, progress, log).await,
+            EnvManager::Uv => self.built(folder, staging, job, log).await,
             EnvManager::Conda | EnvManager::Virtualenv => Err(LoadError::permanent(format!(
                 "the environment manager {manager} is not available in this version: use uv or local"
             ))),
@@ -92,31 +99,39 @@ impl Environments {
     async fn built(
         &self,
         folder: &Path,
-        progress: &Progress,
+        staging: Option<&Staging>,
+        job: &LoadJob,
         log: &Log,
     ) -> Result<Environment, LoadError> {
         let declared = Declaration::read(folder).await?;
         let constraints = self.constraints_text().await?;
         let key = key(folder, &declared, constraints).await?;
-        let short = &key[..8];
+        let step = format!("building environment {}", &key[..8]);
         if self.shelf.find(&key).await.is_some() {
-            progress.step(format!("reusing environment {short}"));
+            job.progress
+                .step(format!("reusing environment {}", &key[..8]));
         } else {
-            progress.step(format!("building environment {short}"));
+            job.progress.step(step.as_str());
         }
-        let mut is_new = false;
-        let build = async |staging: crate::shelf::Staging| {
-            is_new = true;
-            log.line(&format!("building environment {key}")).await;
-            let whole = staging.whole();
-            self.uv()?
-                .build(&self.host, folder, &declared, &whole, log)
-                .await?;
-            let facts = Facts::ask(&self.host, &whole.join("bin/python"), log).await?;
-            Ok(serde_json::to_string(&facts).expect("a value of texts"))
+        let is_new = Arc::new(AtomicBool::new(false));
+        let build = {
+            let (uv, host, is_new) = (self.uv(), self.host.clone(), Arc::clone(&is_new));
+            let (key, log, job) = (key.clone(), log.clone(), job.clone());
+            let (folder, needed) = (folder.to_owned(), staging.cloned());
+            async move |staging: Staging| {
+                let _needed = needed;
+                let _permit = job.work.permit().await;
+                is_new.store(true, Ordering::Relaxed);
+                job.progress.step(step);
+                log.line(&format!("building environment {key}")).await;
+                let whole = staging.whole();
+                uv?.build(&host, &folder, &declared, &whole, &log).await?;
+                let facts = Facts::ask(&host, &whole.join(INTERPRETER), &log).await?;
+                Ok(serde_json::to_string(&facts).expect("a value of texts"))
+            }
         };
         let finished = self.shelf.find_or_make(&key, build).await?;
-        if !is_new {
+        if !is_new.load(Ordering::Relaxed) {
             log.line(&format!("reusing environment {key}")).await;
         }
         let facts = serde_json::from_str(&finished.marker).map_err(|_| {
@@ -125,13 +140,15 @@ impl Environments {
                 finished.path.display()
             ))
         })?;
-        Ok(Environment::new(finished.path.join("bin/python"), facts))
+        Ok(Environment::new(finished.path.join(INTERPRETER), facts))
     }
 
+    /// Looked for each time: whoever reads that it is missing installs it, and need not start the gateway anew.
     fn uv(&self) -> Result<Uv, LoadError> {
         let program = self
             .uv
             .clone()
+            .or_else(|| self.host.find("uv"))
             .filter(|program| program.is_file())
             .ok_or_else(|| {
                 LoadError::permanent(

@@ -7,5 +7,5 @@ mod key;
 mod requirements;
 mod spec;
 
-pub(crate) use cache::{Environment, Environments};
+pub(crate) use cache::{Environment, Environments, INTERPRETER};
 pub(crate) use facts::ScoringServer;

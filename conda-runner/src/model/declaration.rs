@@ -42,7 +42,7 @@ pub(super) struct DeclaredExample {
 impl Declaration {
     /// Reads it from a model folder.
     pub(super) async fn read(folder: &Path) -> Result<Self, LoadError> {
-        let text = tokio::fs::read_to_string(folder.join("MLmodel"))
+        let text = tokio::fs::read_to_string(folder.join(super::MODEL_FILE))
             .await
             .map_err(|error| {
                 LoadError::permanent(format!(

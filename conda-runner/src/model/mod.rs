@@ -11,6 +11,9 @@ use serving_core::LoadError;
 
 use declaration::Declaration;
 
+/// What makes a folder a model.
+pub(crate) const MODEL_FILE: &str = "MLmodel";
+
 /// What a model says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelFacts {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::RunnerError;
 use crate::names;
@@ -19,9 +20,10 @@ const LOCK: &str = ".lock";
 /// The folder of this gateway's workers.
 #[derive(Debug)]
 pub(crate) struct Sockets {
+    root: PathBuf,
     folder: PathBuf,
     /// Says to others that the folder is in use.
-    lock: File,
+    lock: Mutex<File>,
     next: AtomicU64,
 }
 
@@ -37,25 +39,43 @@ impl Sockets {
         let root = root_for(data_dir);
         make_private(&root)?;
         sweep(&root).map_err(RunnerError::folder(&root))?;
-        let name = names::fresh();
-        let lock_path = root.join(format!("{name}{LOCK}"));
-        let lock = File::create(&lock_path).map_err(RunnerError::folder(&lock_path))?;
-        lock.lock().map_err(RunnerError::folder(&lock_path))?;
-        let folder = root.join(name);
+        let folder = root.join(names::fresh());
+        let lock = Mutex::new(locked(&folder)?);
         make_private(&folder)?;
         Ok(Self {
+            root,
             folder,
             lock,
             next: AtomicU64::new(0),
         })
     }
 
-    /// A folder for the next worker.
-    pub(crate) fn next(&self) -> io::Result<WorkerFolder> {
+    /// A folder for the next worker. What was removed under a running gateway, such as by somebody who cleared up
+    /// temporary files, is made again.
+    pub(crate) fn next(&self) -> Result<WorkerFolder, RunnerError> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.join(number.to_string());
-        DirBuilder::new().mode(0o700).create(&folder)?;
+        let make = || DirBuilder::new().mode(0o700).create(&folder);
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.restore()?;
+                make()
+            }
+            made => made,
+        }
+        .map_err(RunnerError::folder(&folder))?;
         Ok(WorkerFolder(folder))
+    }
+
+    fn restore(&self) -> Result<(), RunnerError> {
+        std::fs::create_dir_all(self.root.parent().unwrap_or(&self.root))
+            .map_err(RunnerError::folder(&self.root))?;
+        make_private(&self.root)?;
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lock_path(&self.folder).exists() {
+            *lock = locked(&self.folder)?;
+        }
+        make_private(&self.folder)
     }
 }
 
@@ -63,9 +83,10 @@ impl Drop for Sockets {
     fn drop(&mut self) {
         // Workers that are being stopped may still have folders; the next start sweeps those.
         if std::fs::remove_dir(&self.folder).is_ok() {
-            let _ = std::fs::remove_file(self.folder.with_extension(&LOCK[1..]));
+            let _ = std::fs::remove_file(lock_path(&self.folder));
         }
-        let _ = self.lock.unlock();
+        let lock = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = lock.unlock();
     }
 }
 
@@ -103,6 +124,18 @@ fn root_for(data_dir: &Path) -> PathBuf {
     } else {
         Path::new("/tmp").join(name)
     }
+}
+
+fn lock_path(folder: &Path) -> PathBuf {
+    folder.with_extension(&LOCK[1..])
+}
+
+/// Held until dropped, and by the system's doing no longer than this process lives.
+fn locked(folder: &Path) -> Result<File, RunnerError> {
+    let path = lock_path(folder);
+    let lock = File::create(&path).map_err(RunnerError::folder(&path))?;
+    lock.lock().map_err(RunnerError::folder(&path))?;
+    Ok(lock)
 }
 
 /// MLflow 1.x pastes the address unquoted into a shell command.
@@ -208,6 +241,26 @@ mod tests {
             Sockets::open(data.path()),
             Err(RunnerError::OpenToOthers { .. })
         ));
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_is_made_again_closed_and_locked() {
+        let data = tempfile::tempdir().unwrap();
+        let root = data.path().join("sockets");
+        let sockets = Sockets::open(data.path()).unwrap();
+        for removed in [&sockets.folder, &root] {
+            std::fs::remove_dir_all(removed).unwrap();
+            let worker = sockets.next().unwrap();
+            let mode = std::fs::metadata(&sockets.folder)
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o700);
+            let _other = Sockets::open(data.path()).unwrap();
+            assert!(worker.path().exists(), "it was swept");
+            let lock = File::open(lock_path(&sockets.folder)).unwrap();
+            assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use conda_runner::{
 };
 use serving_core::{
     Generation, Incarnation, Instance, LoadError, LoadJob, Loader, Progress, ReplicaId, ServableId,
-    Settings, Source, Version, VersionSpec,
+    Settings, Source, Version, VersionSpec, WorkPermits,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -165,6 +165,7 @@ pub(crate) fn job(version: u64, words: &[(&str, &str)]) -> LoadJob {
         }),
         generation: Generation(1),
         progress: Progress::channel().0,
+        work: WorkPermits::unlimited(),
     }
 }
 
