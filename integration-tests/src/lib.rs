@@ -1,1 +1,41 @@
-//! The whole system: the real binary, a real MLflow server, real workers.
+//! The whole system under test: one builder per actor, all of them real.
+//!
+//! - [`World`]: what the tests of one binary share; made piece by piece, when a test first asks for it
+//! - [`MlflowServer`] and [`Registry`]: a real MLflow server, and the changes that people make in it
+//! - [`Models`]: tiny models logged by MLflow's own client; [`Logged`] ones are registered as often as a test likes
+//! - [`Gateway`]: the real `sluicegate serve`; [`Client`]: who scores and operates
+//! - [`ScoringServer`]: `mlflow models serve` asked directly, for comparison
+//! - [`Wire`]: a TCP line that can be cut, and that counts what passes
+//! - [`Run`]: the folder of one run, and the proof that no process of it is left
+//!
+//! Tests are plain async functions listed with [`tests!`](crate::tests) and run by [`run`]: unlike the built-in
+//! harness this one ends what the tests shared, and fails if a process is left.
+
+mod binary;
+mod client;
+mod environment;
+mod gateway;
+mod mlflow;
+mod models;
+mod process;
+mod registry;
+mod run;
+mod scoring_server;
+mod trial;
+mod wait;
+mod wire;
+mod world;
+
+pub use client::{Answer, Client, score_path};
+pub use environment::{Environment, setting};
+pub use gateway::{Gateway, GatewayBuilder, SECRET};
+pub use mlflow::{MlflowServer, MlflowServerBuilder};
+pub use models::{Logged, Models};
+pub use process::{Process, command, kill, output, process_lives};
+pub use registry::{Registry, Stage};
+pub use run::Run;
+pub use scoring_server::ScoringServer;
+pub use trial::{Outcome, Test, run};
+pub use wait::{PATIENCE, until};
+pub use wire::Wire;
+pub use world::World;

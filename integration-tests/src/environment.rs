@@ -1,0 +1,90 @@
+//! What the machine gives to the tests: a Python with MLflow in it, and variables. The only reader of the environment.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::{command, output};
+
+/// Interpreter and tools that the tests use.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    python: PathBuf,
+}
+
+/// A variable of the environment, if it is set and not empty.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is where the tests read the environment"
+)]
+pub fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Names of the variables that would change how MLflow or the gateway behave.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is where the tests read the environment"
+)]
+pub(crate) fn foreign_settings() -> impl Iterator<Item = String> {
+    std::env::vars()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("MLFLOW_") || name.starts_with("SLUICEGATE_"))
+}
+
+impl Environment {
+    /// The Python named by `SLUICEGATE_TEST_PYTHON`, or else the one that `scripts/test-environment` makes (once, then cached).
+    pub async fn find() -> Result<Self> {
+        let python = if let Some(path) = setting("SLUICEGATE_TEST_PYTHON") {
+            PathBuf::from(path)
+        } else {
+            let mut make = command(project_root().join("scripts/test-environment"));
+            for name in ["SLUICEGATE_TEST_CACHE", "SLUICEGATE_BASE_PYTHON"] {
+                make.envs(setting(name).map(|value| (name, value)));
+            }
+            let made = output(make)
+                .await
+                .context("make the Python environment of the tests")?;
+            PathBuf::from(made.trim())
+        };
+        ensure!(
+            python.is_file(),
+            "{} is no Python interpreter: unset SLUICEGATE_TEST_PYTHON, or start the tests with scripts/test",
+            python.display()
+        );
+        Ok(Self { python })
+    }
+
+    /// An environment around another interpreter, such as one with an older MLflow.
+    pub fn of(python: impl Into<PathBuf>) -> Self {
+        Self {
+            python: python.into(),
+        }
+    }
+
+    /// The interpreter, which has MLflow.
+    pub fn python(&self) -> &Path {
+        &self.python
+    }
+
+    /// A program that was installed beside the interpreter.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.python.with_file_name(name)
+    }
+
+    /// `PATH` with the interpreter's folder in front.
+    pub fn path(&self) -> String {
+        let folder = self.python.parent().unwrap_or(Path::new("."));
+        format!(
+            "{}:{}",
+            folder.display(),
+            setting("PATH").unwrap_or_default()
+        )
+    }
+}
+
+/// The checkout that the tests belong to.
+pub(crate) fn project_root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}

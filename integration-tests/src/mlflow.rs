@@ -1,0 +1,125 @@
+//! A real MLflow server: SQLite, artifacts served by itself, started lean.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::environment::Environment;
+use crate::process::{Process, command};
+use crate::registry::Registry;
+use crate::run::Run;
+use crate::wait::until;
+
+/// A running server. Dropping it kills its whole tree.
+#[derive(Debug)]
+pub struct MlflowServer {
+    process: Process,
+    address: SocketAddr,
+    database: PathBuf,
+}
+
+/// How a server is to be started.
+#[derive(Debug)]
+pub struct MlflowServerBuilder<'a> {
+    run: &'a Run,
+    environment: &'a Environment,
+    arguments: Vec<String>,
+}
+
+impl MlflowServer {
+    /// A server of the MLflow in `environment`, with its files below the run's folder.
+    pub fn builder<'a>(run: &'a Run, environment: &'a Environment) -> MlflowServerBuilder<'a> {
+        MlflowServerBuilder {
+            run,
+            environment,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its registry, as people use it.
+    pub fn registry(&self) -> Registry {
+        Registry::new(self.url())
+    }
+
+    /// Its SQLite database.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// Ends it with everything that it started.
+    pub async fn stop(mut self) -> Result<()> {
+        // MLflow 2 and 1 leave gunicorn behind at SIGTERM: dropping the process kills its whole group.
+        self.process.terminate().await.map(drop)
+    }
+}
+
+impl MlflowServerBuilder<'_> {
+    /// One more argument of `mlflow server`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it answers.
+    pub async fn start(self) -> Result<MlflowServer> {
+        // Between our closing of a free port and the server's opening of it, somebody else may take it: then once more.
+        for _ in 0..3 {
+            if let Some(server) = self.try_start().await? {
+                return Ok(server);
+            }
+        }
+        bail!("no MLflow server came up in three tries")
+    }
+
+    async fn try_start(&self) -> Result<Option<MlflowServer>> {
+        let folder = self.run.folder("mlflow")?;
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let database = folder.join("mlflow.db");
+        let mut server = command(self.environment.program("mlflow"));
+        server
+            .current_dir(&folder)
+            .env("PATH", self.environment.path())
+            // Without its job runner it is 2 processes instead of 11, and ready in a third of the time.
+            .env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+            .env("MLFLOW_DISABLE_TELEMETRY", "true")
+            .args(["server", "--workers", "1", "--serve-artifacts"])
+            .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
+            .arg("--backend-store-uri")
+            .arg(format!("sqlite:///{}", database.display()))
+            .arg("--artifacts-destination")
+            .arg(folder.join("artifacts"))
+            .args(&self.arguments);
+        let process = Process::spawn(server, folder.join("log"))?;
+        let mut server = MlflowServer {
+            process,
+            address,
+            database,
+        };
+        let health = format!("{}/health", server.url());
+        let client = reqwest::Client::new();
+        let up = until("the MLflow server answers", async || {
+            if server.process.ended()?.is_some() {
+                return Ok(Ok(false));
+            }
+            let answer = client.get(&health).send().await;
+            Ok(answer
+                .and_then(reqwest::Response::error_for_status)
+                .map(|_| true))
+        })
+        .await
+        .with_context(|| format!("see {}", server.process.log().display()))?;
+        Ok(up.then_some(server))
+    }
+}

@@ -1,0 +1,38 @@
+//! The whole system: the real binary, a real MLflow server, real workers. One module per theme.
+
+mod big_bodies;
+mod crashes;
+mod describing;
+mod enabling;
+mod failed_promotion;
+mod following;
+mod formats;
+mod many_versions;
+mod names;
+mod registry_down;
+mod seed_snippets;
+mod status_codes;
+mod uv_environment;
+mod workers;
+mod zero_downtime;
+
+fn main() -> std::process::ExitCode {
+    let themes = [
+        seed_snippets::tests(),
+        formats::tests(),
+        describing::tests(),
+        status_codes::tests(),
+        big_bodies::tests(),
+        names::tests(),
+        workers::tests(),
+        enabling::tests(),
+        following::tests(),
+        failed_promotion::tests(),
+        zero_downtime::tests(),
+        crashes::tests(),
+        registry_down::tests(),
+        many_versions::tests(),
+        uv_environment::tests(),
+    ];
+    integration_tests::run(themes.into_iter().flatten().collect())
+}
