@@ -32,7 +32,7 @@ pub(crate) enum Standing {
     Unserved,
     /// All the way.
     Ready,
-    /// It was ready and is given up for now; its route stays.
+    /// It was ready and has no live replica now; its route stays.
     Faltering,
     /// No more: it is on its way out, whatever is wanted (law 7).
     Draining,

@@ -47,7 +47,7 @@ impl<S, T> Life<S, T> {
             Standing::Draining
         } else if !self.status.served {
             Standing::Unserved
-        } else if self.status.phase == Phase::Ready {
+        } else if self.status.phase == Phase::Ready && self.status.live > 0 {
             Standing::Ready
         } else {
             Standing::Faltering
