@@ -132,11 +132,11 @@ impl<S> ReplicasWriter<S> {
         replica
     }
 
-    /// Takes a replica out. `failure` says why the version is given up for now, if it is.
-    pub(crate) fn remove(&self, id: ReplicaId, failure: Option<Failure>) {
+    /// Takes a replica out.
+    pub(crate) fn remove(&self, id: ReplicaId) {
         let mut live = self.set.borrow().live.clone();
         live.retain(|replica| replica.id != id);
-        self.publish(live, failure);
+        self.publish(live, None);
     }
 
     /// Takes all replicas out. `failure` says why the version is given up for now, if it is.

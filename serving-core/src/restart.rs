@@ -19,7 +19,8 @@ pub struct RestartPolicy {
     /// Crashes within `window` that are forgiven. With one more the version counts as failed and the
     /// longest pause follows.
     pub crashes: u32,
-    /// How long a crash is remembered.
+    /// How long a crash is remembered, and how long a version that counts as failed has to run without
+    /// one until it is trusted again.
     pub window: Duration,
 }
 
@@ -42,6 +43,11 @@ impl RestartPolicy {
         self.shortened(self.first_pause.saturating_mul(1 << doublings))
     }
 
+    /// The pause after which even what looks hopeless is tried again.
+    pub(crate) fn long_pause(&self) -> Duration {
+        self.shortened(self.longest_pause)
+    }
+
     fn shortened(&self, pause: Duration) -> Duration {
         let chance: f64 = rand::rng().random();
         pause
@@ -54,6 +60,10 @@ impl RestartPolicy {
 #[derive(Debug, Default)]
 pub(crate) struct CrashRecord {
     recent: VecDeque<Instant>,
+    /// As many as count now. More than `recent` has once the budget was exceeded.
+    counted: u32,
+    /// Since when nothing is missing.
+    whole_since: Option<Instant>,
 }
 
 /// What follows from a crash.
@@ -70,27 +80,41 @@ pub(crate) struct Verdict {
 impl CrashRecord {
     /// Takes a crash at `now` into account.
     pub(crate) fn crashed(&mut self, policy: &RestartPolicy, now: Instant) -> Verdict {
-        self.recent
-            .retain(|crash| now.duration_since(*crash) < policy.window);
-        let counted = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
-        self.recent.push_back(now);
-        let crashes = counted.saturating_add(1);
-        let loops = crashes > policy.crashes;
-        let pause = if loops {
-            policy.shortened(policy.longest_pause)
+        let ran = self.whole_since.take();
+        if ran.is_some_and(|since| now.duration_since(since) >= policy.window) {
+            self.forget();
+        }
+        if self.counted > policy.crashes {
+            // The long pauses outlast the window: time alone forgives nothing here.
+            self.counted = self.counted.saturating_add(1);
         } else {
-            policy.pause(crashes)
+            self.recent
+                .retain(|crash| now.duration_since(*crash) < policy.window);
+            self.recent.push_back(now);
+            self.counted = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
+        }
+        let loops = self.counted > policy.crashes;
+        let pause = if loops {
+            policy.long_pause()
+        } else {
+            policy.pause(self.counted)
         };
         Verdict {
             pause,
-            crashes,
+            crashes: self.counted,
             loops,
         }
+    }
+
+    /// Takes into account that at `now` nothing is missing: a healthy run begins or goes on.
+    pub(crate) fn whole(&mut self, now: Instant) {
+        self.whole_since.get_or_insert(now);
     }
 
     /// Forgives everything: something was changed that may have been the cause.
     pub(crate) fn forget(&mut self) {
         self.recent.clear();
+        self.counted = 0;
     }
 }
 
@@ -134,10 +158,11 @@ mod tests {
     async fn more_crashes_within_the_window_than_the_budget_are_a_loop() {
         let mut record = CrashRecord::default();
         let start = Instant::now();
-        let loops = [0, 1, 2, 3, 4, 5, 700, 701].map(|second| {
+        let mut crashed = |second| {
             let verdict = record.crashed(&exact(), start + seconds(second));
             (verdict.pause.as_secs(), verdict.loops)
-        });
+        };
+        let loops = [0, 1, 2, 3, 700, 701, 702, 703, 704, 705].map(&mut crashed);
         assert_eq!(
             loops,
             [
@@ -145,13 +170,33 @@ mod tests {
                 (2, false),
                 (4, false),
                 (8, false),
-                (16, false),
-                (300, true),
                 (1, false),
                 (2, false),
+                (4, false),
+                (8, false),
+                (16, false),
+                (300, true),
             ]
         );
+        // Nothing was running for most of the time since.
+        assert_eq!([2_000, 4_000].map(crashed), [(300, true); 2]);
         record.forget();
-        assert!(!record.crashed(&exact(), start + seconds(702)).loops);
+        assert!(!record.crashed(&exact(), start + seconds(4_001)).loops);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_healthy_run_ends_a_loop() {
+        let mut record = CrashRecord::default();
+        let start = Instant::now();
+        let mut crashed = |whole_at: u64, second| {
+            record.whole(start + seconds(whole_at));
+            // Whatever happens during the run, it began when it began.
+            record.whole(start + seconds(second));
+            record.crashed(&exact(), start + seconds(second)).crashes
+        };
+        let counted = [0, 1, 2, 3, 4, 5].map(|second| crashed(second, second));
+        assert_eq!(counted, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(crashed(306, 905), 7);
+        assert_eq!(crashed(1_206, 1_806), 1);
     }
 }

@@ -148,6 +148,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             next_try: pause.map(|pause| self.clock.now() + pause),
             attempts,
         };
+        self.replicas.clear(Some(failure.clone()));
         self.workshop.status.phase(Phase::Failed(failure.clone()));
         self.workshop.log(Fact::Failed { failure });
         pause
@@ -155,8 +156,14 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
 
     async fn recover(&mut self, error: LoadError, panics: u32) {
         tracing::error!(servable = %self.workshop.id, %error, "a supervisor panicked");
-        self.replicas.clear(None);
         self.workshop.status.update(|status| status.live = 0);
+        // It is instances that panic: the version has served.
+        let urgency = if panics == 1 {
+            Urgency::Recovery
+        } else {
+            Urgency::RepeatedRecovery
+        };
+        self.ticket = self.workshop.equipment.prepares.ticket(urgency);
         let pause = self.report(error, panics);
         let orders = self.orders.borrow().clone();
         tokio::select! {

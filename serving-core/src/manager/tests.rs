@@ -4,4 +4,5 @@ mod histories;
 mod laws;
 mod lives;
 mod observer;
+mod recoveries;
 mod world;

@@ -30,9 +30,13 @@ impl<S: Send + Sync + 'static> Renewal<S> {
     }
 
     /// Begins, in place of one that is under way.
-    pub(super) fn begin(workshop: &Arc<Workshop<S>>, spec: Arc<VersionSpec>) -> Self {
+    pub(super) fn begin(
+        workshop: &Arc<Workshop<S>>,
+        spec: Arc<VersionSpec>,
+        urgency: Urgency,
+    ) -> Self {
         Self {
-            attempt: Some(attempt(workshop, spec, Urgency::Awaited)),
+            attempt: Some(attempt(workshop, spec, urgency)),
             ..Self::none()
         }
     }
@@ -48,6 +52,11 @@ impl<S: Send + Sync + 'static> Renewal<S> {
     /// When `resume` should be called.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
+    }
+
+    /// Whether an attempt is under way.
+    pub(super) fn under_way(&self) -> bool {
+        self.attempt.is_some()
     }
 
     /// Waits for the attempt that is under way; for ever if there is none. Cancel-safe.

@@ -2,6 +2,7 @@
 //! were given up, without closing the route.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -30,6 +31,8 @@ struct Serving<'a, S> {
     clock: &'a dyn Clock,
     /// The newest orders that were seen.
     orders: Orders,
+    /// The orders that `prepared` was made under, or that ask for nothing else.
+    made_under: Orders,
     /// What new replicas are loaded from.
     prepared: Arc<dyn Prepared<S>>,
     /// Counts what `prepared` has been.
@@ -40,6 +43,10 @@ struct Serving<'a, S> {
     stops: FuturesUnordered<BoxFuture<'static, ()>>,
     renewal: Renewal<S>,
     crashes: CrashRecord,
+    /// Failed starts in a row, since a replica last came up.
+    failed_starts: u32,
+    /// What `prepared` stands for may be gone or broken: the next try begins with preparing.
+    doubtful: bool,
     /// No replica is loaded before.
     resume_at: Option<Instant>,
     /// Set once it is ordered to retire: when callers are cut off.
@@ -81,7 +88,8 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             replicas,
             gate,
             clock: clock.as_ref(),
-            orders: made_under,
+            orders: made_under.clone(),
+            made_under,
             prepared: first.prepared,
             edition: 0,
             running: Vec::new(),
@@ -90,6 +98,8 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             stops: FuturesUnordered::new(),
             renewal: Renewal::none(),
             crashes: CrashRecord::default(),
+            failed_starts: 0,
+            doubtful: false,
             resume_at: None,
             cut_off_at: None,
             hurry: CancellationToken::new(),
@@ -132,7 +142,26 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             self.renewal = Renewal::none();
         } else if renew && self.cut_off_at.is_none() {
             self.workshop.log(Fact::Restarting {});
-            self.renewal = Renewal::begin(self.workshop, Arc::clone(&self.orders.spec));
+            let urgency = if self.running.is_empty() {
+                self.recovery()
+            } else {
+                Urgency::Awaited
+            };
+            self.renew(urgency);
+        }
+    }
+
+    fn renew(&mut self, urgency: Urgency) {
+        let spec = Arc::clone(&self.orders.spec);
+        self.renewal = Renewal::begin(self.workshop, spec, urgency);
+    }
+
+    /// How urgent it is to get a replica while there is none.
+    fn recovery(&self) -> Urgency {
+        if self.failed_starts == 0 {
+            Urgency::Recovery
+        } else {
+            Urgency::RepeatedRecovery
         }
     }
 
@@ -143,6 +172,9 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         while self.running.len() > wanted && !retiring {
             self.put_aside_one();
         }
+        if self.running.len() >= wanted {
+            self.crashes.whole(Instant::now());
+        }
         if self.resume_at.is_some() {
             return;
         }
@@ -151,6 +183,11 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             // For callers that are still inside, one is enough.
             if coming == 0 {
                 self.load();
+            }
+        } else if coming == 0 && self.doubtful {
+            // Preparing is cheap if everything is still there, and brings back what is not.
+            if !self.renewal.under_way() {
+                self.renew(self.recovery());
             }
         } else if coming < wanted {
             for _ in coming..wanted {
@@ -164,7 +201,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
 
     fn load(&self) {
         let urgency = if self.running.is_empty() {
-            Urgency::Awaited
+            self.recovery()
         } else {
             Urgency::Housekeeping
         };
@@ -186,13 +223,54 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     fn loaded(&mut self, done: LoadDone<S>) {
         match done.result {
             Ok(loaded) => self.adopt(done.edition, loaded),
-            // It could be loaded before, so no error is final now: it counts as one more crash.
-            Err(error) => self.crashed(
-                done.replica,
-                format!("could not be started: {error}").into(),
-                error.last_lines,
-            ),
+            Err(error) => {
+                self.failed_starts += 1;
+                let policy = &self.workshop.equipment.config.restart;
+                let pause = policy.pause(self.failed_starts);
+                let hopeless = error.retry == Retry::Never || self.failed_starts > policy.crashes;
+                self.doubtful |= hopeless && self.running.is_empty();
+                let reason = format!("could not be started: {error}").into();
+                self.log_crash(done.replica, reason, error.last_lines.clone(), pause);
+                self.pause(pause, error);
+            }
         }
+    }
+
+    /// Waits before the next start. If there is no replica, callers are told why.
+    fn pause(&mut self, pause: Duration, error: LoadError) {
+        self.resume_at = Some(Instant::now() + pause);
+        if self.running.is_empty() {
+            self.give_up_for_now(Failure {
+                // It could be started before: no error is final now.
+                kind: FailureKind::Transient,
+                message: error.message,
+                last_lines: error.last_lines,
+                next_try: Some(self.clock.now() + pause),
+                attempts: self.failed_starts,
+            });
+        }
+    }
+
+    fn give_up_for_now(&self, failure: Failure) {
+        self.replicas.clear(Some(failure.clone()));
+        self.workshop.status.phase(Phase::Failed(failure.clone()));
+        self.workshop.log(Fact::Failed { failure });
+    }
+
+    fn log_crash(
+        &self,
+        replica: ReplicaId,
+        reason: Arc<str>,
+        last_lines: Vec<String>,
+        restart_in: Duration,
+    ) {
+        self.workshop.status.update(|status| status.crashes += 1);
+        self.workshop.log(Fact::ReplicaCrashed {
+            replica,
+            reason,
+            last_lines,
+            restart_in,
+        });
     }
 
     fn adopt(&mut self, edition: u64, loaded: Loaded<S>) {
@@ -215,6 +293,8 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             replace,
             gone,
         });
+        self.failed_starts = 0;
+        self.doubtful = false;
         self.workshop
             .log(Fact::ReplicaStarted { replica: id, took });
         let live = self.live();
@@ -243,68 +323,80 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         let now = Instant::now();
         let verdict = self.crashes.crashed(policy, now);
         self.resume_at = Some(now + verdict.pause);
-        self.workshop.status.update(|status| status.crashes += 1);
-        self.workshop.log(Fact::ReplicaCrashed {
-            replica,
-            reason: Arc::clone(&reason),
-            last_lines: last_lines.clone(),
-            restart_in: verdict.pause,
-        });
-        let failure = (verdict.loops && self.running.is_empty()).then(|| Failure {
-            kind: FailureKind::CrashLoop,
-            message: format!(
-                "It died {} times in a short time. {reason}",
-                verdict.crashes
-            )
-            .into(),
-            last_lines,
-            next_try: Some(self.clock.now() + verdict.pause),
-            attempts: verdict.crashes,
-        });
-        self.replicas.remove(replica, failure.clone());
+        let lines = last_lines.clone();
+        self.log_crash(replica, Arc::clone(&reason), lines, verdict.pause);
+        self.replicas.remove(replica);
         let live = self.live();
         self.workshop.status.update(|status| status.live = live);
-        if let Some(failure) = failure {
-            self.workshop.status.phase(Phase::Failed(failure.clone()));
-            self.workshop.log(Fact::Failed { failure });
+        if verdict.loops && self.running.is_empty() {
+            self.doubtful = true;
+            let times = verdict.crashes;
+            self.give_up_for_now(Failure {
+                kind: FailureKind::CrashLoop,
+                message: format!("It died {times} times, with no healthy run between. {reason}")
+                    .into(),
+                last_lines,
+                next_try: Some(self.clock.now() + verdict.pause),
+                attempts: times,
+            });
         }
     }
 
     fn renewed(&mut self, made: Result<Edition<S>, LoadError>) {
-        match made {
-            Ok(edition) => {
-                self.prepared = edition.prepared;
-                self.edition += 1;
-                for old in &mut self.running {
-                    old.replace = Some(NEWER_EDITION.into());
-                }
-                self.crashes.forget();
-                self.resume_at = None;
-                self.adopt(self.edition, edition.first);
-            }
-            Err(error) => {
-                let policy = &self.workshop.equipment.config.restart;
-                let attempts = self.renewal.failed(error.retry, policy);
-                let pause = self
-                    .renewal
-                    .retry_at()
-                    .map(|at| at.duration_since(Instant::now()));
-                let kind = match error.retry {
-                    Retry::Never => FailureKind::Permanent,
-                    Retry::Later => FailureKind::Transient,
-                };
-                // The old replicas serve on, so the phase stays what it is.
-                self.workshop.log(Fact::Failed {
-                    failure: Failure {
-                        kind,
-                        message: error.message,
-                        last_lines: error.last_lines,
-                        next_try: pause.map(|pause| self.clock.now() + pause),
-                        attempts,
-                    },
-                });
-            }
+        let ordered = self.orders.ask_for_new_replicas(&self.made_under);
+        let edition = match made {
+            Ok(edition) => edition,
+            Err(error) => return self.renewal_failed(error, ordered),
+        };
+        if ordered {
+            // Something was changed that may have been the cause.
+            self.crashes.forget();
         }
+        self.made_under = self.orders.clone();
+        self.prepared = edition.prepared;
+        self.edition += 1;
+        for old in &mut self.running {
+            old.replace = Some(NEWER_EDITION.into());
+        }
+        self.resume_at = None;
+        self.adopt(self.edition, edition.first);
+    }
+
+    fn renewal_failed(&mut self, error: LoadError, ordered: bool) {
+        let policy = &self.workshop.equipment.config.restart;
+        // Without an order it was begun for want of a replica, and has no pauses of its own.
+        let attempts = if ordered {
+            self.renewal.failed(error.retry, policy)
+        } else {
+            0
+        };
+        if self.doubtful {
+            // What is wanted now may be what cannot be prepared: next comes what worked once.
+            self.doubtful = false;
+            self.failed_starts += 1;
+            let pause = match error.retry {
+                Retry::Never => policy.long_pause(),
+                Retry::Later => policy.pause(self.failed_starts),
+            };
+            return self.pause(pause, error);
+        }
+        let (kind, next_try) = match (error.retry, self.renewal.retry_at()) {
+            (Retry::Later, Some(at)) => {
+                let pause = at.duration_since(Instant::now());
+                (FailureKind::Transient, Some(self.clock.now() + pause))
+            }
+            _ => (FailureKind::Permanent, None),
+        };
+        // The old replicas serve on, so the phase stays what it is.
+        self.workshop.log(Fact::Failed {
+            failure: Failure {
+                kind,
+                message: error.message,
+                last_lines: error.last_lines,
+                next_try,
+                attempts,
+            },
+        });
     }
 
     fn recycle(&mut self, recycle: Recycle) {
@@ -320,7 +412,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         let place = replaced.unwrap_or(self.running.len().saturating_sub(1));
         let aside = self.running.remove(place);
         let id = aside.replica.id;
-        self.replicas.remove(id, None);
+        self.replicas.remove(id);
         aside.replica.gate().close();
         let live = self.live();
         self.workshop.status.update(|status| status.live = live);

@@ -50,7 +50,7 @@ impl<S> HandMadeReplicas<S> {
         if let Some(replica) = set.live.iter().find(|replica| replica.id == id) {
             replica.gate().close();
         }
-        self.writer.remove(id, None);
+        self.writer.remove(id);
     }
 
     /// Gives the version up for now.

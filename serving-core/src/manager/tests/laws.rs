@@ -280,6 +280,38 @@ async fn law_6_a_label_whose_target_is_unknown_unreadable_or_failed_stays_where_
 }
 
 #[tokio::test(start_paused = true)]
+async fn law_6_a_label_does_not_move_to_a_version_whose_replica_has_just_died() {
+    let mut world = World::with_iris();
+    world.register("iris", 7);
+    world.register("iris", 8);
+    world.point("iris", "Production", 7);
+    world.pass(10).await;
+    world.story();
+    world.loader.crash(&id("iris", 8), "killed");
+    world.load(&id("iris", 8), Outcome::Hangs);
+    world.pass(10).await;
+    world.point("iris", "Production", 8);
+    world.archive("iris", 7);
+    world.pass(10).await;
+    assert_eq!(world.ask("iris", &label("Production")), "iris@7 g1");
+    world.load(&id("iris", 8), Outcome::Works);
+    world.pass(400).await;
+    assert_eq!(
+        world.story(),
+        [
+            "10.0 iris@8 replica 0 crashed: killed; next in 1.0 s",
+            "371.0 iris@8 replica 1 crashed: could not be started: It took longer than 360 s to start, and was given up.; next in 1.0 s",
+            "371.0 iris@8 failed, Transient: It took longer than 360 s to start, and was given up.",
+            "373.0 iris@8 replica 2 started",
+            "373.0 iris@8 ready",
+            "373.0 iris@8 Production moved from 7 to 8",
+            "373.0 iris@7 draining",
+            "373.0 iris@7 retired",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn law_7_wanted_again_while_draining_waits_and_starts_a_new_generation() {
     let mut world = World::with_iris();
     world.register("iris", 1);
@@ -412,9 +444,10 @@ async fn law_8_crash_loops_have_a_budget_and_the_route_stays() {
             "83.0 iris@1 replica 4 crashed: exit code 1; next in 16.0 s",
             "100.0 iris@1 replica 5 started",
             "103.0 iris@1 replica 5 crashed: exit code 1; next in 300.0 s",
-            "103.0 iris@1 failed, CrashLoop: It died 6 times in a short time. exit code 1",
-            "404.0 iris@1 replica 6 started",
-            "404.0 iris@1 ready",
+            "103.0 iris@1 failed, CrashLoop: It died 6 times, with no healthy run between. exit code 1",
+            "404.0 iris@1 prepared",
+            "405.0 iris@1 replica 6 started",
+            "405.0 iris@1 ready",
         ]
     );
 }

@@ -426,7 +426,7 @@ async fn only_what_is_served_can_be_restarted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cached_version_is_served_while_all_places_to_build_are_taken() {
-    let mut world = World::with(ManagerConfig {
+    let world = World::with(ManagerConfig {
         prepare_permits: 2,
         ..config()
     });
