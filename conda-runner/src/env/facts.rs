@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serving_core::LoadError;
 
 use crate::process::child::{Ended, Launch};
+use crate::process::diagnosis::failed_answer;
 use crate::process::host::Host;
 use crate::process::logs::Log;
-use crate::process::output::last;
 
 /// Looks without importing MLflow, which takes seconds. `mlflow.version` is what the scoring server's `/version` tells.
 const QUESTION: &str = r#"
@@ -84,12 +84,7 @@ impl Facts {
                 "{shown} does not work as a Python interpreter ({})",
                 ended.reason
             );
-            let error = if ended.by_signal {
-                LoadError::transient(message)
-            } else {
-                LoadError::permanent(message)
-            };
-            return Err(error.with_last_lines(last(&ended.lines)));
+            return Err(failed_answer(message, ended));
         };
         let missing = |what: String| {
             LoadError::permanent(format!(
@@ -118,11 +113,11 @@ impl Facts {
 mod tests {
     use super::*;
 
-    fn understood(success: bool, output: &str) -> Result<Facts, LoadError> {
+    fn understood(code: i32, output: &str) -> Result<Facts, LoadError> {
         let ended = Ended {
-            success,
-            by_signal: false,
-            reason: "exit code 0".to_owned(),
+            success: code == 0,
+            code: Some(code),
+            reason: format!("exit code {code}"),
             lines: output.lines().map(str::to_owned).collect(),
         };
         Facts::understood(Path::new("/env/bin/python"), &Arc::new(ended))
@@ -131,29 +126,36 @@ mod tests {
     #[test]
     fn an_answer_is_found_among_warnings() {
         let output = "warning: x\n{\"mlflow\": \"1.30.1\", \"server\": \"gunicorn\", \"module\": \"mlflow.cli\"}\nbye";
-        let facts = understood(true, output).unwrap();
+        let facts = understood(0, output).unwrap();
         assert_eq!(facts.server, ScoringServer::Gunicorn);
         assert_eq!(facts.mlflow_version, "1.30.1");
     }
 
     #[test]
     fn no_python_no_mlflow_and_no_server_are_permanent_errors_that_say_what_to_do() {
-        for (success, output, says) in [
+        for (code, output, says) in [
             (
-                false,
+                127,
                 "sh: 1: exec: /env/bin/python: not found",
                 "does not work",
             ),
-            (true, "{\"mlflow\": null}", "no MLflow to serve with"),
+            (0, "{\"mlflow\": null}", "no MLflow to serve with"),
+            (0, "hello", "does not work"),
             (
-                true,
+                0,
                 "{\"mlflow\": \"9.0\", \"server\": null, \"module\": \"mlflow\"}",
                 "no scoring server",
             ),
         ] {
-            let error = understood(success, output).unwrap_err();
+            let error = understood(code, output).unwrap_err();
             assert_eq!(error.retry, serving_core::Retry::Never);
             assert!(error.message.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn a_machine_without_room_for_a_process_may_have_some_later() {
+        let error = understood(2, "sh: 0: Cannot fork").unwrap_err();
+        assert_eq!(error.retry, serving_core::Retry::Later);
     }
 }

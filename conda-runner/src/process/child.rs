@@ -83,8 +83,8 @@ pub(crate) struct Process {
 pub(crate) struct Ended {
     /// Whether it said that all went well.
     pub(crate) success: bool,
-    /// Whether a signal ended it.
-    pub(crate) by_signal: bool,
+    /// What it ended with by itself; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
     /// For people: "exit code 1".
     pub(crate) reason: String,
     /// What it printed last, oldest first.
@@ -117,7 +117,9 @@ impl Process {
         tasks.spawn(async move {
             let end = attend(child, output, &attended, &log).await;
             drop((leash, keep));
+            // Told whatever the log does: a disk that stands still must not hide a death.
             tell.send_replace(Some(Arc::new(end)));
+            let _ = timeout(LAST_WORDS, log.written()).await;
         });
         Ok(Self { group, ended })
     }
@@ -130,12 +132,16 @@ impl Process {
         }
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it printed is in the log.
     pub(crate) async fn wait(self) -> Arc<Ended> {
-        self.end_watch().end().await
+        let watch = self.end_watch();
+        let end = watch.end().await;
+        watch.written().await;
+        end
     }
 
-    /// Asks the group to end, kills what is left of it after `grace`, and returns when nothing is left.
+    /// Asks the group to end, kills what is left of it after `grace`, and returns when nothing is left and all that
+    /// it printed is in the log.
     pub(crate) async fn stop(self, grace: Duration) {
         let watch = self.end_watch();
         self.group.stop();
@@ -143,8 +149,10 @@ impl Process {
             self.group.kill();
             if timeout(BURIAL, watch.end()).await.is_err() {
                 tracing::warn!("a killed process group is still there");
+                return;
             }
         }
+        watch.written().await;
     }
 }
 
@@ -168,6 +176,11 @@ impl EndWatch {
             // The runtime is shutting down: whoever asks is about to be dropped as well.
             None => std::future::pending().await,
         }
+    }
+
+    /// Resolves when, after the end, the log was written or given up: the other end closes then.
+    async fn written(mut self) {
+        while self.ended.changed().await.is_ok() {}
     }
 
     /// How it ended, if nobody asked it to; silent otherwise.
@@ -222,7 +235,6 @@ async fn attend(mut child: Child, output: pipe::Receiver, group: &Group, log: &L
         }
         status
     };
-    log.written().await;
     ended(status, tail.into_lines())
 }
 
@@ -254,17 +266,17 @@ async fn read(mut output: pipe::Receiver, log: &Log, tail: &mut Tail) {
 
 fn ended(status: io::Result<ExitStatus>, lines: Vec<String>) -> Ended {
     use std::os::unix::process::ExitStatusExt;
-    let (success, by_signal, reason) = match status {
+    let (code, reason) = match status {
         Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => (code == 0, false, format!("exit code {code}")),
-            (None, Some(signal)) => (false, true, killed_by(signal)),
-            (None, None) => (false, true, "ended for an unknown reason".to_owned()),
+            (Some(code), _) => (Some(code), format!("exit code {code}")),
+            (None, Some(signal)) => (None, killed_by(signal)),
+            (None, None) => (None, "ended for an unknown reason".to_owned()),
         },
-        Err(error) => (false, false, format!("lost: {error}")),
+        Err(error) => (None, format!("lost: {error}")),
     };
     Ended {
-        success,
-        by_signal,
+        success: code == Some(0),
+        code,
         reason,
         lines,
     }
@@ -287,5 +299,38 @@ fn name_of(signal: i32) -> &'static str {
         11 => " (SIGSEGV)",
         15 => " (SIGTERM)",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::super::logs::LogWriter;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_is_told_while_the_log_stands_still() {
+        let folder = tempfile::tempdir().unwrap();
+        // Opening it waits for somebody who reads: a disk that does not answer.
+        let path = folder.path().join("worker.log");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let launch = Launch {
+            program: "/bin/echo".into(),
+            arguments: vec!["done".into()],
+            environment: Vec::new(),
+            directory: "/".into(),
+        };
+        let tasks = TaskTracker::new();
+        let log = LogWriter::start(1 << 20).unwrap().log(path.clone());
+        let process = Process::start(&launch, log, &tasks, ()).unwrap();
+        let watch = process.end_watch();
+        let ended = timeout(Duration::from_secs(20), watch.end()).await;
+        // Lets the writer go on, so that it can be ended.
+        let reader = std::fs::File::options().read(true).write(true).open(path);
+        assert_eq!(ended.expect("it was told").lines, ["done"]);
+        tasks.close();
+        tasks.wait().await;
+        drop(reader);
     }
 }

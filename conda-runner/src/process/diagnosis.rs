@@ -1,8 +1,9 @@
 //! Reads what a failed process printed: which lines tell people why, and whether another try could help.
 //!
-//! The rule for a worker that ends while it starts: a signal (the kernel's out-of-memory killer, a person) and an end
-//! without a Python traceback are worth another try, and so are exceptions that speak of memory, disk, or the network.
-//! Any other exception is how this model loads in this environment, and waits for a change.
+//! Taking a passing trouble for a lasting one is an outage until somebody looks; the other way round costs a few vain
+//! tries with growing pauses. So only what is known to last waits for a change: exceptions that say how this model
+//! loads in this environment, and requirements that no index could satisfy. Whatever speaks of memory, processes, disk
+//! or network is worth another try, even within such an exception.
 
 use serving_core::LoadError;
 
@@ -11,30 +12,126 @@ use super::output::last;
 
 /// Begins every Python traceback.
 const TRACEBACK: &str = "Traceback (most recent call last):";
+/// Between the tracebacks of exceptions of which one led to the other.
+const LINKS: [&str; 2] = [
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+];
 /// How `mlflow models serve` ends when the server that it started failed: says nothing new in thirty lines.
 const LAUNCHER: &str = "Exception: Command '[";
-/// Parts of exceptions that may not come again.
-const PASSING: [&str; 11] = [
+/// Parts of what a shell, Python, compilers and clients print when the machine or the network failed them.
+const PASSING: [&str; 42] = [
+    // Processes and threads. The first is how the shell that leads every process tells it.
+    "Cannot fork",
+    "can't start new thread",
+    "Resource temporarily unavailable",
+    "temporarily unavailable",
+    // Memory, also of compilers and graphics cards.
     "MemoryError",
     "Cannot allocate memory",
+    "can't allocate memory",
+    "out of memory",
+    "OutOfMemoryError",
+    "Out of memory",
+    "Killed signal terminated program",
+    "signal: 9",
+    "CUDA error",
+    "CUDNN_STATUS",
+    "CUBLAS_STATUS",
+    "NCCL error",
+    // Files.
     "No space left on device",
+    "Disk quota exceeded",
     "Too many open files",
+    "Input/output error",
+    "Stale file handle",
+    "Text file busy",
+    // Network.
     "ConnectionError",
     "ConnectionRefusedError",
     "ConnectionResetError",
+    "ConnectTimeout",
     "Connection refused",
+    "Connection reset",
+    "Connection aborted",
     "TimeoutError",
     "Timeout:",
+    "timed out",
+    "Max retries exceeded",
     "Temporary failure in name resolution",
+    "Name or service not known",
+    "Network is unreachable",
+    "No route to host",
+    "couldn't connect to",
+    "Could not connect to",
+    "Service Unavailable",
+    "Bad Gateway",
+    "Too Many Requests",
 ];
-/// Parts of what uv says when an index or the disk failed it, not the requirements.
+/// The same of uv.
 const PASSING_OF_UV: [&str; 5] = [
     "Failed to fetch",
     "Request failed after",
     "Failed to download",
-    "No space left on device",
+    "Git operation failed",
     "error sending request",
 ];
+/// What uv says of requirements that are wrong wherever and whenever it is asked.
+const LASTING_OF_UV: [&str; 13] = [
+    "No solution found",
+    "not found in the package registry",
+    "not found in the registry",
+    "Failed to parse",
+    "Couldn't parse",
+    "unexpected argument",
+    "invalid value",
+    "Distribution not found",
+    "File not found",
+    "wheel filename",
+    "The build backend returned an error",
+    "Failed to build",
+    "Hash mismatch",
+];
+/// Exceptions that say what is wrong with the model or its environment, by the last part of their name.
+const LASTING: [&str; 35] = [
+    "ArithmeticError",
+    "AssertionError",
+    "AttributeError",
+    "BadZipFile",
+    "EOFError",
+    "Exception",
+    "FileExistsError",
+    "FileNotFoundError",
+    "ImportError",
+    "IndentationError",
+    "IndexError",
+    "InvalidVersion",
+    "IsADirectoryError",
+    "JSONDecodeError",
+    "KeyError",
+    "LookupError",
+    "MlflowException",
+    "ModuleNotFoundError",
+    "NameError",
+    "NotADirectoryError",
+    "NotImplementedError",
+    "OverflowError",
+    "PackageNotFoundError",
+    "PermissionError",
+    "PicklingError",
+    "RecursionError",
+    "RuntimeError",
+    "SyntaxError",
+    "TypeError",
+    "UnboundLocalError",
+    "UnicodeDecodeError",
+    "UnpicklingError",
+    "ValidationError",
+    "ValueError",
+    "ZeroDivisionError",
+];
+/// Of an `OSError` without a more exact name: a library of the system that the environment lacks.
+const MISSING_LIBRARY: &str = "cannot open shared object file";
 
 /// The error for a worker that ended while it started.
 pub(crate) fn failed_start(ended: &Ended) -> LoadError {
@@ -44,35 +141,58 @@ pub(crate) fn failed_start(ended: &Ended) -> LoadError {
         .map(|line| format!(": {line}"))
         .unwrap_or_default();
     let message = format!("the worker ended while it started ({}){why}", reason(ended));
-    let permanent = !ended.by_signal
-        && exception.is_some_and(|line| !PASSING.iter().any(|part| line.contains(part)));
-    let error = if permanent {
-        LoadError::permanent(message)
-    } else {
-        LoadError::transient(message)
-    };
-    error.with_last_lines(last(lines))
+    judged(message, is_lasting(ended)).with_last_lines(last(lines))
 }
 
 /// The error for a step of building an environment that uv could not do.
 pub(crate) fn failed_build(doing: &str, ended: &Ended) -> LoadError {
-    let passing = ended.by_signal
-        || ended
-            .lines
-            .iter()
-            .any(|line| PASSING_OF_UV.iter().any(|part| line.contains(part)));
+    let says = |parts: &[&str]| has_any(&ended.lines, parts);
+    let lasting =
+        ended.code.is_some() && says(&LASTING_OF_UV) && !says(&PASSING) && !says(&PASSING_OF_UV);
     let why = ended
         .lines
         .iter()
         .find_map(|line| line.strip_prefix("error: "));
     let why = why.map(|line| format!(": {line}")).unwrap_or_default();
     let message = format!("uv cannot {doing} ({}){why}", ended.reason);
-    let error = if passing {
-        LoadError::transient(message)
-    } else {
+    judged(message, lasting).with_last_lines(last(&ended.lines))
+}
+
+/// The error for an interpreter that did not answer a question it should.
+pub(crate) fn failed_answer(message: String, ended: &Ended) -> LoadError {
+    // 126 and 127 are the shell's words for a program that cannot be run, or is not there.
+    let no_program = matches!(ended.code, Some(126 | 127)) && !has_any(&ended.lines, &PASSING);
+    let lasting = ended.success || no_program || is_lasting(ended);
+    judged(message, lasting).with_last_lines(last(&ended.lines))
+}
+
+fn judged(message: String, lasting: bool) -> LoadError {
+    if lasting {
         LoadError::permanent(message)
+    } else {
+        LoadError::transient(message)
+    }
+}
+
+/// Whether a Python program ended with an exception that it would end with again.
+fn is_lasting(ended: &Ended) -> bool {
+    let lines = without_launcher(&ended.lines);
+    let Some(exception) = exception(lines) else {
+        return false;
     };
-    error.with_last_lines(last(&ended.lines))
+    let name = exception.split(':').next().unwrap_or(exception);
+    let name = name.rsplit('.').next().unwrap_or(name);
+    let lasting = match name {
+        "OSError" => exception.contains(MISSING_LIBRARY),
+        name => LASTING.contains(&name),
+    };
+    ended.code.is_some() && lasting && !has_any(last_exceptions(lines), &PASSING)
+}
+
+fn has_any<'a>(lines: impl IntoIterator<Item = &'a String>, parts: &[&str]) -> bool {
+    lines
+        .into_iter()
+        .any(|line| parts.iter().any(|part| line.contains(part)))
 }
 
 /// The lines that tell of a death: what the server printed, without its launcher's remark.
@@ -106,6 +226,20 @@ fn without_launcher(lines: &[String]) -> &[String] {
     }
 }
 
+/// What the last exception and those that led to it say: a model's library may hide a dead network behind an exception
+/// of its own. Frames show source text, which says nothing about this time.
+fn last_exceptions(lines: &[String]) -> impl Iterator<Item = &String> {
+    let mut start = lines.len();
+    while let Some(at) = lines[..start].iter().rposition(|line| line == TRACEBACK) {
+        start = at;
+        let before = lines[..at].iter().rfind(|line| !line.is_empty());
+        if !before.is_some_and(|line| LINKS.contains(&line.as_str())) {
+            break;
+        }
+    }
+    lines[start..].iter().filter(|line| !line.starts_with("  "))
+}
+
 /// The last exception: the first line after the last traceback that is not indented.
 fn exception(lines: &[String]) -> Option<&str> {
     let start = lines.iter().rposition(|line| line == TRACEBACK)?;
@@ -125,7 +259,7 @@ mod tests {
     fn ended(by_signal: bool, output: &str) -> Ended {
         Ended {
             success: false,
-            by_signal,
+            code: (!by_signal).then_some(1),
             reason: if by_signal {
                 "killed by signal 9 (SIGKILL)"
             } else {
@@ -184,38 +318,98 @@ mod tests {
     }
 
     #[test]
-    fn signals_silence_memory_disk_and_network_are_worth_another_try() {
+    fn signals_silence_memory_processes_disk_and_network_are_worth_another_try() {
+        let by_exception = [
+            "MemoryError",
+            "OSError: [Errno 28] No space left on device: 'x'",
+            "OSError: [Errno 122] Disk quota exceeded: 'x'",
+            "RuntimeError: can't start new thread",
+            "BlockingIOError: [Errno 11] Resource temporarily unavailable",
+            "RuntimeError: CUDA error: out of memory",
+            "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+            "ImportError: x.so: failed to map segment from shared object: Cannot allocate memory",
+            "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='h')",
+            "requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url: h",
+            "urllib.error.URLError: <urlopen error [Errno -2] Name or service not known>",
+            "OSError: We couldn't connect to 'https://huggingface.co' to load the files",
+            "mlflow.exceptions.MlflowException: API request failed with exception Max retries exceeded",
+            "somebody.SpecialTrouble: who knows",
+        ];
         for ended in [
             ended(true, &traceback("ValueError: never mind")),
             ended(false, "no traceback at all"),
-            ended(false, &traceback("MemoryError")),
-            ended(
-                false,
-                &traceback("OSError: [Errno 28] No space left on device: 'x'"),
-            ),
-            ended(
-                false,
-                &traceback("requests.exceptions.ConnectionError: HTTPSConnectionPool(host='h')"),
-            ),
-        ] {
+            ended(false, "sh: 0: Cannot fork"),
+        ]
+        .into_iter()
+        .chain(by_exception.map(|exception| ended(false, &traceback(exception))))
+        {
             assert_eq!(failed_start(&ended).retry, Retry::Later, "{ended:?}");
         }
     }
 
     #[test]
-    fn requirements_without_a_solution_wait_for_a_change_and_a_dead_index_does_not() {
-        let unsolvable = "error: No solution found when resolving dependencies\n  cause: Because there is no version of x";
-        let error = failed_build("install", &ended(false, unsolvable));
-        assert_eq!(error.retry, Retry::Never);
-        assert!(error.message.contains("No solution found"));
-        let unreachable = "error: Request failed after 3 retries in 7.0s\n  cause: Failed to fetch: http://index/";
-        assert_eq!(
-            failed_build("install", &ended(false, unreachable)).retry,
-            Retry::Later
-        );
-        assert_eq!(
-            failed_build("install", &ended(true, "")).retry,
-            Retry::Later
-        );
+    fn what_is_wrong_with_the_model_or_its_environment_waits_for_a_change() {
+        for exception in [
+            "ModuleNotFoundError: No module named 'skops'",
+            "AttributeError: Can't get attribute 'Model' on <module '__main__'>",
+            "_pickle.UnpicklingError: invalid load key, 'v'.",
+            "TypeError: __init__() got an unexpected keyword argument 'x'",
+            "RuntimeError: Error(s) in loading state_dict for Net:",
+            "mlflow.exceptions.MlflowException: Model does not have the \"python_function\" flavor",
+            "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+            "OSError: libgomp.so.1: cannot open shared object file: No such file or directory",
+            "AssertionError",
+        ] {
+            let ended = ended(false, &traceback(exception));
+            assert_eq!(failed_start(&ended).retry, Retry::Never, "{exception}");
+        }
+    }
+
+    #[test]
+    fn an_exception_that_the_network_led_to_is_worth_another_try_and_an_older_one_does_not_count() {
+        let network = traceback("ConnectionError: h");
+        let other = traceback("ValueError: cannot load the tokenizer");
+        for link in LINKS {
+            let output = format!("{network}\n{link}\n\n{other}");
+            assert_eq!(failed_start(&ended(false, &output)).retry, Retry::Later);
+        }
+        let output = format!("{network}WARNING: going on without\n{other}");
+        assert_eq!(failed_start(&ended(false, &output)).retry, Retry::Never);
+    }
+
+    #[test]
+    fn requirements_that_are_wrong_wait_for_a_change() {
+        for output in [
+            "error: No solution found when resolving dependencies\n  cause: Because there is no version of x",
+            "error: Failed to parse: `numpy===bad`",
+            "error: Distribution not found at: file:///model/missing",
+            "error: File not found: nofile.txt",
+            "error: The build backend returned an error\n  cause: Call to `setuptools.build_meta` failed (exit status: 1)",
+            "error: unexpected argument '--foo' found",
+        ] {
+            let error = failed_build("install", &ended(false, output));
+            assert_eq!(error.retry, Retry::Never, "{output}");
+            let first = output.lines().next().unwrap().replace("error: ", "");
+            assert!(error.message.ends_with(&first), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_build_that_the_machine_or_the_network_failed_is_worth_another_try() {
+        for output in [
+            "error: Request failed after 3 retries in 7.0s\n  cause: Failed to fetch: http://index/",
+            "error: Git operation failed\n  cause: failed to clone into: /cache",
+            "error: The build backend returned an error\n  gcc: fatal error: Killed signal terminated program cc1plus",
+            "error: failed to open file `/cache/x`: Too many open files (os error 24)",
+            "error: Failed to build `x`\n  OSError: [Errno 12] Cannot allocate memory",
+            "error: failed to write to file: Disk quota exceeded (os error 122)",
+            "sh: 0: Cannot fork",
+            "error: something that is not known here",
+        ] {
+            let error = failed_build("install", &ended(false, output));
+            assert_eq!(error.retry, Retry::Later, "{output}");
+        }
+        let killed = failed_build("install", &ended(true, "error: No solution found"));
+        assert_eq!(killed.retry, Retry::Later);
     }
 }

@@ -7,9 +7,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
 
 use crate::error::RunnerError;
 
@@ -19,6 +21,10 @@ const FILES: usize = 3;
 const QUEUE: usize = 512;
 /// Log files that stay open between two pieces.
 const OPEN_FILES: usize = 64;
+/// How long a line waits for its place in the queue. Whoever says something has other work to do.
+const LINE_WAIT: Duration = Duration::from_secs(2);
+/// Between two complaints about a disk that takes nothing: workers may print thousands of lines a second.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 
 /// The way to the thread. Dropping the last one writes what is queued and ends it.
 #[derive(Clone, Debug)]
@@ -50,6 +56,7 @@ impl LogWriter {
         let files = Files {
             size,
             open: HashMap::new(),
+            complaints: Complaints::default(),
         };
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
@@ -80,9 +87,12 @@ impl Log {
         .await;
     }
 
-    /// Appends a line. Waits while the queue is full.
+    /// Appends a line, or drops it when the queue stays full.
     pub(crate) async fn line(&self, text: &str) {
-        self.write(Bytes::from(format!("{text}\n"))).await;
+        let line = self.write(Bytes::from(format!("{text}\n")));
+        if timeout(LINE_WAIT, line).await.is_err() {
+            tracing::debug!(path = %self.path.display(), "dropped a line: the log queue is full");
+        }
     }
 
     /// Appends a line, or drops it when the queue is full. Never waits.
@@ -139,6 +149,14 @@ impl Drop for Inner {
 struct Files {
     size: u64,
     open: HashMap<Arc<Path>, OpenFile>,
+    complaints: Complaints,
+}
+
+/// Counts failures, and says which of them to tell.
+#[derive(Debug, Default)]
+struct Complaints {
+    last: Option<Instant>,
+    since: u64,
 }
 
 struct OpenFile {
@@ -154,7 +172,9 @@ impl Files {
                     if let Err(error) = self.append(&path, &bytes) {
                         // Perhaps somebody removed the folder, or the disk is full: open anew next time.
                         self.open.remove(&path);
-                        tracing::warn!(path = %path.display(), %error, "cannot write a log");
+                        if let Some(failures) = self.complaints.due(Instant::now()) {
+                            tracing::warn!(path = %path.display(), %error, failures, "cannot write logs");
+                        }
                     }
                 }
                 Message::Written(written) => {
@@ -184,6 +204,18 @@ impl Files {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(OpenFile::open(path)?),
         })
+    }
+}
+
+impl Complaints {
+    /// Counts one failure; says how many there were since the last complaint if another one is due.
+    fn due(&mut self, now: Instant) -> Option<u64> {
+        self.since += 1;
+        if self.last.is_some_and(|last| now < last + COMPLAINT_PAUSE) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.since))
     }
 }
 
@@ -238,6 +270,17 @@ mod tests {
                 .map(|number| format!("line {number:04}"))
                 .collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_complained_about_once_a_minute() {
+        let mut complaints = Complaints::default();
+        let start = Instant::now();
+        assert_eq!(complaints.due(start), Some(1));
+        for second in 1..60 {
+            assert_eq!(complaints.due(start + Duration::from_secs(second)), None);
+        }
+        assert_eq!(complaints.due(start + COMPLAINT_PAUSE), Some(60));
     }
 
     #[test]
