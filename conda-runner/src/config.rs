@@ -27,8 +27,11 @@ pub struct RunnerConfig {
     pub build_environment: Vec<(String, String)>,
     /// After this a worker gives up a request by itself. A longer timeout of a model's settings goes before it.
     pub request_timeout: Duration,
-    /// From the start of a worker until it must answer.
+    /// From the start of a worker until it must answer. Warming it up and clearing up after it add at most 40 seconds,
+    /// which the engine's deadline for a start has to leave room for.
     pub start_timeout: Duration,
+    /// How long the scoring of the input example may take before a worker is offered without it.
+    pub warm_up_timeout: Duration,
     /// Between asking a worker to stop and killing it.
     pub stop_grace: Duration,
     /// Bytes of one log file; the two before it are kept.
@@ -48,6 +51,7 @@ impl RunnerConfig {
             build_environment: Vec::new(),
             request_timeout: Duration::from_secs(60),
             start_timeout: Duration::from_secs(300),
+            warm_up_timeout: Duration::from_secs(60),
             stop_grace: Duration::from_secs(10),
             log_size: 10 << 20,
         }
@@ -71,6 +75,7 @@ impl fmt::Debug for RunnerConfig {
             .field("build_environment", &names(&self.build_environment))
             .field("request_timeout", &self.request_timeout)
             .field("start_timeout", &self.start_timeout)
+            .field("warm_up_timeout", &self.warm_up_timeout)
             .field("stop_grace", &self.stop_grace)
             .field("log_size", &self.log_size)
             .finish()

@@ -70,6 +70,7 @@ impl<S> CondaRunner<S> {
                 sockets: Sockets::open(&config.data_dir)?,
                 request_timeout: config.request_timeout,
                 start_timeout: config.start_timeout,
+                warm_up_timeout: config.warm_up_timeout,
                 stop_grace: config.stop_grace,
                 offer,
             }),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use http::StatusCode;
 use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, Stop};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::env::Environment;
 use crate::model::{Example, ModelFacts};
@@ -29,12 +29,18 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long a worker that broke off its answer may take to be seen dead.
 const AGONY: Duration = Duration::from_secs(2);
 
+/// How much longer than its start a worker may take in all, warm: it is one deadline for the engine.
+const WARM_UP_AFTER_START: Duration = Duration::from_secs(30);
+/// How long it may take until all is known of a worker that was killed.
+const POST_MORTEM: Duration = Duration::from_secs(5);
+
 /// What all prepared versions share.
 pub(crate) struct Tools<S> {
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
     pub(crate) request_timeout: Duration,
     pub(crate) start_timeout: Duration,
+    pub(crate) warm_up_timeout: Duration,
     pub(crate) stop_grace: Duration,
     pub(crate) offer: Arc<dyn Fn(Worker) -> S + Send + Sync>,
 }
@@ -58,18 +64,19 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
         let socket = folder.socket();
         let process = self.start(replica, folder).await?;
         let watch = process.end_watch();
-        let ready = timeout(self.tools.start_timeout, async {
-            // Whatever it is asked, a worker that ends will not answer any more.
-            tokio::select! {
-                biased;
-                ended = watch.end() => Err(failed_start(&ended)),
-                version = self.warm(&watch, &socket) => version,
+        // Whatever it is asked, a worker that ends will not answer any more.
+        let ready = tokio::select! {
+            biased;
+            ended = watch.end() => Err(failed_start(&ended)),
+            ready = self.ready(&watch, &socket) => ready,
+        };
+        let mlflow_version = match ready {
+            Ok(Some(version)) => version,
+            Ok(None) => {
+                let error = self.too_slow(process, &watch).await;
+                return Err(self.noted(error).await);
             }
-        });
-        let mlflow_version = match ready.await {
-            Ok(Ok(version)) => version,
-            Ok(Err(error)) => return Err(self.noted(error).await),
-            Err(_) => return Err(self.noted(self.too_slow()).await),
+            Err(error) => return Err(self.noted(error).await),
         };
         self.log.line("--- ready ---").await;
         Ok(Instance {
@@ -109,16 +116,43 @@ impl<S> PreparedModel<S> {
         self.tools.host.start(&launch, self.log.clone(), folder)
     }
 
-    /// Waits until the worker answers, checks that it is what was started, and has it score once.
-    async fn warm(&self, watch: &EndWatch, socket: &Path) -> Result<String, LoadError> {
+    /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
+    async fn ready(&self, watch: &EndWatch, socket: &Path) -> Result<Option<String>, LoadError> {
+        let started = Instant::now();
+        let Ok(version) = timeout(self.tools.start_timeout, self.answer(socket)).await else {
+            return Ok(None);
+        };
+        let version = version?;
+        self.warm(watch, socket, started).await?;
+        Ok(Some(version))
+    }
+
+    /// Waits until the worker answers, and checks that it is what was started.
+    async fn answer(&self, socket: &Path) -> Result<String, LoadError> {
         self.progress.step("waiting for the worker to answer");
         answers(socket).await;
-        let version = self.version(socket).await?;
-        if let Some(example) = self.facts.example.as_ref().filter(|_| self.words.warm_up) {
-            self.progress.step("scoring the input example");
-            self.score(watch, socket, example).await?;
-        }
-        Ok(version)
+        self.version(socket).await
+    }
+
+    /// Has it score once, so that the first caller does not wait for what it does only then.
+    async fn warm(
+        &self,
+        watch: &EndWatch,
+        socket: &Path,
+        started: Instant,
+    ) -> Result<(), LoadError> {
+        let Some(example) = self.facts.example.as_ref().filter(|_| self.words.warm_up) else {
+            return Ok(());
+        };
+        self.progress.step("scoring the input example");
+        let end = started + self.tools.start_timeout + WARM_UP_AFTER_START;
+        let limit = [
+            self.tools.warm_up_timeout,
+            self.request_timeout,
+            end.duration_since(Instant::now()),
+        ];
+        let limit = limit.into_iter().min().unwrap_or_default();
+        self.score(watch, socket, example, limit).await
     }
 
     async fn version(&self, socket: &Path) -> Result<String, LoadError> {
@@ -150,10 +184,11 @@ impl<S> PreparedModel<S> {
         watch: &EndWatch,
         socket: &Path,
         example: &Example,
+        limit: Duration,
     ) -> Result<(), LoadError> {
         let body = example.body.clone();
         let asked = probe::post(socket, "/invocations", &example.content_type, body);
-        let trouble = match timeout(self.request_timeout, asked).await {
+        let trouble = match timeout(limit, asked).await {
             Ok(Ok((status, _))) if status.is_success() => return Ok(()),
             Ok(Ok((status, answer))) => {
                 let answer = String::from_utf8_lossy(&answer);
@@ -166,7 +201,7 @@ impl<S> PreparedModel<S> {
                 }
                 format!("it was not answered: {error}")
             }
-            Err(_) => "it was not answered in time".to_owned(),
+            Err(_) => format!("it was not answered within {} seconds", limit.as_secs()),
         };
         self.progress
             .step("going on although the input example could not be scored");
@@ -178,11 +213,18 @@ impl<S> PreparedModel<S> {
         Ok(())
     }
 
-    fn too_slow(&self) -> LoadError {
+    /// Kills the worker, and tells what it said last: that is what it was busy with.
+    async fn too_slow(&self, process: Process, watch: &EndWatch) -> LoadError {
+        drop(process);
+        let lines = match timeout(POST_MORTEM, watch.end()).await {
+            Ok(ended) => last_lines(&ended),
+            Err(_) => Vec::new(),
+        };
         let seconds = self.tools.start_timeout.as_secs();
         LoadError::transient(format!(
             "the worker did not answer within {seconds} seconds"
         ))
+        .with_last_lines(lines)
     }
 
     async fn noted(&self, error: LoadError) -> LoadError {

@@ -6,10 +6,11 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use conda_runner::{EnvManager, FetchedModel, LogKind};
-use serving_core::{LoadError, Loader, ReplicaId, Retry};
+use serving_core::{LoadError, LoadJob, Loader, Progress, ReplicaId, Retry};
 use support::{Machine, Models, dead, eventually, get, is_alive, job, log, socket, write};
 use tokio::task::JoinSet;
 
@@ -32,6 +33,12 @@ fn environments(machine: &Machine) -> BTreeSet<String> {
     let entries = std::fs::read_dir(machine.path("data/environments")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name != ".locks").collect()
+}
+
+/// Ends the process that an installing script waits for.
+fn end(installer: u32) {
+    let installer = rustix::process::Pid::from_raw(i32::try_from(installer).unwrap()).unwrap();
+    rustix::process::kill_process(installer, rustix::process::Signal::TERM).unwrap();
 }
 
 async fn refused(machine: &Machine) -> LoadError {
@@ -110,6 +117,86 @@ async fn an_abandoned_build_is_killed_and_leaves_nothing_that_counts() {
     std::fs::remove_file(machine.path("hang")).unwrap();
     assert!(runner.prepare(job(1, &[])).await.is_ok());
     assert_eq!(environments(&machine).len(), 1);
+}
+
+#[tokio::test]
+async fn a_build_that_others_wait_for_goes_on_when_its_first_version_is_given_up() {
+    let machine = machine();
+    let runner = Arc::new(machine.runner());
+    write(&machine.path("hang"), "");
+    let mut first = JoinSet::new();
+    let building = Arc::clone(&runner);
+    first.spawn(async move { building.prepare(job(1, &[])).await.map(drop) });
+    let installer = machine.pid("pid").await;
+    let mut second = JoinSet::new();
+    let (progress, mut steps) = Progress::channel();
+    let waiting = Arc::clone(&runner);
+    let job = LoadJob {
+        progress,
+        ..job(2, &[])
+    };
+    second.spawn(async move { waiting.prepare(job).await.map(drop) });
+    let waits = |step: &Option<Arc<str>>| {
+        step.as_ref()
+            .is_some_and(|step| step.starts_with("building environment"))
+    };
+    steps.wait_for(waits).await.unwrap();
+    first.shutdown().await;
+    assert!(is_alive(installer));
+    std::fs::remove_file(machine.path("hang")).unwrap();
+    end(installer);
+    second.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(calls(&machine, "venv"), 1);
+}
+
+#[tokio::test]
+async fn an_environment_whose_python_is_gone_is_built_anew() {
+    let machine = machine();
+    let runner = machine.runner();
+    runner.prepare(job(1, &[])).await.unwrap();
+    runner.idle().await;
+    let name = environments(&machine).into_iter().next().unwrap();
+    let python = machine
+        .path("data/environments")
+        .join(name)
+        .join("bin/python");
+    std::fs::remove_file(&python).unwrap();
+    std::os::unix::fs::symlink("/nowhere/python3", &python).unwrap();
+    runner.prepare(job(1, &[])).await.unwrap();
+    assert!(python.is_file());
+    assert_eq!(calls(&machine, "venv"), 2);
+}
+
+#[tokio::test]
+async fn a_model_whose_folder_is_gone_is_fetched_anew() {
+    let machine = machine();
+    let runner = machine.runner();
+    runner.prepare(job(1, &[])).await.unwrap();
+    runner.idle().await;
+    std::fs::remove_dir_all(machine.path("data/models")).unwrap();
+    let prepared = runner.prepare(job(1, &[])).await.unwrap();
+    let instance = prepared.load(ReplicaId(0)).await.unwrap();
+    instance.stop.stop().await;
+}
+
+#[tokio::test]
+async fn uv_that_is_installed_later_is_found_without_a_new_start() {
+    let mut machine = machine();
+    let late = machine.path("late");
+    let path = machine
+        .config
+        .inherited_environment
+        .iter_mut()
+        .find(|(name, _)| name == "PATH")
+        .unwrap();
+    let has_no_uv = |folder: &&str| !Path::new(folder).join("uv").exists();
+    let others: Vec<&str> = path.1.split(':').filter(has_no_uv).collect();
+    path.1 = format!("{}:{}", late.display(), others.join(":"));
+    machine.config.uv = None;
+    let runner = machine.runner();
+    assert!(runner.prepare(job(1, &[])).await.is_err());
+    std::os::unix::fs::symlink(machine.path("tools"), late).unwrap();
+    assert!(runner.prepare(job(1, &[])).await.is_ok());
 }
 
 #[tokio::test]
@@ -248,8 +335,7 @@ async fn a_second_gateway_on_the_data_folder_waits_for_the_first_ones_build() {
     let installer = machine.pid("pid").await;
     std::fs::remove_file(machine.path("hang")).unwrap();
     tasks.spawn(async move { second.prepare(job(2, &[])).await.map(drop) });
-    let installer = rustix::process::Pid::from_raw(i32::try_from(installer).unwrap()).unwrap();
-    rustix::process::kill_process(installer, rustix::process::Signal::TERM).unwrap();
+    end(installer);
     for done in tasks.join_all().await {
         done.unwrap();
     }

@@ -209,10 +209,33 @@ async fn somebody_else_who_answers_is_a_permanent_error() {
 #[tokio::test]
 async fn a_worker_that_never_answers_is_given_up_and_killed() {
     let mut machine = Machine::new();
-    machine.config.start_timeout = Duration::from_millis(500);
+    // Long enough for Python to begin, on a machine with more to do.
+    machine.config.start_timeout = Duration::from_secs(2);
     let error = refused(&machine, "silent").await;
     assert_eq!(error.retry, Retry::Later);
     assert!(error.message.contains("did not answer"), "{error}");
+    assert_eq!(error.last_lines, ["worker of mode 'silent'"]);
+}
+
+#[tokio::test]
+async fn an_example_that_takes_too_long_is_noted_and_no_failure() {
+    let mut machine = Machine::new();
+    machine.config.warm_up_timeout = Duration::from_millis(300);
+    let runner = machine.runner();
+    let instance = start(&runner, "never scores").await.unwrap();
+    instance.stop.stop().await;
+    let told = log(&runner, 1, LogKind::Worker);
+    assert!(told.contains("it was not answered within"), "{told}");
+}
+
+#[tokio::test]
+async fn a_worker_starts_although_the_folder_of_sockets_was_removed() {
+    let machine = Machine::new();
+    let runner = machine.runner();
+    let prepared = runner.prepare(job(1, &[])).await.unwrap();
+    std::fs::remove_dir_all(machine.path("data/sockets")).unwrap();
+    let instance = prepared.load(ReplicaId(0)).await.unwrap();
+    instance.stop.stop().await;
 }
 
 #[tokio::test]

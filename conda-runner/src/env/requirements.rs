@@ -21,7 +21,7 @@ pub(crate) struct Requirements {
     constraints: BTreeSet<String>,
     /// In their order: an index named first is asked first.
     options: Vec<String>,
-    /// Files of the model that are installed, by how they are named: digest of the content.
+    /// Files and folders of the model that a line refers to, by how it does: digest of the content, or where they are.
     files: BTreeMap<String, String>,
 }
 
@@ -70,11 +70,10 @@ impl Requirements {
             let text = read_beside(folder, name, depth)?;
             return self.add_text(folder, &text, kind, depth - 1);
         }
+        let refers = self.add_files(folder, &line)?;
         if line.starts_with('-') {
             self.options.push(line);
-        } else if let Some(digest) = digest_of_file(folder, &line)? {
-            self.files.insert(line, digest);
-        } else {
+        } else if !refers {
             let line = normal(&line);
             match kind {
                 Kind::Requirement => self.wanted.insert(line),
@@ -82,6 +81,24 @@ impl Requirements {
             };
         }
         Ok(())
+    }
+}
+
+impl Requirements {
+    /// Takes up what a line refers to in the model folder; whether it does.
+    fn add_files(&mut self, folder: &Path, line: &str) -> Result<bool, LoadError> {
+        let mut refers = false;
+        for name in paths(folder, line) {
+            let content = if is_editable(line) {
+                // Stays where it is, so the environment is only good for the model in this very folder.
+                folder.display().to_string()
+            } else {
+                digest_of(&folder.join(name))?
+            };
+            self.files.insert(format!("{line} {name}"), content);
+            refers = true;
+        }
+        Ok(refers)
     }
 }
 
@@ -133,17 +150,34 @@ fn read_beside(folder: &Path, name: &str, depth: usize) -> Result<String, LoadEr
     })
 }
 
-/// A package that lies in the model folder counts with its content: MLflow logs wheels so
-/// (`add_libraries_to_model`, `code_paths`), under names that may repeat.
-fn digest_of_file(folder: &Path, line: &str) -> Result<Option<String>, LoadError> {
-    let name = line.split(' ').next().unwrap_or(line);
-    let path = folder.join(name);
-    if !is_inside(name) || !path.exists() {
-        return Ok(None);
-    }
+/// The files and folders in the model folder that a line names: as the requirement itself, after `@`, or as an
+/// option's value. A name that only looks like one of them costs no more than an environment of its own.
+fn paths<'a>(folder: &Path, line: &'a str) -> BTreeSet<&'a str> {
+    let words = line.split([' ', '=', '@']).map(|word| {
+        let word = word.strip_prefix("file:").unwrap_or(word);
+        // Extras: `./code[serving]`.
+        word.split_once('[').map_or(word, |(path, _)| path)
+    });
+    // `-e./code`, `-fwheels`
+    let glued = line
+        .strip_prefix("-e")
+        .or_else(|| line.strip_prefix("-f"))
+        .map(|rest| rest.split(' ').next().unwrap_or(rest));
+    words
+        .chain(glued)
+        .filter(|name| is_inside(name) && folder.join(name).exists())
+        .collect()
+}
+
+fn is_editable(line: &str) -> bool {
+    line.starts_with("-e") || line.starts_with("--editable")
+}
+
+/// MLflow logs packages with a model under names that may repeat (`add_libraries_to_model`, `code_paths`).
+fn digest_of(path: &Path) -> Result<String, LoadError> {
     let mut hash = Sha256::new();
-    hash_tree(&path, &mut hash).map_err(disk("read", &path))?;
-    Ok(Some(names::hexadecimal(&hash.finalize())))
+    hash_tree(path, &mut hash).map_err(disk("read", path))?;
+    Ok(names::hexadecimal(&hash.finalize()))
 }
 
 fn hash_tree(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
@@ -285,6 +319,44 @@ mod tests {
         let one = collect(&[("requirements.txt", "own.whl"), ("own.whl", "1")]).unwrap();
         let two = collect(&[("requirements.txt", "own.whl"), ("own.whl", "2")]).unwrap();
         assert_ne!(one, two);
+    }
+
+    #[test]
+    fn whatever_way_a_line_refers_to_the_model_its_content_counts() {
+        for line in [
+            "./own/a.whl",
+            "./own[extra]",
+            "own/a.whl ; python_version > '3'",
+            "own @ ./own/a.whl",
+            "own @ file:own/a.whl",
+            "--find-links own/",
+            "--find-links=own",
+            "-fown",
+        ] {
+            let of = |content: &str| {
+                let folder = tempfile::tempdir().unwrap();
+                std::fs::create_dir(folder.path().join("own")).unwrap();
+                std::fs::write(folder.path().join("own/a.whl"), content).unwrap();
+                Requirements::collect(folder.path(), &[line.to_owned()]).unwrap()
+            };
+            assert_eq!(of("1"), of("1"), "{line}");
+            assert_ne!(of("1"), of("2"), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_installed_where_it_is_belongs_to_one_folder() {
+        let lines = ["-e ./own", "--editable=own", "-e./own"];
+        let one = tempfile::tempdir().unwrap();
+        let two = tempfile::tempdir().unwrap();
+        for folder in [&one, &two] {
+            std::fs::create_dir(folder.path().join("own")).unwrap();
+        }
+        for line in lines.map(|line| vec![line.to_owned()]) {
+            let of = |folder: &Path| Requirements::collect(folder, &line).unwrap();
+            assert_eq!(of(one.path()), of(one.path()), "{line:?}");
+            assert_ne!(of(one.path()), of(two.path()), "{line:?}");
+        }
     }
 
     #[test]

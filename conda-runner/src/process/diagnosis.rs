@@ -20,7 +20,7 @@ const LINKS: [&str; 2] = [
 /// How `mlflow models serve` ends when the server that it started failed: says nothing new in thirty lines.
 const LAUNCHER: &str = "Exception: Command '[";
 /// Parts of what a shell, Python, compilers and clients print when the machine or the network failed them.
-const PASSING: [&str; 42] = [
+const PASSING: [&str; 44] = [
     // Processes and threads. The first is how the shell that leads every process tells it.
     "Cannot fork",
     "can't start new thread",
@@ -64,6 +64,8 @@ const PASSING: [&str; 42] = [
     "No route to host",
     "couldn't connect to",
     "Could not connect to",
+    "HTTP 503",
+    "Server Error",
     "Service Unavailable",
     "Bad Gateway",
     "Too Many Requests",
@@ -186,7 +188,8 @@ fn is_lasting(ended: &Ended) -> bool {
         "OSError" => exception.contains(MISSING_LIBRARY),
         name => LASTING.contains(&name),
     };
-    ended.code.is_some() && lasting && !has_any(last_exceptions(lines), &PASSING)
+    let was_killed = ended.code.is_none() || code_of_server(ended).is_some_and(|code| code < 0);
+    lasting && !was_killed && !has_any(last_exceptions(lines), &PASSING)
 }
 
 fn has_any<'a>(lines: impl IntoIterator<Item = &'a String>, parts: &[&str]) -> bool {
@@ -202,18 +205,22 @@ pub(crate) fn last_lines(ended: &Ended) -> Vec<String> {
 
 /// How the server ended. Its launcher ends with code 1 whatever happened to the server, and says more in its remark.
 pub(crate) fn reason(ended: &Ended) -> String {
-    let remark = ended
-        .lines
-        .iter()
-        .rev()
-        .find(|line| line.starts_with(LAUNCHER));
-    let code = remark.and_then(|remark| remark.rsplit_once("Return code = "));
-    match code.and_then(|(_, code)| code.trim().parse::<i32>().ok()) {
+    match code_of_server(ended) {
         // How Python's subprocess tells of a signal.
         Some(signal @ ..0) => killed_by(-signal),
         Some(code) => format!("exit code {code}"),
         None => ended.reason.clone(),
     }
+}
+
+/// From the launcher's remark, if there is one.
+fn code_of_server(ended: &Ended) -> Option<i32> {
+    let remark = ended
+        .lines
+        .iter()
+        .rfind(|line| line.starts_with(LAUNCHER))?;
+    let (_, code) = remark.rsplit_once("Return code = ")?;
+    code.trim().parse().ok()
 }
 
 fn without_launcher(lines: &[String]) -> &[String] {
@@ -302,6 +309,13 @@ mod tests {
             assert_eq!(failed_start(&ended).retry, Retry::Later);
             assert!(last_lines(&ended).is_empty());
         }
+    }
+
+    #[test]
+    fn a_server_that_was_killed_may_start_later_whatever_it_said_before() {
+        let remark = format!("{LAUNCHER}'bash']' returned non zero return code. Return code = -9");
+        let output = traceback("ValueError: caught and told") + &traceback(&remark);
+        assert_eq!(failed_start(&ended(false, &output)).retry, Retry::Later);
     }
 
     #[test]

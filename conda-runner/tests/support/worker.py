@@ -35,6 +35,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if MODE == "dies of the example":
             print("Fatal Python error: Segmentation fault", flush=True)
             os._exit(7)
+        if MODE == "never scores":
+            time.sleep(1000)
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         scored.append([self.headers["Content-Type"], body])
         if MODE == "wrong example":
