@@ -1,6 +1,7 @@
 //! One listener for both planes: `/model/…` is scored where the connection is, everything else is done on another runtime.
 
 mod control;
+mod impatient;
 mod linger;
 mod request_body;
 
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::data_plane::{Body, Cutoff, DataPlane};
+use impatient::Impatient;
 use linger::Lingering;
 
 pub use control::ControlPlane;
@@ -43,6 +45,8 @@ pub struct ServerConfig {
     pub header_read_timeout: Duration,
     /// Bytes of a request's line and headers.
     pub max_header_size: usize,
+    /// How long a client may take no byte of an answer that is there for it; then its connection is cut.
+    pub write_stall_timeout: Duration,
     /// How long requests in flight may take to end after shutdown was asked for.
     pub drain_deadline: Duration,
 }
@@ -61,6 +65,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             header_read_timeout: Duration::from_secs(60),
             max_header_size: 64 * 1024,
+            write_stall_timeout: Duration::from_secs(60),
             drain_deadline: Duration::from_secs(30),
         }
     }
@@ -118,6 +123,7 @@ impl Server {
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, shutdown: CancellationToken) {
         let unread = Arc::new(AtomicBool::new(false));
         let cutoff = Cutoff::new();
+        let stream = Impatient::new(stream, self.config.write_stall_timeout);
         let io = TokioIo::new(Lingering::new(stream, Arc::clone(&unread)));
         let service = service_fn(|request| self.answer(request, peer, &cutoff, &unread));
         let connection = http1::Builder::new()

@@ -12,8 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+use super::impatient::Impatient;
 
 /// A client that sends for longer than this has had its chance.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -23,7 +24,7 @@ const MOST: usize = 64 << 20;
 /// A stream that lingers when it is shut down, if it was told to.
 #[derive(Debug)]
 pub(super) struct Lingering {
-    stream: TcpStream,
+    stream: Impatient,
     unread: Arc<AtomicBool>,
     rest: Option<Rest>,
 }
@@ -37,7 +38,7 @@ struct Rest {
 
 impl Lingering {
     /// `unread` says whether the client may still be sending.
-    pub(super) fn new(stream: TcpStream, unread: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(stream: Impatient, unread: Arc<AtomicBool>) -> Self {
         Self {
             stream,
             unread,

@@ -8,7 +8,7 @@ use gateway::data_plane::Upstream;
 use gateway::server::{ControlPlane, Server, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,13 +23,22 @@ struct Running {
 
 impl Running {
     async fn start(setup: Setup, workers: Vec<Upstream>, config: ServerConfig) -> Self {
-        let gateway = setup.over(workers);
         let routes = axum::Router::new()
             .route("/healthz", axum::routing::get(|| async { "fine" }))
             .route(
                 "/echo",
                 axum::routing::post(|body: axum::body::Bytes| async { body }),
             );
+        Self::with_routes(setup, workers, config, routes).await
+    }
+
+    async fn with_routes(
+        setup: Setup,
+        workers: Vec<Upstream>,
+        config: ServerConfig,
+        routes: axum::Router,
+    ) -> Self {
+        let gateway = setup.over(workers);
         let control = ControlPlane::new(routes, tokio::runtime::Handle::current());
         let server = Server::new(config, Arc::clone(&gateway.plane), control);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -286,6 +295,8 @@ async fn a_client_that_hangs_up_frees_its_place() {
         let head = read_until(&mut stream, "\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let pieces = arrivals.recv().await.unwrap();
+        pieces.send(Ok("data: one\n\n")).await.unwrap();
+        read_until(&mut stream, "data: one").await;
         drop(stream);
         // The gateway lets go of the worker when the client has gone.
         pieces.closed().await;
@@ -326,4 +337,66 @@ async fn a_client_that_does_not_read_is_cut_at_the_deadline() {
     let mut rest = Vec::new();
     let _ = lazy.read_to_end(&mut rest).await;
     assert!(rest.len() < 64 * MIB);
+}
+
+/// An answer under way: counted until it is dropped.
+struct UnderWay(Arc<watch::Sender<usize>>);
+
+impl UnderWay {
+    fn new(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_for_a_while_is_cut() {
+    let (count, mut answers) = watch::channel(0);
+    let count = Arc::new(count);
+    let piece = bytes::Bytes::from(vec![b'x'; 65_536]);
+    let endless = axum::routing::get(move || {
+        let (answer, piece) = (UnderWay::new(&count), piece.clone());
+        let chunk = move || {
+            let _ = &answer;
+            Ok::<_, std::io::Error>(piece.clone())
+        };
+        let chunks = futures_util::stream::repeat_with(chunk);
+        async move { axum::body::Body::from_stream(chunks) }
+    });
+    let routes = axum::Router::new().route("/endless", endless);
+    let config = ServerConfig {
+        write_stall_timeout: Duration::from_millis(100),
+        ..ServerConfig::default()
+    };
+    let server = Running::with_routes(Setup::default(), Vec::new(), config, routes).await;
+    let mut reading = server.connect().await;
+    let mut lazy = server.connect().await;
+    for stream in [&mut lazy, &mut reading] {
+        let request = b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+    }
+    answers.wait_for(|count| *count == 2).await.unwrap();
+    let one_was_cut = answers.wait_for(|count| *count < 2);
+    let mut one_was_cut = Box::pin(tokio::time::timeout(Duration::from_secs(30), one_was_cut));
+    let mut space = vec![0; MIB];
+    loop {
+        tokio::select! {
+            cut = &mut one_was_cut => break assert!(cut.is_ok(), "nobody was ever cut"),
+            read = reading.read(&mut space) => assert!(read.unwrap() > 0, "who reads was cut"),
+        }
+    }
+    assert!(reading.read(&mut space).await.unwrap() > 0);
+    // What the kernel has taken is all that comes.
+    let mut rest = Vec::new();
+    let _ = lazy.read_to_end(&mut rest).await;
+    assert!(rest.starts_with(b"HTTP/1.1 200"));
+    drop(one_was_cut);
+    drop(reading);
+    server.stop().await;
 }
