@@ -57,6 +57,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Largest request body in bytes.
     pub body_limit: usize,
+    /// Bytes of request bodies that are held at a time.
+    pub body_memory: usize,
     /// From the arrival of a request to the end of its answer, where a model does not say.
     pub timeout: Duration,
     /// How long requests in flight may take to end when a version or the gateway stops.

@@ -243,6 +243,7 @@ impl Household {
             workers.files(),
             DataPlaneConfig {
                 max_body: config.body_limit,
+                body_memory: config.body_memory,
                 show_stack_traces: config.show_stack_traces,
             },
             data_plane_metrics,

@@ -20,6 +20,8 @@ use super::{
 use crate::api::{EnvManager, HumaneDuration};
 
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
+/// Bodies of the largest size that fit into the memory for bodies where nobody says how large that is.
+const BODIES_HELD: usize = 64;
 
 /// Checks every key; all problems are collected.
 pub(super) fn check(
@@ -55,7 +57,17 @@ pub(super) fn check(
         .text("public_url")
         .and_then(|(text, origin)| reader.accept("public_url", &origin, web_address(&text)));
     let env_manager = reader.parsed("env_manager", EnvManager::Uv, parse::<EnvManager>);
-    let body_limit = reader.parsed("body_limit", 16 << 20, body_limit);
+    let body_limit = reader.parsed("body_limit", 16 << 20, body_size);
+    let default_memory = body_limit.saturating_mul(BODIES_HELD);
+    let body_memory = reader.parsed("body_memory", default_memory, |text| {
+        let memory = body_size(text)?;
+        if memory >= body_limit {
+            Ok(memory)
+        } else {
+            let least = ByteSize(body_limit as u64);
+            Err(format!("at least body_limit, {least}, is allowed"))
+        }
+    });
     let timeout = reader.duration("timeout", Duration::from_secs(60), Duration::from_millis(1));
     let drain_timeout = reader.duration("drain_timeout", Duration::from_secs(30), Duration::ZERO);
     let auth = AuthConfig {
@@ -91,6 +103,7 @@ pub(super) fn check(
             enable_all,
             auth,
             body_limit,
+            body_memory,
             timeout,
             drain_timeout,
             show_stack_traces,
@@ -280,7 +293,7 @@ fn web_address(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn body_limit(text: String) -> Result<usize, String> {
+fn body_size(text: String) -> Result<usize, String> {
     let ByteSize(bytes) = parse(text)?;
     match usize::try_from(bytes) {
         Ok(bytes) if bytes > 0 => Ok(bytes),

@@ -52,6 +52,7 @@ pub(super) const KEYS: &[Key] = &[
     key("constraints", Shape::Text),
     key("worker_environment", Shape::List),
     key("body_limit", Shape::Text),
+    key("body_memory", Shape::Text),
     key("timeout", Shape::Text),
     key("drain_timeout", Shape::Text),
     key("show_stack_traces", Shape::Flag),

@@ -57,6 +57,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         "uv" => path(&config.uv),
         "constraints" => path(&config.constraints),
         "body_limit" => Some(ByteSize(config.body_limit as u64).to_string()),
+        "body_memory" => Some(ByteSize(config.body_memory as u64).to_string()),
         "timeout" => Some(HumaneDuration(config.timeout).to_string()),
         "drain_timeout" => Some(HumaneDuration(config.drain_timeout).to_string()),
         "auth.rights" => Some(match config.auth.rights {

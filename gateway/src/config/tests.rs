@@ -86,6 +86,16 @@ fn every_problem_is_reported_with_its_place_and_what_is_allowed() {
 }
 
 #[test]
+fn the_memory_for_bodies_follows_their_limit_and_holds_one_at_least() {
+    let load = |file| load_file(file, &[], registry("http://mlflow:5000"));
+    let memory = |file| load(file).unwrap().body_memory;
+    assert_eq!(memory("body_limit = '1MB'"), 64 << 20);
+    assert_eq!(memory("body_memory = '20MB'"), 20 << 20);
+    let error = load("body_memory = '8MB'").unwrap_err();
+    assert!(error.contains("at least body_limit, 16MB"), "{error}");
+}
+
+#[test]
 fn a_registry_is_needed_and_a_place_for_the_data() {
     let error = Config::load(Overrides::default(), []).unwrap_err();
     insta::assert_snapshot!(error.to_string());

@@ -97,6 +97,11 @@ impl Admission {
         }
     }
 
+    /// Whether one who came now would be refused.
+    pub(super) fn is_full(&self, max_queue: usize) -> bool {
+        self.places.available_permits() == 0 && self.waiting.load(Ordering::Acquire) >= max_queue
+    }
+
     fn permit(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Permit {
         Permit {
             admission: Arc::clone(self),
@@ -173,9 +178,12 @@ mod tests {
         admission.resize(2);
         let _first = now(&admission).unwrap();
         let _second = now(&admission).unwrap();
+        assert!(!admission.is_full(1));
         let waiting = later(&admission, 1).unwrap();
+        assert!(admission.is_full(1));
         assert!(matches!(admission.enter(1), Admitted::Refused));
         drop(waiting);
+        assert!(!admission.is_full(1));
         assert!(later(&admission, 1).is_some());
         assert!(matches!(admission.enter(0), Admitted::Refused));
     }

@@ -1,24 +1,20 @@
-//! A worker's answer on its way to the client. It holds the request's places until its last byte has come.
+//! A worker's answer on its way to the client, which frees the request's places when its last byte has come, whether
+//! the client reads on or not.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use serving_core::Entered;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
-use super::admission::Permit;
 use super::body::{Body, BodyError, SegmentsBody};
 use super::cutoff::{Cutoff, Standing};
-use super::metrics::Counted;
-use super::stack::{Chosen, VersionStack};
-use super::upstream::WorkerBody;
+use super::exchange::Exchange;
 use crate::protocol::{AnswerShape, Rewrite, Segments, rewrite_whole};
 
 /// Bytes of an answer that is taken in whole.
@@ -29,91 +25,35 @@ const SHORT: u64 = 64 * 1024;
 #[error("the deadline passed before the answer had ended")]
 pub(super) struct CutShort;
 
-/// One request inside a version: from here on it counts.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) entered: Entered<Arc<VersionStack>>,
-    arrival: Instant,
-    pub(super) deadline: Instant,
-    _in_flight: Counted,
-}
-
-/// What a request holds while its answer is on the way, freed in this order: the worker, the place in the queue, the
-/// version itself.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) by: Chosen,
-    pub(super) _permit: Permit,
-    pub(super) call: Call,
-}
-
 /// An answer that has only begun.
 #[derive(Debug)]
 struct Streamed {
-    worker: WorkerBody,
+    exchange: Exchange,
     /// `None` after the last chunk.
     rewrite: Option<Rewrite>,
     ready: VecDeque<Bytes>,
-    /// `None` once the worker has given everything.
-    held: Option<Held>,
     deadline: Pin<Box<Sleep>>,
     _cutoff: Option<Standing>,
-}
-
-impl Call {
-    pub(super) fn begin(entered: Entered<Arc<VersionStack>>, arrival: Instant) -> Self {
-        let stack = &entered.target;
-        Self {
-            deadline: arrival + stack.settings().timeout,
-            _in_flight: Counted::up(&stack.metrics().in_flight),
-            arrival,
-            entered,
-        }
-    }
-
-    pub(super) fn stack(&self) -> &Arc<VersionStack> {
-        &self.entered.target
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.stack().metrics().took(self.arrival.elapsed());
-    }
-}
-
-impl Held {
-    /// The deadline passed, and the worker computes on.
-    pub(super) fn abandon(&self) {
-        let settings = self.call.stack().settings();
-        self.by.abandoned(settings.max_concurrency.get());
-    }
 }
 
 /// Makes a body of the worker's answer in the shape that the client expects. A short one, as nearly all are, is taken
 /// in whole: it frees what it held before the client has read it. An error means that the client has nothing of it yet.
 pub(super) async fn open(
-    mut worker: WorkerBody,
+    mut exchange: Exchange,
     shape: AnswerShape,
-    held: Held,
     cutoff: Option<&Cutoff>,
 ) -> Result<Body, BodyError> {
-    if worker
-        .size_hint()
-        .exact()
-        .is_some_and(|length| length <= SHORT)
-    {
-        let answer = gather(&mut worker, &held).await?;
-        held.by.completed();
+    let length = exchange.size_hint().exact();
+    if length.is_some_and(|length| length <= SHORT) {
+        let answer = gather(&mut exchange).await?;
         let body = SegmentsBody::new(&rewrite_whole(shape, answer));
         return Ok(body.map_err(|never| match never {}).boxed_unsync());
     }
-    let deadline = held.call.deadline;
+    let deadline = exchange.deadline();
     let mut body = Streamed {
-        worker,
+        exchange,
         rewrite: Some(Rewrite::new(shape)),
         ready: VecDeque::new(),
-        held: Some(held),
         deadline: Box::pin(sleep_until(deadline)),
         _cutoff: cutoff.map(|cutoff| cutoff.stand(deadline)),
     };
@@ -126,11 +66,10 @@ pub(super) async fn open(
 }
 
 /// All of a short answer.
-async fn gather(worker: &mut WorkerBody, held: &Held) -> Result<Bytes, BodyError> {
+async fn gather(exchange: &mut Exchange) -> Result<Bytes, BodyError> {
     let mut answer = Segments::default();
     loop {
-        let Ok(frame) = timeout_at(held.call.deadline, worker.frame()).await else {
-            held.abandon();
+        let Ok(frame) = timeout_at(exchange.deadline(), exchange.frame()).await else {
             return Err(CutShort.into());
         };
         match frame.transpose()? {
@@ -176,33 +115,28 @@ pub(super) fn headers(mut worker: HeaderMap, shape: AnswerShape) -> HeaderMap {
 }
 
 impl Streamed {
-    /// Takes in what the worker gave. After the last of it the places are free, whether the client reads on or not.
+    /// Takes in what the worker gave.
     fn take(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), BodyError> {
         if let Some(frame) = frame.transpose()? {
             let chunk = frame.into_data().unwrap_or_default();
             if let Some(rewrite) = &mut self.rewrite {
                 self.ready.extend(rewrite.push(chunk)?.into_parts());
             }
-            if !self.worker.is_end_stream() {
+            if !self.exchange.has_ended() {
                 return Ok(());
             }
         }
         if let Some(rewrite) = self.rewrite.take() {
             self.ready.extend(rewrite.finish()?.into_parts());
         }
-        if let Some(held) = self.held.take() {
-            held.by.completed();
-        }
         Ok(())
     }
 
     /// Waits until there is something to give, or nothing will be any more.
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        while self.ready.is_empty()
-            && let Some(held) = &self.held
-        {
-            let deadline = held.call.deadline;
-            let Poll::Ready(frame) = Pin::new(&mut self.worker).poll_frame(context) else {
+        while self.ready.is_empty() && self.rewrite.is_some() {
+            let deadline = self.exchange.deadline();
+            let Poll::Ready(frame) = self.exchange.poll_frame(context) else {
                 ready!(self.deadline.as_mut().poll(context));
                 return Poll::Ready(Err(CutShort.into()));
             };
@@ -230,20 +164,10 @@ impl http_body::Body for Streamed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.held.is_none()
+        self.ready.is_empty() && self.rewrite.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
-    }
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        if let Some(held) = &self.held
-            && Instant::now() >= held.call.deadline
-        {
-            held.abandon();
-        }
     }
 }

@@ -1,14 +1,19 @@
 //! Puts one request to a worker, and to the next one if the first died with it in hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::body::SegmentsBody;
-use super::stack::{Chosen, VersionStack};
-use super::upstream::{Reuse, SendError, WorkerBody};
+use super::body_memory::Reserved;
+use super::exchange::Exchange;
+use super::intake::Read;
+use super::stack::VersionStack;
+use super::upstream::{Reuse, SendError};
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::{AnswerShape, MediaType, Rejection, Segments, Translation, translate};
 use crate::request_id::{RequestId, X_REQUEST_ID};
@@ -32,23 +37,19 @@ pub(super) struct Question {
     media_type: MediaType,
     headers: HeaderMap,
     body: Segments,
+    memory: Arc<Reserved>,
 }
 
-/// The head of a worker's answer, and whose it is.
+/// The head of a worker's answer, and the rest to come.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) response: Response<WorkerBody>,
+    pub(super) head: Parts,
     pub(super) shape: AnswerShape,
-    pub(super) by: Chosen,
+    pub(super) exchange: Exchange,
 }
 
 impl Question {
-    pub(super) fn new(
-        media_type: MediaType,
-        from: &HeaderMap,
-        body: Segments,
-        id: &RequestId,
-    ) -> Self {
+    pub(super) fn new(media_type: MediaType, from: &HeaderMap, body: Read, id: &RequestId) -> Self {
         let mut headers = HeaderMap::new();
         for name in PASSED_ON {
             for value in from.get_all(&name) {
@@ -60,44 +61,40 @@ impl Question {
         Self {
             media_type,
             headers,
-            body,
+            body: body.segments,
+            memory: Arc::new(body.reserved),
         }
     }
 
-    /// Asks until there is an answer, `deadline` has passed, or too many workers died. A worker that cannot be reached
+    /// Asks until there is an answer, the deadline has passed, or too many workers died. A worker that cannot be reached
     /// does not count: it has not seen the request.
     pub(super) async fn ask(
-        &self,
+        self,
         stack: &VersionStack,
-        deadline: Instant,
+        mut exchange: Exchange,
     ) -> Result<Answered, ApiError> {
+        let deadline = exchange.deadline();
         let mut deaths = 0;
         let mut avoid = None;
         let mut reuse = Reuse::Allowed;
         loop {
             let seen = stack.replicas();
             let chosen = stack.choose(deadline, avoid).await?;
+            let replica = chosen.id;
             let translation = translate(
                 self.media_type,
                 chosen.servable.dialect(),
                 self.body.clone(),
             )?;
-            let request = self.request(&translation);
-            let Ok(sent) = timeout_at(deadline, chosen.servable.send(request, reuse)).await else {
-                chosen.abandoned(stack.settings().max_concurrency.get());
+            let Ok(connected) = timeout_at(deadline, chosen.servable.connect(reuse)).await else {
                 return Err(no_answer_in_time(stack));
             };
-            match sent {
-                Ok(response) => {
-                    return Ok(Answered {
-                        response,
-                        shape: translation.answer,
-                        by: chosen,
-                    });
-                }
-                Err(reason @ SendError::Connect(_)) => {
-                    debug!(replica = %chosen.id, %reason, "trying another worker");
-                    avoid = Some(chosen.id);
+            reuse = Reuse::Never;
+            avoid = Some(replica);
+            let connection = match connected {
+                Ok(connection) => connection,
+                Err(reason) => {
+                    debug!(%replica, %reason, "cannot connect, trying another worker");
                     drop(chosen);
                     let _ = timeout_at(deadline, stack.changed(&seen, CONNECT_PAUSE)).await;
                     if Instant::now() >= deadline {
@@ -105,25 +102,38 @@ impl Question {
                             .unavailable()
                             .unwrap_or_else(|| stack.between_workers()));
                     }
+                    continue;
+                }
+            };
+            let request = self.request(&translation);
+            let Ok(sent) = timeout_at(deadline, exchange.send(request, connection, chosen)).await
+            else {
+                return Err(no_answer_in_time(stack));
+            };
+            match sent {
+                Ok(head) => {
+                    return Ok(Answered {
+                        head,
+                        shape: translation.answer,
+                        exchange,
+                    });
                 }
                 Err(reason @ SendError::Unanswered(_)) => {
                     deaths += 1;
-                    debug!(replica = %chosen.id, %reason, deaths, "a worker left a request unanswered");
+                    debug!(%replica, %reason, deaths, "a worker left a request unanswered");
                     if deaths > RETRIES {
                         return Err(died(stack, deaths));
                     }
-                    avoid = Some(chosen.id);
                 }
                 Err(reason @ SendError::Garbled(_)) => {
                     return Err(ApiError::new(ErrorCode::BadGateway, reason.to_string()));
                 }
             }
-            reuse = Reuse::Never;
         }
     }
 
     fn request(&self, translation: &Translation) -> Request<SegmentsBody> {
-        let mut request = Request::new(SegmentsBody::new(&translation.body));
+        let mut request = Request::new(SegmentsBody::holding(&translation.body, &self.memory));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static("/invocations");
         *request.headers_mut() = self.headers.clone();

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
+use super::body_memory::Reserved;
 use crate::protocol::Segments;
 
 /// Why a body ended before its end. The connection is cut then, so that nobody takes a part for the whole.
@@ -29,6 +31,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 pub(super) struct SegmentsBody {
     parts: std::vec::IntoIter<Bytes>,
     left: u64,
+    _memory: Option<Arc<Reserved>>,
 }
 
 impl SegmentsBody {
@@ -36,6 +39,15 @@ impl SegmentsBody {
         Self {
             left: segments.len() as u64,
             parts: segments.parts().to_vec().into_iter(),
+            _memory: None,
+        }
+    }
+
+    /// Segments with what they hold of the memory, for as long as some of them have to be sent.
+    pub(super) fn holding(segments: &Segments, memory: &Arc<Reserved>) -> Self {
+        Self {
+            _memory: Some(Arc::clone(memory)),
+            ..Self::new(segments)
         }
     }
 }

@@ -7,6 +7,7 @@ use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, header};
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
 
+use super::body_memory::Reserved;
 use crate::protocol::Segments;
 
 /// What decoders are given room for at a time; also how small arrivals are gathered.
@@ -36,6 +37,9 @@ pub(super) enum DecodeError {
     /// Longer than the limit once decoded.
     #[error("over the limit")]
     TooLarge,
+    /// Too much, together with all others that are being read.
+    #[error("no memory for it")]
+    NoMemory,
     /// Not what its encoding promised.
     #[error("the body is not valid {0}")]
     Corrupt(&'static str),
@@ -60,7 +64,16 @@ pub(super) struct Sink {
     segments: Segments,
     gathered: BytesMut,
     room: usize,
-    overflowed: bool,
+    reserved: Reserved,
+    /// Why it took no more.
+    refused: Option<Refused>,
+}
+
+/// Why a decoded byte was not taken.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    TooLarge,
+    NoMemory,
 }
 
 impl Encoding {
@@ -87,13 +100,18 @@ impl Encoding {
 }
 
 impl Decoder {
-    /// A decoder for at most `limit` decoded bytes.
-    pub(super) fn new(encoding: Encoding, limit: usize) -> Result<Self, DecodeError> {
+    /// A decoder for at most `limit` decoded bytes, each of which is added to `reserved`.
+    pub(super) fn new(
+        encoding: Encoding,
+        limit: usize,
+        reserved: Reserved,
+    ) -> Result<Self, DecodeError> {
         let sink = Sink {
             segments: Segments::default(),
             gathered: BytesMut::new(),
             room: limit,
-            overflowed: false,
+            reserved,
+            refused: None,
         };
         Ok(match encoding {
             Encoding::Identity => Self::Identity(sink),
@@ -141,7 +159,9 @@ impl Decoder {
                     sink.write_all(&room[..decoded])
                         .map_err(|_| sink.reason("zstd"))?;
                     let all_read = input.pos() == piece.len();
-                    if decoded < CHUNK && all_read {
+                    // At the end of a frame nothing is left to come, even where the room was just enough; to ask again
+                    // would be to begin another frame.
+                    if all_read && (hint == 0 || decoded < CHUNK) {
                         *frame_ended = hint == 0;
                         return Ok(());
                     }
@@ -150,8 +170,8 @@ impl Decoder {
         }
     }
 
-    /// The decoded body, if it was whole.
-    pub(super) fn finish(self) -> Result<Segments, DecodeError> {
+    /// The decoded body, if it was whole, and what it holds of the memory.
+    pub(super) fn finish(self) -> Result<(Segments, Reserved), DecodeError> {
         match self {
             Self::Identity(sink) => Ok(sink.finish()),
             Self::Gzip { begun: false, .. } => Err(DecodeError::Corrupt("gzip")),
@@ -178,9 +198,10 @@ impl Decoder {
 impl Sink {
     fn push(&mut self, piece: Bytes) -> Result<(), DecodeError> {
         if piece.len() < KEPT {
-            return self.write_all(&piece).map_err(|_| DecodeError::TooLarge);
+            return self.write_all(&piece).map_err(|_| self.reason("identity"));
         }
-        self.claim(piece.len()).map_err(|_| DecodeError::TooLarge)?;
+        self.claim(piece.len())
+            .map_err(|_| self.reason("identity"))?;
         self.close_chunk();
         self.segments.push(piece);
         Ok(())
@@ -188,9 +209,13 @@ impl Sink {
 
     fn claim(&mut self, length: usize) -> io::Result<()> {
         let Some(room) = self.room.checked_sub(length) else {
-            self.overflowed = true;
+            self.refused = Some(Refused::TooLarge);
             return Err(io::ErrorKind::FileTooLarge.into());
         };
+        if self.reserved.add(length).is_err() {
+            self.refused = Some(Refused::NoMemory);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         self.room = room;
         Ok(())
     }
@@ -200,16 +225,16 @@ impl Sink {
     }
 
     fn reason(&self, encoding: &'static str) -> DecodeError {
-        if self.overflowed {
-            DecodeError::TooLarge
-        } else {
-            DecodeError::Corrupt(encoding)
+        match self.refused {
+            Some(Refused::TooLarge) => DecodeError::TooLarge,
+            Some(Refused::NoMemory) => DecodeError::NoMemory,
+            None => DecodeError::Corrupt(encoding),
         }
     }
 
-    fn finish(mut self) -> Segments {
+    fn finish(mut self) -> (Segments, Reserved) {
         self.close_chunk();
-        self.segments
+        (self.segments, self.reserved)
     }
 }
 
@@ -238,7 +263,13 @@ mod tests {
     use flate2::write::GzEncoder;
     use proptest::prelude::*;
 
+    use super::super::body_memory::BodyMemory;
     use super::*;
+
+    fn decoder(encoding: Encoding, limit: usize) -> Decoder {
+        let memory = BodyMemory::new(usize::MAX);
+        Decoder::new(encoding, limit, memory.reserve()).unwrap()
+    }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -256,11 +287,11 @@ mod tests {
         piece: usize,
         limit: usize,
     ) -> Result<Vec<u8>, DecodeError> {
-        let mut decoder = Decoder::new(encoding, limit)?;
+        let mut decoder = decoder(encoding, limit);
         for piece in body.chunks(piece) {
             decoder.push(Bytes::copy_from_slice(piece))?;
         }
-        Ok(decoder.finish()?.to_vec())
+        Ok(decoder.finish()?.0.to_vec())
     }
 
     proptest! {
@@ -268,11 +299,12 @@ mod tests {
 
         #[test]
         fn a_body_is_the_same_after_any_encoding_in_any_pieces(
-            text in prop::collection::vec(any::<u8>(), 0..5000),
-            repeat in 1_usize..60,
+            text in prop::collection::vec(any::<u8>(), 1..5000),
+            // Whole chunks are lengths of their own: the last one fills its room and leaves nothing to ask for.
+            length in prop_oneof![0_usize..300_000, (1_usize..5).prop_map(|chunks| chunks * CHUNK)],
             piece in 1_usize..30_000,
         ) {
-            let text = text.repeat(repeat);
+            let text: Vec<u8> = text.iter().copied().cycle().take(length).collect();
             for (encoding, body) in [
                 (Encoding::Identity, text.clone()),
                 (Encoding::Gzip, gzip(&text)),
@@ -289,6 +321,20 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_whole_chunks_has_ended_when_its_frame_has() {
+        for chunks in 1..4 {
+            let text = b"0123456789abcdef".repeat(chunks * CHUNK / 16);
+            for piece in [1 << 20, 100, 1] {
+                let decoded = decode(Encoding::Zstd, &zstd(&text), piece, text.len());
+                assert!(
+                    decoded.is_ok_and(|decoded| decoded == text),
+                    "{chunks} {piece}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_bomb_is_stopped_at_the_limit() {
         let zeros = vec![0; 64 << 20];
         for (encoding, bomb) in [
@@ -296,7 +342,7 @@ mod tests {
             (Encoding::Zstd, zstd(&zeros)),
         ] {
             assert!(bomb.len() < 200_000);
-            let mut decoder = Decoder::new(encoding, 1 << 20).unwrap();
+            let mut decoder = decoder(encoding, 1 << 20);
             assert!(matches!(
                 decoder.push(bomb.into()),
                 Err(DecodeError::TooLarge)
@@ -306,6 +352,28 @@ mod tests {
                 Decoder::Gzip { decoder, .. } => decoder.get_ref(),
             };
             assert!(kept.segments.len() + kept.gathered.len() <= 1 << 20);
+        }
+    }
+
+    #[test]
+    fn a_body_pays_for_its_decoded_bytes_as_they_come() {
+        let zeros = vec![0; 1 << 20];
+        for (encoding, body) in [
+            (Encoding::Identity, zeros.clone()),
+            (Encoding::Gzip, gzip(&zeros)),
+            (Encoding::Zstd, zstd(&zeros)),
+        ] {
+            let memory = BodyMemory::new((3 << 20) / 2);
+            let read = || {
+                let mut decoder = Decoder::new(encoding, 1 << 20, memory.reserve())?;
+                decoder.push(Bytes::copy_from_slice(&body))?;
+                decoder.finish()
+            };
+            let first = read();
+            assert!(first.is_ok());
+            assert!(matches!(read(), Err(DecodeError::NoMemory)), "{encoding:?}");
+            drop(first);
+            assert!(read().is_ok());
         }
     }
 
@@ -337,11 +405,11 @@ mod tests {
 
     #[test]
     fn tiny_pieces_are_gathered() {
-        let mut decoder = Decoder::new(Encoding::Identity, 1 << 20).unwrap();
+        let mut decoder = decoder(Encoding::Identity, 1 << 20);
         for _ in 0..100_000 {
             decoder.push(Bytes::from_static(b"x")).unwrap();
         }
-        let body = decoder.finish().unwrap();
+        let (body, _reserved) = decoder.finish().unwrap();
         assert_eq!(body.len(), 100_000);
         assert!(body.parts().len() <= 2);
     }

@@ -1,21 +1,38 @@
 //! Reads a request's body: decoded, limited, in pieces that are never copied together.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
 use super::body::BodyError;
+use super::body_memory::{BodyMemory, Reserved};
 use super::decode::{DecodeError, Decoder, Encoding};
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::Segments;
 
-/// Reads all of `body`, of at most `limit` bytes after decoding. One that says that it will be longer is not read at all.
+/// When to come again after too many bytes were held: every answer frees some.
+const MEMORY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A body that was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) segments: Segments,
+    /// What it holds of the memory: to be kept as long as the segments are.
+    pub(super) reserved: Reserved,
+}
+
+/// Reads all of `body`, of at most `limit` bytes after decoding, into `memory`. One that says that it will be longer is
+/// not read at all.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,
     encoding: Encoding,
     limit: usize,
-) -> Result<Segments, ApiError>
+    memory: &Arc<BodyMemory>,
+) -> Result<Read, ApiError>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BodyError>,
@@ -25,11 +42,16 @@ where
     }
     let refuse = |reason| match reason {
         DecodeError::TooLarge => too_large(limit),
+        DecodeError::NoMemory => ApiError::new(
+            ErrorCode::ResourceExhausted,
+            "the gateway holds as many bytes of requests as it may",
+        )
+        .retry_after(MEMORY_PAUSE),
         corrupt @ DecodeError::Corrupt(_) => {
             ApiError::new(ErrorCode::BadRequest, corrupt.to_string())
         }
     };
-    let mut decoder = Decoder::new(encoding, limit).map_err(refuse)?;
+    let mut decoder = Decoder::new(encoding, limit, memory.reserve()).map_err(refuse)?;
     let mut body = std::pin::pin!(body);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|reason| {
@@ -42,7 +64,8 @@ where
             decoder.push(piece).map_err(refuse)?;
         }
     }
-    decoder.finish().map_err(refuse)
+    let (segments, reserved) = decoder.finish().map_err(refuse)?;
+    Ok(Read { segments, reserved })
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

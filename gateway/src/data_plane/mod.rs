@@ -2,16 +2,18 @@
 //!
 //! A request goes through these modules in this order: `target` (what does the path name), [`auth`] (who is it, and may
 //! it), [`serving_core::Router`] (which version is that now), `intake` and `decode` (its body, limited), `stack` and
-//! `admission` (a place to work, and a replica), `attempt` and `upstream` (the worker), `answer` (and back).
+//! `admission` (a place to work, and a replica), `attempt`, `exchange` and `upstream` (the worker), `answer` (and back).
 
 mod about;
 mod admission;
 mod answer;
 mod attempt;
 mod body;
+mod body_memory;
 mod cutoff;
 mod decode;
 mod describe;
+mod exchange;
 mod intake;
 mod metrics;
 mod reply;
@@ -34,6 +36,7 @@ use tokio::time::Instant;
 use crate::error::ErrorCode;
 use crate::ports::WorkerFiles;
 use crate::request_id::RequestId;
+use body_memory::BodyMemory;
 use reply::Refusal;
 use target::{InvalidTarget, Operation, Target};
 
@@ -49,6 +52,8 @@ pub use upstream::{Endpoint, Upstream, UpstreamConfig};
 pub struct DataPlaneConfig {
     /// Bytes of a request body after decoding.
     pub max_body: usize,
+    /// Bytes of request bodies that are held at a time, over all requests; decoded, too.
+    pub body_memory: usize,
     /// Whether clients are shown the stack traces of models that raise.
     pub show_stack_traces: bool,
 }
@@ -60,7 +65,18 @@ pub struct DataPlane {
     rights: Arc<dyn Rights>,
     files: Arc<dyn WorkerFiles>,
     config: DataPlaneConfig,
+    memory: Arc<BodyMemory>,
     metrics: Arc<DataPlaneMetrics>,
+}
+
+impl Default for DataPlaneConfig {
+    fn default() -> Self {
+        Self {
+            max_body: 16 << 20,
+            body_memory: 1 << 30,
+            show_stack_traces: false,
+        }
+    }
 }
 
 impl DataPlane {
@@ -78,6 +94,7 @@ impl DataPlane {
             authenticator,
             rights,
             files,
+            memory: BodyMemory::new(config.body_memory),
             config,
             metrics,
         }

@@ -5,21 +5,20 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
 use serving_core::{Entered, Phase, Reference, Unrouted, Version};
 use tokio::time::{Instant, timeout_at};
 
 use super::DataPlane;
-use super::answer::{self, Call, CutShort, Held};
+use super::answer::{self, CutShort};
 use super::attempt::{Answered, Question, no_answer_in_time};
 use super::body::{Body, BodyError};
 use super::cutoff::Cutoff;
 use super::decode::Encoding;
+use super::exchange::{Call, Exchange};
 use super::intake;
 use super::reply::{self, Refusal};
 use super::stack::VersionStack;
 use super::target::Target;
-use super::upstream::WorkerBody;
 use super::worker_error;
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::MediaType;
@@ -84,32 +83,26 @@ impl DataPlane {
         let call = Call::begin(entered, arrival);
         let stack = Arc::clone(call.stack());
         let (parts, body) = request.into_parts();
+        // A body that will be refused anyway is not worth its memory.
+        stack.refuses_now()?;
         let question = self.read(&parts.headers, body, id, call.deadline).await?;
         let permit = stack.admit(call.deadline).await?;
         let Answered {
-            response,
+            head,
             shape,
-            by,
-        } = question.ask(&stack, call.deadline).await?;
-        let held = Held {
-            by,
-            _permit: permit,
-            call,
-        };
-        let (head, worker) = response.into_parts();
+            mut exchange,
+        } = question.ask(&stack, Exchange::new(permit, call)).await?;
         if !head.status.is_success() {
-            let body = read_error(worker, &held).await?;
             if head.status == StatusCode::GATEWAY_TIMEOUT {
                 // The worker's own deadline: its thread computes on (MLflow 3.17).
-                held.abandon();
-            } else {
-                held.by.completed();
+                exchange.leaves_a_thread();
             }
+            let body = read_error(&stack, &mut exchange).await?;
             let refusal = worker_error::translate(head.status, body.as_deref());
             return Err(self.without_traces(refusal, &stack, id));
         }
         let cutoff = parts.extensions.get::<Cutoff>();
-        let body = answer::open(worker, shape, held, cutoff).await;
+        let body = answer::open(exchange, shape, cutoff).await;
         let mut response = Response::new(body.map_err(|reason| lost(&stack, &reason))?);
         *response.status_mut() = head.status;
         *response.headers_mut() = answer::headers(head.headers, shape);
@@ -133,7 +126,7 @@ impl DataPlane {
         let media_type = MediaType::parse(content_type.map(http::HeaderValue::as_bytes))
             .map_err(|reason| unsupported(reason.to_string()))?;
         let encoding = Encoding::of(headers).map_err(|reason| unsupported(reason.to_string()))?;
-        let read = intake::read(headers, body, encoding, self.config.max_body);
+        let read = intake::read(headers, body, encoding, self.config.max_body, &self.memory);
         let body = timeout_at(deadline, read).await.map_err(|_| {
             let message = "the deadline passed before the request's body had arrived";
             Refusal::new(ErrorCode::DeadlineExceeded, message)
@@ -200,12 +193,13 @@ pub(super) fn not_ready(
 }
 
 /// The body of a worker's error; `None` if it is too long.
-async fn read_error(mut worker: WorkerBody, held: &Held) -> Result<Option<BytesMut>, Refusal> {
-    let stack = held.call.stack();
+async fn read_error(
+    stack: &VersionStack,
+    exchange: &mut Exchange,
+) -> Result<Option<BytesMut>, Refusal> {
     let mut body = BytesMut::new();
     loop {
-        let Ok(frame) = timeout_at(held.call.deadline, worker.frame()).await else {
-            held.abandon();
+        let Ok(frame) = timeout_at(exchange.deadline(), exchange.frame()).await else {
             return Err(no_answer_in_time(stack).into());
         };
         let Some(frame) = frame

@@ -1,7 +1,8 @@
 //! A version's own stack: its queue, its replicas, its figures. It outlives its workers.
 
+use std::future::Future;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rand::RngExt;
@@ -9,7 +10,9 @@ use serving_core::{
     Failure, Replica, ReplicaGuard, ReplicaId, ReplicaSet, Replicas, ServableId, Settings,
     StackSeed,
 };
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::about::About;
@@ -32,13 +35,16 @@ pub struct VersionStack {
     admission: Arc<Admission>,
     about: OnceLock<Arc<About>>,
     metrics: VersionMetrics,
+    /// Listen to workers for clients that have gone; end with the version.
+    listeners: Mutex<JoinSet<()>>,
 }
 
 /// A live replica with a request of ours on it, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Chosen {
     replica: Arc<Replica<Upstream>>,
-    _guard: ReplicaGuard,
+    /// `None` where nobody waits for the answer: the replica need not wait either when it is to be stopped.
+    guard: Option<ReplicaGuard>,
 }
 
 impl VersionStack {
@@ -51,6 +57,7 @@ impl VersionStack {
             settings: seed.settings,
             admission: Admission::new(),
             about: OnceLock::new(),
+            listeners: Mutex::default(),
         };
         // All replicas of a version tell the same; kept for when there is none.
         stack.about();
@@ -92,6 +99,15 @@ impl VersionStack {
             None if set.live.is_empty() => Some(self.between_workers()),
             None => None,
         }
+    }
+
+    /// Whether [`Self::admit`] would refuse a request that came now. One whose body arrives later may find it otherwise.
+    pub(super) fn refuses_now(&self) -> Result<(), ApiError> {
+        let max_queue = self.resize()?;
+        if self.admission.is_full(max_queue) {
+            return Err(self.queue_full(max_queue));
+        }
+        Ok(())
     }
 
     /// Waits for one of `max_concurrency × replicas` places, in a queue of `max_queue`. Both follow the settings, and
@@ -164,6 +180,21 @@ impl VersionStack {
         let _ = tokio::time::timeout(pause, replicas.wait_for(is_other)).await;
     }
 
+    /// Runs what listens to a worker for nobody else. Every one has an end of its own, and a place or a count that
+    /// bounds how many there are.
+    pub(super) fn listen(&self, listener: impl Future<Output = ()> + Send + 'static) {
+        // Without a runtime, nothing will ever be heard.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while listeners.try_join_next().is_some() {}
+        listeners.spawn_on(listener, &runtime);
+    }
+
     pub(super) fn replicas(&self) -> Arc<ReplicaSet<Upstream>> {
         self.replicas.current()
     }
@@ -212,20 +243,27 @@ impl VersionStack {
 }
 
 impl Chosen {
-    /// The worker finished a request: its answer has ended.
-    pub(super) fn completed(&self) {
-        self.replica.servable.complete();
+    /// The same replica, which may be stopped with the request on it.
+    pub(super) fn unguarded(mut self) -> Self {
+        self.guard = None;
+        self
     }
 
-    /// A request was given up that the worker still computes. Once as many were as it can work on, and it finished none
-    /// since, nothing says that it will ever finish one again.
-    pub(super) fn abandoned(&self, max_concurrency: u32) {
+    /// A request was given up that the worker still computes. Once as many were as it can work on, it may have no
+    /// thread left that works, however well it answers otherwise. Returns how many were.
+    pub(super) fn abandon(&self, max_concurrency: u32) -> u32 {
         let abandoned = self.replica.servable.abandon();
         if abandoned >= max_concurrency {
             let reason =
-                format!("{abandoned} requests passed their deadline, and none was finished since");
+                format!("{abandoned} requests passed their deadline, and their work has not ended");
             self.replica.recycle(&reason);
         }
+        abandoned
+    }
+
+    /// A request that was given up has been worked off.
+    pub(super) fn came_back(&self) {
+        self.replica.servable.came_back();
     }
 }
 
@@ -255,7 +293,7 @@ fn pick(set: &ReplicaSet<Upstream>, avoid: Option<ReplicaId>) -> Option<Chosen> 
         replica.servable.begin();
         Some(Chosen {
             replica: Arc::clone(replica),
-            _guard: guard,
+            guard: Some(guard),
         })
     };
     if let [only] = set.live.as_slice() {

@@ -8,6 +8,7 @@ mod answer;
 mod connection;
 mod pool;
 
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use http::Response;
 
 pub(super) use answer::WorkerBody;
-use connection::{Connection, Failed};
+pub(super) use connection::Connection;
+use connection::Failed;
 use pool::Pool;
 
 use super::about::About;
@@ -53,15 +55,13 @@ pub struct Upstream {
     dialect: Dialect,
     pool: Arc<Pool>,
     in_flight: AtomicUsize,
+    /// Requests past their deadline whose work has not ended.
     abandoned: AtomicU32,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
-    /// No connection: nothing was sent.
-    #[error("cannot connect to the worker: {0}")]
-    Connect(#[source] io::Error),
     /// The connection ended before the answer began. Perhaps the worker has the request, perhaps it is dead.
     #[error("the worker closed the connection without an answer: {0}")]
     Unanswered(#[source] hyper::Error),
@@ -105,29 +105,31 @@ impl Upstream {
         self.dialect
     }
 
-    /// Sends one request and waits for the head of its answer. Dropping the future closes the connection.
-    pub(super) async fn send(
-        &self,
-        request: http::Request<SegmentsBody>,
-        reuse: Reuse,
-    ) -> Result<Response<WorkerBody>, SendError> {
+    /// A connection to send a request over.
+    pub(super) async fn connect(&self, reuse: Reuse) -> io::Result<Connection> {
         let kept = match reuse {
             Reuse::Allowed => self.pool.take().await,
             Reuse::Never => None,
         };
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => Connection::open(&self.config.endpoint)
-                .await
-                .map_err(SendError::Connect)?,
-        };
-        match connection.send(request).await {
-            Ok(answer) => {
-                let pool = Arc::clone(&self.pool);
-                Ok(answer.map(|body| WorkerBody::new(body, connection, pool)))
+        match kept {
+            Some(connection) => Ok(connection),
+            None => Connection::open(&self.config.endpoint).await,
+        }
+    }
+
+    /// Sends one request and waits for the head of its answer. Dropping the future closes the connection.
+    pub(super) fn send(
+        &self,
+        request: http::Request<SegmentsBody>,
+        mut connection: Connection,
+    ) -> impl Future<Output = Result<Response<WorkerBody>, SendError>> + Send + use<> {
+        let pool = Arc::clone(&self.pool);
+        async move {
+            match connection.send(request).await {
+                Ok(answer) => Ok(answer.map(|body| WorkerBody::new(body, connection, pool))),
+                Err(Failed(error)) if error.is_parse() => Err(SendError::Garbled(error)),
+                Err(Failed(error)) => Err(SendError::Unanswered(error)),
             }
-            Err(Failed(error)) if error.is_parse() => Err(SendError::Garbled(error)),
-            Err(Failed(error)) => Err(SendError::Unanswered(error)),
         }
     }
 
@@ -145,13 +147,13 @@ impl Upstream {
     }
 
     /// A request was given up that the worker still computes: Python's threads cannot be cancelled. Returns how many
-    /// were since it last finished one.
+    /// such there are now.
     pub(super) fn abandon(&self) -> u32 {
         self.abandoned.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// It finished a request: its threads still come free.
-    pub(super) fn complete(&self) {
-        self.abandoned.store(0, Ordering::Relaxed);
+    /// An abandoned request was finished after all: its thread is free. That others are finished says nothing about it.
+    pub(super) fn came_back(&self) {
+        self.abandoned.fetch_sub(1, Ordering::Relaxed);
     }
 }

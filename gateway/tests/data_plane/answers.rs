@@ -4,26 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
 
 use crate::fixture::{Gateway, INVOCATIONS, Setup, peer, post};
-use crate::worker::{Died, FakeWorker, answer, streamed};
-
-type Pieces = mpsc::Sender<Result<&'static str, Died>>;
-
-/// A worker whose answers a test gives piece by piece.
-fn streaming(content_type: &'static str) -> (FakeWorker, mpsc::Receiver<Pieces>) {
-    let (handed_over, pieces) = mpsc::channel(8);
-    let worker = FakeWorker::start(move |_| {
-        let handed_over = handed_over.clone();
-        async move {
-            let (sender, response) = streamed(content_type);
-            handed_over.send(sender).await.unwrap();
-            Ok(response)
-        }
-    });
-    (worker, pieces)
-}
+use crate::worker::{Died, FakeWorker, answer, streaming};
 
 #[tokio::test]
 async fn the_first_piece_reaches_the_client_before_the_last_is_made() {
@@ -103,7 +86,10 @@ async fn an_answer_that_nobody_reads_any_more_frees_its_place() {
         .handle(post(INVOCATIONS, "{\"messages\": []}"), peer())
         .await;
     let pieces = pieces.recv().await.unwrap();
-    drop(response);
+    pieces.send(Ok("data: one\n\n")).await.unwrap();
+    let mut body = response.into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    drop(body);
     let next = gateway
         .plane
         .handle(post(INVOCATIONS, "{\"messages\": []}"), peer())

@@ -62,10 +62,7 @@ impl Default for Setup {
                 timeout: Duration::from_secs(20),
                 ..Settings::default()
             },
-            config: DataPlaneConfig {
-                max_body: 16 * MIB,
-                show_stack_traces: false,
-            },
+            config: DataPlaneConfig::default(),
             authenticator: Authenticator::disabled(),
             rights: Arc::new(AllowAll),
             name: "iris",

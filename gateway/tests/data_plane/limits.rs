@@ -2,37 +2,18 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::FutureExt;
-use gateway::data_plane::Upstream;
 use http::Request;
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use serving_core::Settings;
-use tokio::sync::{Semaphore, mpsc};
 
-use crate::fixture::{Gateway, INVOCATIONS, MIB, Setup, peer, post, read};
-use crate::worker::{FakeWorker, answer};
-
-/// A worker that answers only when it is allowed to, and the permits that allow it.
-fn gated() -> (FakeWorker, Arc<Semaphore>, mpsc::Receiver<()>) {
-    let go = Arc::new(Semaphore::new(0));
-    let (arrived, arrivals) = mpsc::channel(64);
-    let waiting = Arc::clone(&go);
-    let worker = FakeWorker::start(move |_| {
-        let (waiting, arrived) = (Arc::clone(&waiting), arrived.clone());
-        async move {
-            arrived.send(()).await.unwrap();
-            waiting.acquire().await.unwrap().forget();
-            Ok(answer(200, "application/json", "{\"predictions\": [1]}"))
-        }
-    });
-    (worker, go, arrivals)
-}
+use crate::fixture::{Gateway, INVOCATIONS, MIB, Setup, failure, peer, post, read};
+use crate::worker::{FakeWorker, gated};
 
 fn gzip(text: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -162,24 +143,6 @@ async fn one_more_than_places_and_queue_is_429() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_its_place_to_the_next() {
-    let (worker, go, mut arrivals) = gated();
-    let gateway = Setup::default().places(1, 1).over([worker.upstream()]);
-    let mut gone = Box::pin(gateway.score("[1]"));
-    tokio::select! {
-        _ = &mut gone => panic!("it was not allowed to answer"),
-        arrived = arrivals.recv() => arrived.unwrap(),
-    }
-    let mut next = Box::pin(gateway.score("[2]"));
-    assert!(next.as_mut().now_or_never().is_none());
-    drop(gone);
-    go.add_permits(1);
-    // The worker computes for the one that has gone, too: its answer takes the permit if it is faster.
-    go.add_permits(1);
-    assert_eq!(next.await.status, 200);
-}
-
-#[tokio::test]
 async fn more_places_by_settings_or_replicas_hold_at_once() {
     let (worker, go, mut arrivals) = gated();
     let mut gateway = Setup::default().places(1, 8).over([worker.upstream()]);
@@ -229,43 +192,61 @@ async fn who_waits_in_the_queue_past_the_deadline_is_504() {
 async fn a_body_that_does_not_arrive_before_the_deadline_is_504() {
     let worker = FakeWorker::predicting();
     let gateway = Setup::default().timeout(50).over([worker.upstream()]);
-    let never = StreamBody::new(futures_util::stream::pending::<
-        Result<Frame<Bytes>, std::io::Error>,
-    >());
-    let request = Request::post(INVOCATIONS).body(never).unwrap();
-    let answer = read(gateway.plane.handle(request, peer()).await).await;
+    let answer = read(gateway.plane.handle(bodiless(), peer()).await).await;
     answer.is(504, "DEADLINE_EXCEEDED");
 }
 
-#[tokio::test]
-async fn a_worker_whose_abandoned_work_piles_up_is_recycled() {
-    let worker = FakeWorker::start(|_| std::future::pending());
-    let mut gateway = Setup::default()
-        .places(2, 0)
-        .timeout(30)
-        .over([worker.upstream()]);
-    gateway.score("[1]").await.is(504, "DEADLINE_EXCEEDED");
-    assert_eq!(gateway.replicas.recycle_asked(), None);
-    gateway.score("[2]").await.is(504, "DEADLINE_EXCEEDED");
-    let (_, reason) = gateway.replicas.recycle_asked().unwrap();
-    assert!(
-        reason.starts_with("2 requests passed their deadline"),
-        "{reason}"
-    );
+/// A request whose body never comes.
+fn bodiless() -> Request<impl http_body::Body<Data = Bytes, Error = std::io::Error>> {
+    let never = StreamBody::new(futures_util::stream::pending::<
+        Result<Frame<Bytes>, std::io::Error>,
+    >());
+    Request::post(INVOCATIONS).body(never).unwrap()
 }
 
 #[tokio::test]
-async fn a_worker_that_still_finishes_work_is_not_recycled() {
-    let worker = FakeWorker::start(|seen| async move {
-        if seen.text().contains("slow") {
-            std::future::pending::<()>().await;
-        }
-        Ok(answer(200, "application/json", "{\"predictions\": [1]}"))
-    });
-    let upstream: Upstream = worker.upstream_of("3.17.2", Duration::from_secs(5));
-    let mut gateway = Setup::default().places(2, 0).timeout(200).over([upstream]);
-    for body in ["\"slow\"", "1", "\"slow\"", "2", "\"slow\""] {
-        gateway.score(body).await;
+async fn a_body_that_would_be_refused_anyway_is_not_read() {
+    let (worker, _go, mut arrivals) = gated();
+    let gateway = Setup::default().places(1, 0).over([worker.upstream()]);
+    let mut working = Box::pin(gateway.score("[1]"));
+    tokio::select! {
+        _ = &mut working => panic!("it was not allowed to answer"),
+        arrived = arrivals.recv() => arrived.unwrap(),
     }
-    assert_eq!(gateway.replicas.recycle_asked(), None);
+    let refused = read(gateway.plane.handle(bodiless(), peer()).await).await;
+    refused.is(429, "RESOURCE_EXHAUSTED");
+    gateway.replicas.give_up(failure("it crashed 5 times"));
+    let refused = read(gateway.plane.handle(bodiless(), peer()).await).await;
+    refused.is(503, "TEMPORARILY_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn bodies_of_all_requests_share_one_memory() {
+    let (worker, go, mut arrivals) = gated();
+    let mut setup = Setup::default().places(1, 8);
+    setup.config.body_memory = 3 * MIB;
+    let gateway = setup.over([worker.upstream()]);
+    let mut large = vec![b' '; 2 * MIB];
+    large[0] = b'[';
+    *large.last_mut().unwrap() = b']';
+    let mut working = Box::pin(gateway.score(large.clone()));
+    tokio::select! {
+        _ = &mut working => panic!("it was not allowed to answer"),
+        arrived = arrivals.recv() => arrived.unwrap(),
+    }
+    // Neither as it is nor as something that becomes as large.
+    for request in [
+        post(INVOCATIONS, large.clone()),
+        encoded("gzip", gzip(&large)),
+    ] {
+        let refused = gateway.send(request).await;
+        let message = refused.is(429, "RESOURCE_EXHAUSTED");
+        assert!(message.contains("bytes"), "{message}");
+        assert!(refused.retry_after() >= 1);
+    }
+    go.add_permits(3);
+    // Small ones go on.
+    let (first, second) = tokio::join!(working, gateway.score("[1]"));
+    assert_eq!([first.status, second.status], [200; 2]);
+    assert_eq!(gateway.score(large).await.status, 200);
 }

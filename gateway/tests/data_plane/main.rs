@@ -5,6 +5,7 @@
     reason = "helpers of tests fail the test that calls them"
 )]
 
+mod abandoned;
 mod answers;
 mod fixture;
 mod formats;

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 /// Dies with the request in hand.
@@ -33,6 +33,8 @@ impl std::fmt::Display for Died {
 impl std::error::Error for Died {}
 
 pub(crate) type WorkerResponse = Response<BoxBody<Bytes, Died>>;
+/// An answer as its worker makes it; `Err` breaks it off, dropping it ends it.
+pub(crate) type Pieces = mpsc::Sender<Result<&'static str, Died>>;
 type Answering = Pin<Box<dyn Future<Output = Result<WorkerResponse, Died>> + Send>>;
 type Script = dyn Fn(Seen) -> Answering + Send + Sync;
 
@@ -187,9 +189,7 @@ pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) ->
 }
 
 /// An answer that a test gives piece by piece; `Err` breaks it off, dropping the sender ends it.
-pub(crate) fn streamed(
-    content_type: &str,
-) -> (mpsc::Sender<Result<&'static str, Died>>, WorkerResponse) {
+pub(crate) fn streamed(content_type: &str) -> (Pieces, WorkerResponse) {
     let (sender, receiver) = mpsc::channel::<Result<&'static str, Died>>(8);
     let frames = futures_util::stream::unfold(receiver, |mut receiver| async {
         let piece = receiver.recv().await?;
@@ -201,4 +201,34 @@ pub(crate) fn streamed(
         .body(BodyExt::boxed(StreamBody::new(frames)))
         .unwrap();
     (sender, response)
+}
+
+/// A worker that answers only when it is allowed to, and the permits that allow it.
+pub(crate) fn gated() -> (FakeWorker, Arc<Semaphore>, mpsc::Receiver<()>) {
+    let go = Arc::new(Semaphore::new(0));
+    let (arrived, arrivals) = mpsc::channel(64);
+    let waiting = Arc::clone(&go);
+    let worker = FakeWorker::start(move |_| {
+        let (waiting, arrived) = (Arc::clone(&waiting), arrived.clone());
+        async move {
+            arrived.send(()).await.unwrap();
+            waiting.acquire().await.unwrap().forget();
+            Ok(answer(200, "application/json", "{\"predictions\": [1]}"))
+        }
+    });
+    (worker, go, arrivals)
+}
+
+/// A worker whose answers a test gives piece by piece.
+pub(crate) fn streaming(content_type: &'static str) -> (FakeWorker, mpsc::Receiver<Pieces>) {
+    let (handed_over, pieces) = mpsc::channel(8);
+    let worker = FakeWorker::start(move |_| {
+        let handed_over = handed_over.clone();
+        async move {
+            let (sender, response) = streamed(content_type);
+            handed_over.send(sender).await.unwrap();
+            Ok(response)
+        }
+    });
+    (worker, pieces)
 }

@@ -17,7 +17,7 @@ use crate::data_plane::body::SegmentsBody;
 type Stream = TokioIo<Either<UnixStream, TcpStream>>;
 
 /// Open, and with at most one request on it.
-pub(super) struct Connection {
+pub(in crate::data_plane) struct Connection {
     sender: http1::SendRequest<SegmentsBody>,
     /// `None` once it has ended: a finished future must not be polled.
     driver: Option<Box<http1::Connection<Stream, SegmentsBody>>>,

@@ -1,0 +1,250 @@
+//! One request in a worker's hands, from its first byte to the answer's last.
+//!
+//! A worker cannot be told to stop: the thread that computes goes on when the client has gone or the deadline has
+//! passed. So an exchange that is dropped unanswered is heard to its end by a task of its own. Until the deadline it
+//! keeps its place at work, whether its client has left or not: otherwise clients with little patience could put any
+//! number of threads to work. From the deadline on it counts as abandoned, until it is answered after all.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::response::Parts;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use serving_core::Entered;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::admission::Permit;
+use super::body::SegmentsBody;
+use super::metrics::Counted;
+use super::stack::{Chosen, VersionStack};
+use super::upstream::{Connection, SendError, WorkerBody};
+
+/// How long an abandoned request is listened to. One that takes longer counts as stuck for good.
+const LISTENED: Duration = Duration::from_secs(3600);
+
+type Head = Pin<Box<dyn Future<Output = Result<Response<WorkerBody>, SendError>> + Send>>;
+
+/// One request inside a version: from here on it counts.
+#[derive(Debug)]
+pub(super) struct Call {
+    entered: Entered<Arc<VersionStack>>,
+    arrival: Instant,
+    pub(super) deadline: Instant,
+    _in_flight: Counted,
+}
+
+/// A request that has a place at work, with what a worker owes it.
+pub(super) struct Exchange {
+    /// `Some` while the worker has said nothing.
+    head: Option<Head>,
+    /// `Some` while the worker has not said everything.
+    body: Option<WorkerBody>,
+    /// Whether some of the body has come.
+    is_begun: bool,
+    // Freed in this order: the worker, the place, the version itself.
+    by: Option<Chosen>,
+    permit: Option<Permit>,
+    call: Option<Call>,
+    deadline: Instant,
+}
+
+/// What is left of an exchange that nobody waits for.
+struct Remains {
+    /// Ends with the worker's next sign of life.
+    sign: Pin<Box<dyn Future<Output = ()> + Send>>,
+    by: Chosen,
+    max_concurrency: u32,
+}
+
+impl Call {
+    pub(super) fn begin(entered: Entered<Arc<VersionStack>>, arrival: Instant) -> Self {
+        let stack = &entered.target;
+        Self {
+            deadline: arrival + stack.settings().timeout,
+            _in_flight: Counted::up(&stack.metrics().in_flight),
+            arrival,
+            entered,
+        }
+    }
+
+    pub(super) fn stack(&self) -> &Arc<VersionStack> {
+        &self.entered.target
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.stack().metrics().took(self.arrival.elapsed());
+    }
+}
+
+impl Exchange {
+    pub(super) fn new(permit: Permit, call: Call) -> Self {
+        Self {
+            head: None,
+            body: None,
+            is_begun: false,
+            by: None,
+            permit: Some(permit),
+            deadline: call.deadline,
+            call: Some(call),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Sends the request and waits for the head of the answer. After a failure it can be sent again.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<SegmentsBody>,
+        connection: Connection,
+        by: Chosen,
+    ) -> Result<Parts, SendError> {
+        let head = Box::pin(by.servable.send(request, connection));
+        self.by = Some(by);
+        let answered = self.head.insert(head).await;
+        self.head = None;
+        match answered {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                self.body = Some(body);
+                Ok(parts)
+            }
+            Err(reason) => {
+                self.by = None;
+                Err(reason)
+            }
+        }
+    }
+
+    /// The next frame of the answer's body. With the last one, all places are free.
+    pub(super) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+        self.is_begun = true;
+        if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+            self.end();
+        }
+        Poll::Ready(frame)
+    }
+
+    pub(super) async fn frame(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        poll_fn(|context| self.poll_frame(context)).await
+    }
+
+    /// Whether the worker owes nothing any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// What is known of the length of the rest of the body.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let rest = self.body.as_ref().map(Body::size_hint);
+        rest.unwrap_or_else(|| SizeHint::with_exact(0))
+    }
+
+    /// The worker has answered that it gives up waiting for its own thread: that one computes on, and nobody will hear
+    /// when it ends.
+    pub(super) fn leaves_a_thread(&self) {
+        if let (Some(by), Some(call)) = (&self.by, &self.call) {
+            let settings = call.stack().settings();
+            by.abandon(settings.max_concurrency.get());
+        }
+    }
+
+    fn end(&mut self) {
+        self.body = None;
+        self.by = None;
+        self.permit = None;
+        self.call = None;
+    }
+}
+
+/// Waits for the worker's next sign of life: the end of a whole answer, or one more piece of a long one. It is not
+/// asked for the rest: the connection is closed, as the worker will notice between two pieces.
+async fn sign_of_life(head: Option<Head>, mut body: Option<WorkerBody>) {
+    if let Some(head) = head {
+        // A connection that has ended is a sign, too: perhaps of death.
+        body = head.await.ok().map(Response::into_body);
+    }
+    if let Some(mut body) = body {
+        let _ = body.frame().await;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.head.is_none() && self.body.is_none() {
+            return;
+        }
+        let is_late = Instant::now() >= self.deadline;
+        if self.is_begun && !is_late {
+            return;
+        }
+        let (Some(by), Some(call)) = (self.by.take(), self.call.take()) else {
+            return;
+        };
+        let stack = Arc::clone(call.stack());
+        let mut remains = Remains {
+            sign: Box::pin(sign_of_life(self.head.take(), self.body.take())),
+            by: by.unguarded(),
+            max_concurrency: stack.settings().max_concurrency.get(),
+        };
+        let permit = self.permit.take();
+        if is_late {
+            drop(permit);
+            // What is there already is late only because the client did not read.
+            if remains.sign.as_mut().now_or_never().is_none() && remains.abandon() {
+                stack.listen(remains.listen());
+            }
+            return;
+        }
+        let deadline = self.deadline;
+        stack.listen(async move {
+            if timeout_at(deadline, remains.sign.as_mut()).await.is_err() {
+                drop(permit);
+                if remains.abandon() {
+                    remains.listen().await;
+                }
+            }
+        });
+    }
+}
+
+impl Remains {
+    /// Counts it. Whether it is worth listening on: not to more than the worker could work on at a time.
+    fn abandon(&self) -> bool {
+        self.by.abandon(self.max_concurrency) <= self.max_concurrency
+    }
+
+    /// Takes it back if the worker gives a sign after all.
+    async fn listen(self) {
+        if timeout(LISTENED, self.sign).await.is_ok() {
+            self.by.came_back();
+        }
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Exchange")
+            .field("by", &self.by)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
