@@ -69,6 +69,7 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         &["models", "logs", "iris", "one"],
         &["tokens", "create"],
         &["tokens", "list", "--data-dir", "/tmp"],
+        &["tokens", "grants", "revoke", "--principal", "ci"],
         &["models", "list", "--output", "xml"],
         &["models", "list", "--url", "localhost"],
         &["serve", "--registry", "no address"],
@@ -150,6 +151,43 @@ fn the_first_token_is_made_without_a_gateway_and_stands_alone_on_stdout() {
     let again = sluicegate.run(&revoke);
     assert_eq!(again.code, Some(1), "{again:?}");
     assert_eq!(sluicegate.run(&list).stdout.trim(), "[]");
+}
+
+#[test]
+fn rights_are_told_when_a_token_is_made_and_can_be_taken_back() {
+    let sluicegate = Sluicegate::new();
+    let data_dir = sluicegate.data_dir();
+    let run = |line: &str| {
+        let mut arguments: Vec<&str> = line.split(' ').collect();
+        arguments.extend(["--local", "--data-dir", &data_dir]);
+        sluicegate.run(&arguments)
+    };
+    let made = run("tokens create --principal ci --admin");
+    assert!(made.stderr.contains("ci now holds: admin\n"), "{made:?}");
+    // A further token tells what the mistake before it left behind.
+    let made = run("tokens create --principal ci --read iris");
+    assert!(
+        made.stderr.contains("ci now holds: admin; read iris\n"),
+        "{made:?}"
+    );
+    let revoke = "tokens grants revoke --principal ci --admin";
+    assert_eq!(run(revoke).code, Some(0));
+    let listed = run("tokens grants list");
+    assert_eq!(
+        listed.stdout,
+        "PRINCIPAL  RIGHT  MODEL\nci         read   iris\n"
+    );
+    let listed = run("tokens list --output json");
+    let tokens: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(tokens[0]["admin"], false);
+    let again = run(revoke);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(
+        again
+            .stderr
+            .contains("ci was not given the right \"admin\""),
+        "{again:?}"
+    );
 }
 
 #[test]

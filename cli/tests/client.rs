@@ -217,6 +217,26 @@ fn waiting_ends_with_1_when_a_version_has_failed_and_shows_why() {
 }
 
 #[test]
+fn rights_are_taken_back_one_call_each() {
+    let gateway = Gateway::answering(&[
+        ("204 No Content", "application/json", ""),
+        ("204 No Content", "application/json", ""),
+    ]);
+    let line = "tokens grants revoke --principal ci --admin --manage fraud-*";
+    let arguments: Vec<&str> = line.split(' ').collect();
+    let (code, stdout, _, asked) = gateway.run(&arguments, "");
+    assert_eq!((code, stdout.as_str()), (Some(0), ""));
+    let lines: Vec<_> = asked.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "DELETE /api/v1/grants?principal=ci&right=ADMIN",
+            "DELETE /api/v1/grants?principal=ci&right=MANAGE&model=fraud-*",
+        ]
+    );
+}
+
+#[test]
 fn settings_are_changed_only_where_serving_is_enabled() {
     let resting = r#"{"name": "iris", "state": null, "permission": "MANAGE", "settings": null, "labels": [], "versions": []}"#;
     let gateway = Gateway::answering(&[("200 OK", "application/json", resting)]);

@@ -4,6 +4,7 @@
 
 mod error;
 mod event;
+mod grant;
 mod model;
 mod nearest;
 mod settings;
@@ -13,6 +14,7 @@ mod token;
 
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};
+pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
 pub use model::{
     FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
     VersionDetail, VersionState,

@@ -10,6 +10,7 @@ mod event_words;
 mod events;
 mod example;
 mod extract;
+mod grants;
 mod health;
 mod intent_book;
 mod log_files;
@@ -70,6 +71,7 @@ pub fn router(state: ControlState) -> Router {
         )
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/grants", get(grants::list).delete(grants::revoke))
         .route("/status", get(status::show));
     let known_callers = Router::new()
         .nest("/api/v1", api)

@@ -3,13 +3,14 @@
 //! Whoever may write the folder is an admin of it anyway. A gateway that runs in the folder sees a change by the
 //! store's revision: a new token at once, a revoked one within about a second.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use auth::{Grant, Grants, InvalidPattern, NewToken, TokenId, TokenRecord, TokenStore};
 
-use crate::api::{CreateToken, CreatedToken, TokenInfo};
+use crate::api::{CreateToken, CreatedToken, GrantInfo, GrantedRight, InvalidGrant, TokenInfo};
 use crate::store::{OpenError, Store};
 
 /// The tokens in a data folder.
@@ -18,7 +19,7 @@ pub struct LocalTokens {
     store: Store,
 }
 
-/// A token cannot be made, listed or revoked.
+/// A token or a right cannot be made, listed or revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalTokensError {
     /// The folder or its state cannot be used.
@@ -30,6 +31,9 @@ pub enum LocalTokensError {
     /// A pattern of `--read` or `--manage`.
     #[error(transparent)]
     Pattern(#[from] InvalidPattern),
+    /// A right that is to be taken back.
+    #[error(transparent)]
+    Grant(#[from] InvalidGrant),
     /// A lifetime or a name.
     #[error(transparent)]
     Token(#[from] auth::InvalidToken),
@@ -67,10 +71,14 @@ impl LocalTokens {
             self.store.grant(principal, grant).await?;
         }
         self.store.insert(record.clone()).await?;
-        let grants: Grants = self.store.load().await?.grants.into_iter().collect();
+        let grants = self.grants(Some(principal)).await?;
+        let admin = grants
+            .iter()
+            .any(|grant| grant.right == GrantedRight::Admin);
         Ok(CreatedToken {
             token: token.expose().to_owned(),
-            info: describe(record, grants.is_admin(principal)),
+            info: describe(record, admin),
+            grants,
         })
     }
 
@@ -96,6 +104,23 @@ impl LocalTokens {
         Ok(self.store.revoke(&TokenId::from(id)).await?)
     }
 
+    /// What `principal` was given, or everybody.
+    pub async fn grants(
+        &self,
+        principal: Option<&str>,
+    ) -> Result<Vec<GrantInfo>, LocalTokensError> {
+        let kept = self.store.load().await?.grants.into_iter();
+        Ok(shown(kept.filter(|(name, _)| {
+            principal.is_none_or(|only| *only == **name)
+        })))
+    }
+
+    /// Takes a right back; `false` if it was not given.
+    pub async fn revoke_grant(&self, named: &GrantInfo) -> Result<bool, LocalTokensError> {
+        let grant = named.grant()?;
+        Ok(self.store.revoke_grant(&named.principal, &grant).await?)
+    }
+
     /// Ends the work on the state in good order.
     pub async fn close(&self) {
         self.store.close().await;
@@ -116,6 +141,24 @@ impl CreateToken {
             .map(|pattern| pattern.parse().map(Grant::manage));
         admin.into_iter().chain(read).chain(manage).collect()
     }
+}
+
+/// Rights as they are shown: by principal, the largest first.
+pub(crate) fn shown(grants: impl Iterator<Item = (Arc<str>, Grant)>) -> Vec<GrantInfo> {
+    let mut shown: Vec<_> = grants
+        .map(|(principal, grant)| GrantInfo::new(&principal, &grant))
+        .collect();
+    shown.sort_by(|one, other| {
+        let key = |grant: &GrantInfo| {
+            (
+                grant.principal.clone(),
+                Reverse(grant.right),
+                grant.model.clone(),
+            )
+        };
+        key(one).cmp(&key(other))
+    });
+    shown
 }
 
 /// What may be told about a token.

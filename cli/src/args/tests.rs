@@ -31,6 +31,7 @@ fn the_help_of_every_command_is_as_agreed() {
         &["models", "settings"],
         &["tokens"],
         &["tokens", "create"],
+        &["tokens", "grants", "revoke"],
         &["doctor"],
         &["config"],
     ] {
@@ -52,6 +53,8 @@ fn the_spellings_that_scripts_rely_on_are_understood() {
         "tokens create --principal ada --admin --read iris --read churn --manage fraud-* --lifetime 30d --local --data-dir d",
         "tokens list --output json",
         "tokens revoke 0123",
+        "tokens grants list --principal ci",
+        "tokens grants revoke --principal ci --admin --read iris --read churn --manage fraud-* --local --data-dir d",
         "models enable iris",
         "models enable iris --wait --timeout 10m",
         "models disable iris",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use gateway::api::HumaneDuration;
 
 use super::connection::ConnectionArgs;
@@ -50,6 +50,49 @@ pub(crate) enum TokensVerb {
         /// The token's id, as `tokens list` shows it.
         id: String,
     },
+    /// See and take back the rights that principals were given: they outlive their tokens.
+    Grants(GrantsArgs),
+}
+
+/// `tokens grants`.
+#[derive(Debug, Args)]
+pub(crate) struct GrantsArgs {
+    #[command(subcommand)]
+    pub(crate) verb: GrantsVerb,
+}
+
+/// The verbs of `tokens grants`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantsVerb {
+    /// List who may do what: an admin sees everybody's rights.
+    List {
+        /// Only of this principal.
+        #[arg(long, value_name = "NAME")]
+        principal: Option<String>,
+    },
+    /// Take rights back, at once; each is named as it was given.
+    Revoke(RevokeGrantsArgs),
+}
+
+/// `tokens grants revoke`.
+#[derive(Clone, Debug, Args)]
+#[command(group(ArgGroup::new("rights").required(true).multiple(true)))]
+pub(crate) struct RevokeGrantsArgs {
+    /// Who is to lose them.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) principal: String,
+
+    /// All models, and everybody's tokens.
+    #[arg(long, group = "rights")]
+    pub(crate) admin: bool,
+
+    /// The right to score and see this model, or models like fraud-*; may be given several times.
+    #[arg(long, value_name = "MODEL", group = "rights")]
+    pub(crate) read: Vec<String>,
+
+    /// The right to manage this model; may be given several times.
+    #[arg(long, value_name = "MODEL", group = "rights")]
+    pub(crate) manage: Vec<String>,
 }
 
 /// `tokens create`.

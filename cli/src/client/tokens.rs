@@ -1,6 +1,6 @@
-//! Calls about tokens.
+//! Calls about tokens and rights.
 
-use gateway::api::{CreateToken, CreatedToken, TokenInfo, TokenPage};
+use gateway::api::{CreateToken, CreatedToken, GrantInfo, GrantPage, TokenInfo, TokenPage};
 use reqwest::Method;
 
 use super::Client;
@@ -27,5 +27,21 @@ impl Client {
         self.send(self.api(Method::DELETE, &["tokens", id]))
             .await
             .map(drop)
+    }
+
+    /// What `principal` was given, or everybody for an admin, otherwise the caller.
+    pub(crate) async fn list_grants(
+        &self,
+        principal: Option<&str>,
+    ) -> Result<Vec<GrantInfo>, CommandError> {
+        let query = principal.map(|principal| [("principal", principal)]);
+        let page: GrantPage = self.get(&["grants"], &query).await?;
+        Ok(page.grants)
+    }
+
+    /// Takes a right back.
+    pub(crate) async fn revoke_grant(&self, grant: &GrantInfo) -> Result<(), CommandError> {
+        let request = self.api(Method::DELETE, &["grants"]).query(grant);
+        self.send(request).await.map(drop)
     }
 }

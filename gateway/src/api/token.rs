@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HumaneDuration, Timestamp};
+use super::{GrantInfo, HumaneDuration, Timestamp};
 
 /// The body of `POST /api/v1/tokens`. Everything may be left out: a token for the caller, without an end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct CreateToken {
     /// A note for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// How long it is good for; without it, until it is revoked.
+    /// How long it is good for; without it, until it is revoked. Never longer than the token that it is asked for with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<HumaneDuration>,
     /// All models and everybody's tokens; only an admin may ask for it.
@@ -34,6 +34,10 @@ pub struct CreatedToken {
     pub token: String,
     /// What may be told about it later.
     pub info: TokenInfo,
+    /// What its principal holds now, with what was given before: rights belong to principals, not to tokens. Left out for
+    /// callers who may not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<GrantInfo>,
 }
 
 /// What may be told about a token.
@@ -68,6 +72,7 @@ impl std::fmt::Debug for CreatedToken {
         formatter
             .debug_struct("CreatedToken")
             .field("info", &self.info)
+            .field("grants", &self.grants)
             .finish_non_exhaustive()
     }
 }

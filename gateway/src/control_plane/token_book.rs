@@ -28,7 +28,7 @@ pub(crate) struct Known {
 
 impl Access {
     /// Makes a token. Others' tokens and grants are an admin's to give; what a caller's own token is narrowed to, a token
-    /// that it makes is narrowed to as well.
+    /// that it makes is narrowed to as well, and it ends no later: who found a token must not make it last.
     pub(crate) async fn create_token(&self, wish: Wish) -> Result<(Known, Secret), Refused> {
         let own = wish
             .principal
@@ -48,6 +48,7 @@ impl Access {
             scopes: scopes.clone(),
             comment: wish.comment,
             lifetime: wish.lifetime,
+            not_after: self.principal.expires,
             ..NewToken::new(Arc::clone(&name))
         };
         let (record, token) = new
@@ -73,7 +74,7 @@ impl Access {
         let mut known: Vec<_> = kept
             .tokens
             .into_iter()
-            .filter(|record| self.principal.admin || record.principal == self.principal.name)
+            .filter(|record| self.may_know(record))
             .map(|record| Known {
                 admin: grants.is_admin(&record.principal) && record.scopes.is_everything(),
                 record,
@@ -84,6 +85,14 @@ impl Access {
             key(one).cmp(&key(other))
         });
         Ok(known)
+    }
+
+    /// Everybody's for an admin, their own for others. A token with scopes knows of those that are narrowed like it.
+    fn may_know(&self, record: &TokenRecord) -> bool {
+        let caller = &self.principal;
+        let own = record.principal == caller.name;
+        let as_wide = caller.scopes.is_everything() || record.scopes == caller.scopes;
+        caller.admin || (own && as_wide)
     }
 
     /// Revokes one of the tokens that the caller may know of; it holds no longer when this returns.

@@ -28,6 +28,7 @@ pub(super) async fn create(
     let (known, token) = access.create_token(wish).await?;
     let created = CreatedToken {
         token: token.expose().to_owned(),
+        grants: access.grants(Some(&*known.record.principal)).await?,
         info: describe(known.record, known.admin),
     };
     Ok((StatusCode::CREATED, Json(created)))

@@ -5,7 +5,7 @@ use serving_core::Phase;
 use super::harness::{Caller, Plane};
 
 /// Statuses in the order of [`Caller::ALL`]: admin, manager, reader, stranger, anonymous.
-const MATRIX: [(&str, &str, &str, [u16; 5]); 16] = [
+const MATRIX: [(&str, &str, &str, [u16; 5]); 19] = [
     ("GET", "/api/v1/models", "", [200, 200, 200, 200, 401]),
     ("GET", "/api/v1/models/iris", "", [200, 200, 200, 404, 401]),
     (
@@ -86,6 +86,14 @@ const MATRIX: [(&str, &str, &str, [u16; 5]); 16] = [
         r#"{"principal": "eve"}"#,
         [201, 403, 403, 403, 401],
     ),
+    ("GET", "/api/v1/grants", "", [200, 200, 200, 200, 401]),
+    (
+        "DELETE",
+        "/api/v1/grants?principal=eve&right=READ&model=iris",
+        "",
+        [404, 403, 403, 403, 401],
+    ),
+    ("GET", "/metrics", "", [200, 403, 403, 403, 401]),
     ("GET", "/api/v1/status", "", [200, 200, 200, 200, 401]),
 ];
 

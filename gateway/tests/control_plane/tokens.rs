@@ -1,5 +1,8 @@
 //! Both token APIs: made once, shown once, gone when revoked.
 
+use std::time::Duration;
+
+use auth::{NewToken, Permission, Right, Scopes};
 use axum::body::Body;
 use serde_json::{Value, json};
 
@@ -173,4 +176,112 @@ async fn the_other_token_api_has_its_own_shapes() {
         .call(Caller::Reader, "POST", "/api/2.0/token/delete", "{}")
         .await;
     assert_eq!(answer.refusal().0, 400);
+}
+
+#[tokio::test]
+async fn a_token_that_ends_makes_none_that_lasts_longer() {
+    let plane = Plane::new().await;
+    let end = "2026-01-01T01:00:00.000Z";
+    for principal in ["rea", "ada"] {
+        let token = NewToken {
+            lifetime: Some(Duration::from_secs(3600)),
+            ..NewToken::new(principal)
+        };
+        let (_, token) = plane.keep(token).await;
+        for (asked, expires) in [
+            ("{}", end),
+            (r#"{"lifetime": "30d"}"#, end),
+            (r#"{"lifetime": "60s"}"#, "2026-01-01T00:01:00.000Z"),
+        ] {
+            let made = plane
+                .call_with(&token, "POST", "/api/v1/tokens", asked)
+                .await;
+            assert_eq!(made.json()["info"]["expires"], expires, "{asked}");
+        }
+        let made = plane
+            .call_with(&token, "POST", "/api/2.0/token/create", "")
+            .await
+            .json();
+        // Milliseconds since the epoch.
+        assert_eq!(made["token_info"]["expiry_time"], 1_767_229_200_000_i64);
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_scopes_neither_sees_nor_revokes_its_principals_others() {
+    let plane = Plane::new().await;
+    let narrowed = NewToken {
+        scopes: Scopes::only([Permission::new("iris".parse().unwrap(), Right::Read)]),
+        ..NewToken::new("mel")
+    };
+    let (own, token) = plane.keep(narrowed).await;
+    let (whole, _) = plane.keep(NewToken::new("mel")).await;
+    let page = plane.get_with(&token, "/api/v1/tokens").await.json();
+    let ids: Vec<_> = page["tokens"].as_array().unwrap().iter().collect();
+    assert_eq!(ids.len(), 1, "{page}");
+    assert_eq!(ids[0]["id"], *own);
+    let revoke = async |id: &str| {
+        let path = format!("/api/v1/tokens/{id}");
+        let answer = plane.call_with(&token, "DELETE", &path, "").await;
+        answer.status.as_u16()
+    };
+    assert_eq!(revoke(&whole).await, 404);
+    let grants = plane.get_with(&token, "/api/v1/grants").await.json();
+    assert_eq!(grants, json!({"grants": []}));
+    assert_eq!(revoke(&own).await, 204);
+}
+
+#[tokio::test]
+async fn a_right_that_was_given_by_mistake_is_taken_back_at_once() {
+    let plane = Plane::new().await;
+    let wish = json!({"principal": "ci", "admin": true, "read": ["iris"]});
+    let made = create(&plane, Caller::Admin, &wish).await.json();
+    assert_eq!(
+        made["grants"],
+        json!([
+            {"principal": "ci", "right": "ADMIN"},
+            {"principal": "ci", "right": "READ", "model": "iris"},
+        ])
+    );
+    let token = made["token"].as_str().unwrap();
+    assert_eq!(with_token(&plane, token, "/metrics").await, 200);
+    let revoke = async |caller, query: &str| {
+        let path = format!("/api/v1/grants?principal=ci&{query}");
+        let answer = plane.call(caller, "DELETE", &path, "").await;
+        answer.status.as_u16()
+    };
+    assert_eq!(revoke(Caller::Manager, "right=ADMIN").await, 403);
+    assert_eq!(with_token(&plane, token, "/metrics").await, 200);
+    assert_eq!(revoke(Caller::Admin, "right=ADMIN").await, 204);
+    assert_eq!(with_token(&plane, token, "/metrics").await, 403);
+    assert_eq!(with_token(&plane, token, "/api/v1/models/iris").await, 200);
+    assert_eq!(revoke(Caller::Admin, "right=ADMIN").await, 404);
+    assert_eq!(revoke(Caller::Admin, "right=READ&model=iri*").await, 404);
+    assert_eq!(revoke(Caller::Admin, "right=READ&model=iris").await, 204);
+    assert_eq!(with_token(&plane, token, "/api/v1/models/iris").await, 404);
+    for wrong in ["right=OWNER", "right=READ", "right=ADMIN&model=iris", ""] {
+        assert_eq!(revoke(Caller::Admin, wrong).await, 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn rights_are_listed_to_those_they_concern() {
+    let plane = Plane::new().await;
+    let listed = async |caller, query: &str| {
+        let path = format!("/api/v1/grants{query}");
+        let page = plane.get(caller, &path).await.json();
+        let grants = page["grants"].as_array().unwrap().clone();
+        let shown = grants.iter().map(|grant| {
+            let model = grant["model"].as_str().unwrap_or("-");
+            format!("{} {} {model}", grant["principal"], grant["right"]).replace('"', "")
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let own = ["mel MANAGE iris", "mel MANAGE odd*"];
+    let all = [&["ada ADMIN -"], &own[..], &["rea READ iris"]].concat();
+    assert_eq!(listed(Caller::Admin, "").await, all);
+    assert_eq!(listed(Caller::Admin, "?principal=mel").await, own);
+    assert_eq!(listed(Caller::Manager, "").await, own);
+    assert!(listed(Caller::Manager, "?principal=rea").await.is_empty());
+    assert!(listed(Caller::Stranger, "").await.is_empty());
 }

@@ -3,6 +3,7 @@
 use gateway::api::CreateToken;
 
 use super::Tokens;
+use super::grants::held;
 use crate::args::tokens::CreateArgs;
 use crate::error::CommandError;
 use crate::output::{self, Format};
@@ -26,6 +27,13 @@ pub(super) async fn run(
         "token {} of {} holds {end}; it is not shown again. Export it as SLUICEGATE_TOKEN",
         info.id, info.principal
     ));
+    if !created.grants.is_empty() {
+        output::note(&format!(
+            "rights belong to the principal and stay when a token goes; {} now holds: {}",
+            info.principal,
+            held(&created.grants)
+        ));
+    }
     Ok(())
 }
 

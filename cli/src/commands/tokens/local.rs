@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use gateway::api::{CreateToken, CreatedToken, TokenInfo};
+use gateway::api::{CreateToken, CreatedToken, GrantInfo, TokenInfo};
 use gateway::config::{Config, Overrides, process_environment};
 
 use crate::error::CommandError;
@@ -45,6 +45,28 @@ impl LocalTokens {
         }
         Err(CommandError::failed(format!("there is no token {id:?}"))
             .next("`sluicegate tokens list --local` shows their ids"))
+    }
+
+    /// What a principal was given, or everybody.
+    pub(super) async fn grants(
+        &self,
+        principal: Option<&str>,
+    ) -> Result<Vec<GrantInfo>, CommandError> {
+        let listed = self.tokens.grants(principal).await;
+        listed.map_err(|error| CommandError::failed(error.to_string()))
+    }
+
+    /// Takes a right back.
+    pub(super) async fn revoke_grant(&self, grant: &GrantInfo) -> Result<(), CommandError> {
+        let revoked = self.tokens.revoke_grant(grant).await;
+        if revoked.map_err(|error| CommandError::failed(error.to_string()))? {
+            return Ok(());
+        }
+        let principal = &grant.principal;
+        Err(
+            CommandError::failed(format!("{principal} was not given the right \"{grant}\""))
+                .next("`sluicegate tokens grants list --local` shows what was given"),
+        )
     }
 
     /// Ends the work on the store in good order.

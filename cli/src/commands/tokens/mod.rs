@@ -1,11 +1,12 @@
 //! `tokens …`: one file a verb; of a gateway, or of a data folder with `--local`.
 
 mod create;
+mod grants;
 mod list;
 pub(crate) mod local;
 mod revoke;
 
-use gateway::api::{CreateToken, CreatedToken, TokenInfo};
+use gateway::api::{CreateToken, CreatedToken, GrantInfo, TokenInfo};
 
 use crate::args::environment::Environment;
 use crate::args::tokens::{TokensArgs, TokensVerb};
@@ -30,6 +31,7 @@ pub(crate) async fn run(
         TokensVerb::Create(args) => create::run(&tokens, args, format).await,
         TokensVerb::List => list::run(&tokens, format).await,
         TokensVerb::Revoke { id } => revoke::run(&tokens, &id).await,
+        TokensVerb::Grants(args) => grants::run(&tokens, args.verb, format).await,
     };
     if let Tokens::Local(tokens) = &tokens {
         tokens.close().await;
@@ -64,6 +66,20 @@ impl Tokens {
         match self {
             Self::Remote(client) => client.revoke_token(id).await,
             Self::Local(tokens) => tokens.revoke(id).await,
+        }
+    }
+
+    async fn grants(&self, principal: Option<&str>) -> Result<Vec<GrantInfo>, CommandError> {
+        match self {
+            Self::Remote(client) => client.list_grants(principal).await,
+            Self::Local(tokens) => tokens.grants(principal).await,
+        }
+    }
+
+    async fn revoke_grant(&self, grant: &GrantInfo) -> Result<(), CommandError> {
+        match self {
+            Self::Remote(client) => client.revoke_grant(grant).await,
+            Self::Local(tokens) => tokens.revoke_grant(grant).await,
         }
     }
 }

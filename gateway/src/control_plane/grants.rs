@@ -1,0 +1,79 @@
+//! Rights of principals over `/api/v1`: given together with a token, seen and taken back here.
+
+use std::sync::Arc;
+
+use auth::Grant;
+use axum::Json;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::Refused;
+use super::access::Access;
+use super::extract::Parameters;
+use crate::api::{GrantInfo, GrantPage};
+use crate::error::ErrorCode;
+use crate::local_tokens::shown;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    principal: Option<String>,
+}
+
+/// `GET /grants`.
+pub(super) async fn list(
+    access: Access,
+    Parameters(query): Parameters<ListQuery>,
+) -> Result<Json<GrantPage>, Refused> {
+    let grants = access.grants(query.principal.as_deref()).await?;
+    Ok(Json(GrantPage { grants }))
+}
+
+/// `DELETE /grants`: takes exactly the named one back, and nothing when that was not given.
+pub(super) async fn revoke(
+    access: Access,
+    Parameters(named): Parameters<GrantInfo>,
+) -> Result<StatusCode, Refused> {
+    let grant = named
+        .grant()
+        .map_err(|error| Refused::invalid(error.to_string()))?;
+    access.revoke_grant(&named, &grant).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Access {
+    /// The rights that the caller may know of, of `principal` or of everybody.
+    pub(super) async fn grants(&self, principal: Option<&str>) -> Result<Vec<GrantInfo>, Refused> {
+        let kept = self.state.tokens.load().await?;
+        let caller = &self.principal;
+        // A token with scopes stands for a part of its principal, and learns nothing of the rest.
+        let may_know = |name: &Arc<str>| {
+            caller.admin || (*name == caller.name && caller.scopes.is_everything())
+        };
+        let grants = kept
+            .grants
+            .into_iter()
+            .filter(|(name, _)| may_know(name) && principal.is_none_or(|only| *only == **name));
+        Ok(shown(grants))
+    }
+
+    /// Takes a right back; it holds no longer when this returns.
+    async fn revoke_grant(&self, named: &GrantInfo, grant: &Grant) -> Result<(), Refused> {
+        if !self.principal.admin {
+            return Err(Refused::new(
+                ErrorCode::PermissionDenied,
+                "only an admin may take rights back",
+            ));
+        }
+        let tokens = &self.state.tokens;
+        let revoked = tokens.revoke_grant(&named.principal, grant).await?;
+        // Also after a "no": somebody else may have taken it back a moment ago.
+        self.state.authenticator.reload().await?;
+        if revoked {
+            return Ok(());
+        }
+        Err(Refused::missing(format!(
+            "{} was not given the right \"{named}\"",
+            named.principal
+        )))
+    }
+}
