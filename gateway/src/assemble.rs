@@ -186,6 +186,10 @@ impl Registry for RegistryPort {
         self.handle.poll_soon();
     }
 
+    async fn polled(&self) {
+        self.handle.polled().await;
+    }
+
     fn status(&self) -> RegistryStatus {
         let status = self.handle.status();
         let status = status.borrow();

@@ -22,6 +22,9 @@ pub trait Registry: Send + Sync {
     /// Asks for a poll soon; returns at once.
     fn poll_soon(&self);
 
+    /// Asks for a poll, and resolves when one that began after this call has succeeded. Callers bound it.
+    async fn polled(&self);
+
     /// How polling goes.
     fn status(&self) -> RegistryStatus;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serving_core::{Handle, ServableId, Snapshot, UnknownServable, VersionRoute};
+use serving_core::{Handle, ServableId, Snapshot, UnknownServable, Version, VersionRoute};
 use tokio::sync::watch;
 
 use crate::data_plane::{Example, VersionStack};
@@ -17,6 +17,9 @@ pub trait Engine: Send + Sync {
     /// Asks for new workers of a version; returns when that is accepted.
     async fn restart(&self, id: &ServableId) -> Result<(), UnknownServable>;
 
+    /// Resolves when what was wanted before this call is taken up and shown. Callers bound it.
+    async fn caught_up(&self);
+
     /// The logged input example of a version, if it has one and has been ready.
     fn example(&self, id: &ServableId) -> Option<Example>;
 }
@@ -29,6 +32,16 @@ impl Engine for Handle<Arc<VersionStack>> {
 
     async fn restart(&self, id: &ServableId) -> Result<(), UnknownServable> {
         Self::restart(self, id).await
+    }
+
+    /// The manager answers one order a pass. The first answer may end a pass that began before this call; the second
+    /// one comes after a pass that began later, and a pass looks at everything that is wanted.
+    async fn caught_up(&self) {
+        // No registry has a model without a name, so this orders nothing.
+        let nothing = ServableId::new("", Version(0));
+        for _ in 0..2 {
+            let _ = Self::restart(self, &nothing).await;
+        }
     }
 
     fn example(&self, id: &ServableId) -> Option<Example> {

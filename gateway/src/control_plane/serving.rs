@@ -1,11 +1,12 @@
 //! Enabling, changing settings, disabling: one transaction each, then the manager's work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Json;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serving_core::{ModelName, ModelSnapshot};
+use serving_core::{ModelName, ModelSnapshot, Phase};
 use tokio::time::timeout;
 
 use super::access::Access;
@@ -41,9 +42,9 @@ pub(super) async fn enable(
         .intents
         .enable(&model, changes, by, &state.clock)
         .await?;
-    state.registry.poll_soon();
-    if let Some(wait) = wait {
-        until_settled(state, &name, wait).await?;
+    match wait {
+        Some(wait) => until_settled(state, &name, wait).await?,
+        None => state.registry.poll_soon(),
     }
     let right = access.to_see(&name).await?;
     Ok(Json(models::detail(&access, &name, right, &headers)))
@@ -78,16 +79,31 @@ impl EnableQuery {
     }
 }
 
-/// Waits until each version that the registry wants is Ready or Failed.
+/// Waits until each version that the registry wants from now on is Ready or Failed.
 async fn until_settled(state: &ControlState, model: &str, limit: Duration) -> Result<(), Refused> {
     let mut snapshots = state.engine.snapshot();
     let mut aspired = state.aspired.clone();
+    let mut intents = state.intents.subscribe();
+    let was_polled = AtomicBool::new(false);
     let settled = async {
-        while !is_settled(state, model) {
+        // What is known from before the call may lack a version that was registered a moment ago.
+        state.registry.polled().await;
+        was_polled.store(true, Ordering::Relaxed);
+        state.engine.caught_up().await;
+        loop {
+            if state.intents.settings(model).is_none() {
+                return Err(Refused::missing(format!(
+                    "serving of the model {model:?} was disabled while this call waited for it"
+                )));
+            }
+            if is_settled(state, model) {
+                return Ok(());
+            }
             tokio::select! {
                 Ok(()) = snapshots.changed() => {}
                 Ok(()) = aspired.changed() => {}
-                else => return,
+                Ok(()) = intents.changed() => {}
+                else => return Ok(()),
             }
         }
     };
@@ -97,16 +113,23 @@ async fn until_settled(state: &ControlState, model: &str, limit: Duration) -> Re
             return Err(Refused::unavailable("the gateway is stopping; the model stays enabled"));
         }
     };
-    waited.map_err(|_| {
-        let snapshot = state.engine.snapshot();
-        let snapshot = snapshot.borrow();
-        let progress = snapshot.models.get(model).map(progress).unwrap_or_default();
-        let message = format!(
-            "the model {model:?} is enabled, but not all of its versions are ready after {}{progress}",
-            HumaneDuration(limit)
-        );
-        Refused::new(ErrorCode::DeadlineExceeded, message)
-    })
+    waited.unwrap_or_else(|_| Err(too_late(state, model, limit, was_polled.into_inner())))
+}
+
+fn too_late(state: &ControlState, model: &str, limit: Duration, was_polled: bool) -> Refused {
+    let snapshot = state.engine.snapshot();
+    let snapshot = snapshot.borrow();
+    let progress = snapshot.models.get(model).map(progress).unwrap_or_default();
+    let registry = match state.registry.status().error {
+        _ if was_polled => String::new(),
+        Some(error) => format!("; the registry cannot be asked: {error}"),
+        None => "; the registry has not answered yet".to_owned(),
+    };
+    let limit = HumaneDuration(limit);
+    let message = format!(
+        "the model {model:?} is enabled, but not all of its versions are ready after {limit}{progress}{registry}"
+    );
+    Refused::new(ErrorCode::DeadlineExceeded, message)
 }
 
 fn is_settled(state: &ControlState, model: &str) -> bool {
@@ -122,13 +145,10 @@ fn is_settled(state: &ControlState, model: &str) -> bool {
     let Some(seen) = snapshot.models.get(model) else {
         return false;
     };
-    let coming = |version: &serving_core::VersionSnapshot| {
-        view::version_state(&version.phase).is_some_and(crate::api::VersionState::is_coming)
-    };
+    // A wanted version that drains makes room for its successor of the same number.
     wanted.versions.keys().all(|number| {
-        seen.versions
-            .get(number)
-            .is_some_and(|version| !coming(version))
+        let phase = seen.versions.get(number).map(|version| &version.phase);
+        matches!(phase, Some(Phase::Ready | Phase::Failed(_)))
     })
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct ScriptedEngine {
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) restarted: Mutex<Vec<ServableId>>,
     pub(crate) examples: Mutex<BTreeMap<ServableId, Example>>,
+    /// Whether it is behind what is wanted until this is `false`.
+    pub(crate) behind: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -82,6 +84,8 @@ pub(crate) struct ScriptedRegistry {
     /// Why it does not answer.
     pub(crate) down: Mutex<Option<String>>,
     pub(crate) polls: AtomicU32,
+    /// Whether polls take until this is `false`.
+    pub(crate) polling: watch::Sender<bool>,
 }
 
 pub(crate) struct ScriptedFiles(pub(crate) PathBuf);
@@ -111,6 +115,11 @@ impl Engine for ScriptedEngine {
         }
     }
 
+    async fn caught_up(&self) {
+        let mut behind = self.behind.subscribe();
+        behind.wait_for(|behind| !behind).await.unwrap();
+    }
+
     fn example(&self, id: &ServableId) -> Option<Example> {
         self.examples.lock().unwrap().get(id).cloned()
     }
@@ -131,6 +140,12 @@ impl Registry for ScriptedRegistry {
 
     fn poll_soon(&self) {
         self.polls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn polled(&self) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        let mut polling = self.polling.subscribe();
+        polling.wait_for(|polling| !polling).await.unwrap();
     }
 
     fn status(&self) -> RegistryStatus {
@@ -175,6 +190,7 @@ impl Plane {
             snapshot: watch::Sender::default(),
             restarted: Mutex::default(),
             examples: Mutex::default(),
+            behind: watch::Sender::default(),
         });
         let registry = Arc::new(ScriptedRegistry::default());
         let files = Arc::new(ScriptedFiles(folder.path().to_owned()));

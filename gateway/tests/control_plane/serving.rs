@@ -170,6 +170,89 @@ async fn waiting_ends_when_every_version_is_ready_or_failed() {
 }
 
 #[tokio::test]
+async fn waiting_counts_a_version_that_was_registered_just_before_the_call() {
+    let plane = Plane::new().await;
+    plane.serve("iris", &[(4, Phase::Ready)], &[]);
+    plane.registry.polling.send_replace(true);
+    plane.engine.behind.send_replace(true);
+    let path = format!("{SERVING}?wait=ready&timeout=1h");
+    let waiting = plane.call(Caller::Manager, "PUT", &path, "");
+    let progress = async {
+        let asked = async || {
+            while plane.registry.polls.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        asked().await;
+        // The poll that began after the call sees it, a little later so does the manager.
+        plane.want("iris", &[4, 5]);
+        plane.registry.polling.send_replace(false);
+        tokio::task::yield_now().await;
+        plane.serve("iris", &[(4, Phase::Ready), (5, Phase::Building)], &[]);
+        plane.engine.behind.send_replace(false);
+        tokio::task::yield_now().await;
+        plane.serve("iris", &[(4, Phase::Ready), (5, Phase::Ready)], &[]);
+    };
+    let (answer, ()) = tokio::join!(waiting, progress);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["versions"][0]["version"], 5);
+}
+
+#[tokio::test]
+async fn waiting_does_not_take_what_was_seen_before_the_call_for_the_answer() {
+    let failed = serving_core::Failure {
+        kind: serving_core::FailureKind::Permanent,
+        message: "with the old settings".into(),
+        last_lines: Vec::new(),
+        next_try: None,
+        attempts: 1,
+    };
+    let short = format!("{SERVING}?wait=ready&timeout=10ms");
+    let status = async |plane: &Plane| {
+        let answer = plane.call(Caller::Manager, "PUT", &short, "").await;
+        (answer.status.as_u16(), answer.text().to_owned())
+    };
+    // The registry does not answer.
+    let plane = Plane::new().await;
+    plane.serve("iris", &[(1, Phase::Ready)], &[]);
+    plane.registry.polling.send_replace(true);
+    *plane.registry.down.lock().unwrap() = Some("connection refused".to_owned());
+    let (code, text) = status(&plane).await;
+    assert_eq!(code, 504);
+    assert!(text.contains("connection refused"), "{text}");
+    // The manager has not taken the intent up.
+    let plane = Plane::new().await;
+    plane.serve("iris", &[(1, Phase::Failed(failed))], &[]);
+    plane.engine.behind.send_replace(true);
+    assert_eq!(status(&plane).await.0, 504);
+    plane.engine.behind.send_replace(false);
+    assert_eq!(status(&plane).await.0, 200);
+    // It makes room for its successor.
+    plane.serve("iris", &[(1, Phase::Draining)], &[]);
+    assert_eq!(status(&plane).await.0, 504);
+}
+
+#[tokio::test]
+async fn waiting_ends_when_somebody_disables_the_model() {
+    let plane = Plane::new().await;
+    plane.serve("iris", &[(1, Phase::Building)], &[]);
+    let path = format!("{SERVING}?wait=ready&timeout=1h");
+    let waiting = plane.call(Caller::Manager, "PUT", &path, "");
+    let disabling = async {
+        let mut intents = plane.intents.subscribe();
+        let enabled = intents.wait_for(|intents| intents.models.contains_key("iris"));
+        enabled.await.unwrap();
+        plane.call(Caller::Admin, "DELETE", SERVING, "").await
+    };
+    let (answer, _) = tokio::join!(waiting, disabling);
+    assert_eq!(
+        answer.refusal(),
+        (404, "RESOURCE_DOES_NOT_EXIST".to_owned())
+    );
+    assert!(answer.text().contains("disabled"), "{}", answer.text());
+}
+
+#[tokio::test]
 async fn waiting_ends_with_its_deadline_and_the_model_stays_enabled() {
     let plane = Plane::new().await;
     plane.serve("iris", &[(1, Phase::Building)], &[]);

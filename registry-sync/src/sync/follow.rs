@@ -45,6 +45,8 @@ pub(super) struct Follower<R> {
     pub(super) pace: Pace,
     pub(super) interest: watch::Receiver<Interest>,
     pub(super) nudged: watch::Receiver<u64>,
+    /// How far in `nudged` a poll has come that saw everything and is published.
+    pub(super) answered: watch::Sender<u64>,
     pub(super) aspired: watch::Sender<Option<Arc<Aspired>>>,
     pub(super) catalog: watch::Sender<Arc<Catalog>>,
     pub(super) status: watch::Sender<SyncStatus>,
@@ -54,7 +56,7 @@ impl<R: Registry> Follower<R> {
     pub(super) async fn run(mut self) {
         let mut oddities = BTreeSet::new();
         loop {
-            self.nudged.borrow_and_update();
+            let wishes = *self.nudged.borrow_and_update();
             let interest = self.interest.borrow_and_update().clone();
             let known = self.aspired.borrow().clone();
             let usage = Usage::default();
@@ -70,8 +72,11 @@ impl<R: Registry> Follower<R> {
                         tracing::warn!("{oddity}");
                     }
                     oddities.clone_from(&reading.selection.oddities);
-                    self.publish(reading);
+                    let published = self.publish(reading);
                     self.report(start, &usage, None);
+                    if published {
+                        self.answered.send_replace(wishes);
+                    }
                 }
                 Err(error) => {
                     self.pace.failed(&error);
@@ -82,13 +87,14 @@ impl<R: Registry> Follower<R> {
         }
     }
 
-    fn publish(&self, reading: Reading) {
+    /// Returns whether what was read still holds.
+    fn publish(&self, reading: Reading) -> bool {
         if let Some(catalog) = reading.catalog {
             catalog.publish(&self.catalog);
         }
         // What was read for another interest may lack a model that is of interest now, which would retire it.
         if self.interest.has_changed().unwrap_or(false) {
-            return;
+            return false;
         }
         let aspired = reading.selection.aspired;
         self.aspired.send_if_modified(|current| {
@@ -98,6 +104,7 @@ impl<R: Registry> Follower<R> {
             }
             differs
         });
+        true
     }
 
     fn report(&self, start: Instant, usage: &Usage, error: Option<&RegistryError>) {

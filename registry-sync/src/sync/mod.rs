@@ -44,6 +44,7 @@ pub struct RegistryHandle {
     catalog: watch::Receiver<Arc<Catalog>>,
     status: watch::Receiver<SyncStatus>,
     nudges: watch::Sender<u64>,
+    answered: watch::Receiver<u64>,
     artifacts: Artifacts,
 }
 
@@ -87,11 +88,13 @@ impl RegistrySync {
         let (catalog, catalog_seen) = watch::channel(Arc::default());
         let (status, status_seen) = watch::channel(SyncStatus::default());
         let (nudges, nudged) = watch::channel(0);
+        let (answered, answers) = watch::channel(0);
         let follower = Follower {
             registry: client.clone(),
             pace: Pace::new("following the registry", config.poll_interval, POLL_SPACING),
             interest: interest.clone(),
             nudged: nudged.clone(),
+            answered,
             aspired,
             catalog: catalog.clone(),
             status,
@@ -118,6 +121,7 @@ impl RegistrySync {
             catalog: catalog_seen,
             status: status_seen,
             nudges,
+            answered: answers,
         };
         Ok((sync, handle))
     }
@@ -149,6 +153,25 @@ impl RegistryHandle {
     pub fn poll_soon(&self) {
         self.nudges
             .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Asks for a poll, and resolves when one that began after this call has succeeded and is published. While the registry
+    /// fails, that takes as long as it fails: callers bound it.
+    pub async fn polled(&self) {
+        let mut wish = 0;
+        self.nudges.send_modify(|count| {
+            *count = count.wrapping_add(1);
+            wish = *count;
+        });
+        let mut answered = self.answered.clone();
+        if answered
+            .wait_for(|answered| *answered >= wish)
+            .await
+            .is_err()
+        {
+            // Nobody polls any more.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Asks the registry now whether `model` is registered. A prompt is not a model.

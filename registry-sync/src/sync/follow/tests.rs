@@ -48,6 +48,7 @@ struct Loop {
     nudges: watch::Sender<u64>,
     aspired: watch::Receiver<Option<Arc<Aspired>>>,
     status: watch::Receiver<SyncStatus>,
+    answered: watch::Receiver<u64>,
     start: Instant,
     _task: JoinSet<()>,
 }
@@ -65,12 +66,14 @@ impl Loop {
         let (nudges, nudged) = watch::channel(0);
         let (aspired, aspired_seen) = watch::channel(last_known.map(Arc::new));
         let (status, status_seen) = watch::channel(SyncStatus::default());
+        let (answered, answers) = watch::channel(0);
         let spacing = Duration::from_millis(200);
         let follower = Follower {
             registry: script.clone(),
             pace: Pace::new("testing", Duration::from_secs(10), spacing),
             interest: interest_seen,
             nudged,
+            answered,
             aspired,
             catalog: watch::channel(Arc::default()).0,
             status,
@@ -83,6 +86,7 @@ impl Loop {
             nudges,
             aspired: aspired_seen,
             status: status_seen,
+            answered: answers,
             start: Instant::now(),
             _task: task,
         }
@@ -231,5 +235,45 @@ async fn what_was_read_for_an_older_interest_is_not_published() {
     assert!(
         running.start.elapsed() < Duration::from_secs(7),
         "did not poll again at once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_is_answered_by_a_poll_that_began_after_it_and_succeeded() {
+    let answers = [Ok(sees(&[])), Err(down()), Ok(sees(&["iris"]))];
+    let mut running = Loop::start(answers, None, Duration::from_secs(3));
+    running.run_for(Duration::from_secs(1)).await;
+    // In the middle of the first poll, which may have looked already.
+    running.nudges.send_modify(|count| *count += 1);
+    running
+        .answered
+        .wait_for(|count| *count == 1)
+        .await
+        .unwrap();
+    assert_eq!(running.asked().len(), 3);
+    assert_eq!(
+        running.aspired.borrow().as_deref(),
+        Some(&aspired(&["iris"]))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_is_not_answered_by_what_was_read_for_an_older_interest() {
+    let answers = [Ok(sees(&[])), Ok(sees(&["wine"]))];
+    let mut running = Loop::start(answers, None, Duration::from_secs(3));
+    running.run_for(Duration::from_secs(4)).await;
+    running.nudges.send_modify(|count| *count += 1);
+    running.run_for(Duration::from_secs(1)).await;
+    running
+        .interest
+        .send_replace(Interest::Models(["wine".into()].into()));
+    running
+        .answered
+        .wait_for(|count| *count == 1)
+        .await
+        .unwrap();
+    assert_eq!(
+        running.aspired.borrow().as_deref(),
+        Some(&aspired(&["wine"]))
     );
 }
