@@ -20,6 +20,7 @@ pub use model::{
     VersionDetail, VersionState,
 };
 pub use nearest::nearest;
+pub(crate) use settings::LONGEST_TIMEOUT;
 pub use settings::{EnvManager, InvalidSetting, ModelSettings, Settings};
 pub use status::{RegistryState, Status};
 pub use time::{HumaneDuration, InvalidDuration, Timestamp};

@@ -97,7 +97,7 @@ const LATER: [&str; 5] = [
 ];
 
 /// A day: an answer that takes longer is no answer.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 impl ModelSettings {
     /// Lays `changes` over these settings: a key that is not mentioned stays, `null` goes back to the default.

@@ -17,7 +17,7 @@ use super::{
     AuthConfig, ByteSize, Config, LogConfig, LogFormat, RegistryConfig, RegistryCredentials,
     RightsSource, inherited,
 };
-use crate::api::{EnvManager, HumaneDuration};
+use crate::api::{EnvManager, HumaneDuration, LONGEST_TIMEOUT};
 
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// Bodies of the largest size that fit into the memory for bodies where nobody says how large that is.
@@ -184,10 +184,12 @@ impl Reader {
     fn duration(&mut self, key: &'static str, default: Duration, least: Duration) -> Duration {
         self.parsed(key, default, |text| {
             let HumaneDuration(duration) = parse(text)?;
-            if duration >= least {
+            // Points in time are computed with these; a longer one would be no point in time any more.
+            if (least..=LONGEST_TIMEOUT).contains(&duration) {
                 Ok(duration)
             } else {
-                Err(format!("at least {} is allowed", HumaneDuration(least)))
+                let least = HumaneDuration(least);
+                Err(format!("from {least} to 24h is allowed"))
             }
         })
     }
@@ -231,29 +233,38 @@ impl Reader {
         self.accept("registry", &origin, web_address(&text))
     }
 
-    /// A user with a password before a token, as MLflow's own client has it.
+    /// The highest source that says anything decides between a user with a password and a token; if it names both, the
+    /// user, as MLflow's own client has it.
     fn credentials(&mut self) -> RegistryCredentials {
         let username = self.text("registry_username");
         let password = self.text("registry_password");
         let token = self.text("registry_token");
+        let height =
+            |said: &Option<(String, Origin)>| said.as_ref().map(|(_, origin)| origin.height());
+        let of_user = height(&username).max(height(&password));
+        let of_token = height(&token);
         match (username, password, token) {
-            (Some((username, _)), Some((password, _)), _) => RegistryCredentials::Basic {
-                username,
-                password: Secret::new(password),
-            },
-            (Some((_, origin)), None, None) => {
+            (Some((username, _)), Some((password, _)), _) if of_user >= of_token => {
+                RegistryCredentials::Basic {
+                    username,
+                    password: Secret::new(password),
+                }
+            }
+            (_, _, Some((token, _))) if of_token >= of_user => {
+                RegistryCredentials::Bearer(Secret::new(token))
+            }
+            (Some((_, origin)), None, _) => {
                 self.problem(place("registry_username", &origin), "a password is missing");
                 RegistryCredentials::None
             }
-            (None, Some((_, origin)), None) => {
+            (None, Some((_, origin)), _) => {
                 self.problem(
                     place("registry_password", &origin),
                     "a user name is missing",
                 );
                 RegistryCredentials::None
             }
-            (_, _, Some((token, _))) => RegistryCredentials::Bearer(Secret::new(token)),
-            (None, None, None) => RegistryCredentials::None,
+            (None, None, _) | (Some(_), Some(_), _) => RegistryCredentials::None,
         }
     }
 }

@@ -117,6 +117,19 @@ fn variable_rest(name: &str) -> String {
     name.to_uppercase().replace('.', "_")
 }
 
+impl Origin {
+    /// Which of two origins lies over the other: the larger. A variable of MLflow's clients lies below the gateway's own.
+    pub(super) fn height(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) => 1,
+            Self::Variable(name) if name.starts_with(PREFIX) => 3,
+            Self::Variable(_) => 2,
+            Self::Flag(_) => 4,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -147,6 +147,68 @@ fn secrets_are_read_and_never_shown() {
 }
 
 #[test]
+fn the_highest_source_chooses_how_the_gateway_shows_who_it_is() {
+    const USER: &str = "registry_username = 'ada'\nregistry_password = 'hunter2'\n";
+    const TOKEN: &str = "registry_token = 'hush'\n";
+    for (file, environment, expected) in [
+        (USER, &[][..], "ada:hunter2"),
+        (USER, &[("MLFLOW_TRACKING_TOKEN", "new")], "new"),
+        (USER, &[("MLFLOW_TRACKING_PASSWORD", "new")], "ada:new"),
+        (TOKEN, &[], "hush"),
+        (
+            TOKEN,
+            &[
+                ("MLFLOW_TRACKING_USERNAME", "eve"),
+                ("MLFLOW_TRACKING_PASSWORD", "new"),
+            ],
+            "eve:new",
+        ),
+        (
+            "",
+            &[
+                ("MLFLOW_TRACKING_USERNAME", "eve"),
+                ("MLFLOW_TRACKING_PASSWORD", "old"),
+                ("SLUICEGATE_REGISTRY_TOKEN", "new"),
+            ],
+            "new",
+        ),
+        (
+            TOKEN,
+            &[("MLFLOW_TRACKING_USERNAME", "eve")],
+            "MLFLOW_TRACKING_USERNAME: a password is missing",
+        ),
+    ] {
+        let file = format!("registry = 'http://mlflow:5000'\n{file}");
+        let shown = match load_file(&file, environment, Overrides::default()) {
+            Err(error) => error,
+            Ok(config) => match config.registry.credentials {
+                RegistryCredentials::None => "nothing".to_owned(),
+                RegistryCredentials::Basic { username, password } => {
+                    format!("{username}:{}", password.expose())
+                }
+                RegistryCredentials::Bearer(token) => token.expose().to_owned(),
+            },
+        };
+        assert!(shown.ends_with(expected), "{environment:?}: {shown}");
+    }
+}
+
+#[test]
+fn no_duration_is_longer_than_a_day() {
+    for key in ["poll_interval", "timeout", "drain_timeout"] {
+        let load = |value: &str| {
+            let file = format!("registry = 'http://mlflow:5000'\n{key} = {value}\n");
+            load_file(&file, &[], Overrides::default())
+        };
+        assert!(load("'24h'").is_ok(), "{key}");
+        for value in ["1e19", "'25h'", "86401", "18446744073709551615.0"] {
+            let error = load(value).unwrap_err();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}
+
+#[test]
 fn what_is_shown_can_be_read_again() {
     let environment = [("SLUICEGATE_ENABLE", "iris"), ("SLUICEGATE_TIMEOUT", "1m")];
     let config = Config::load(registry("http://mlflow:5000"), variables(&environment)).unwrap();
