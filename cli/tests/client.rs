@@ -217,6 +217,77 @@ fn waiting_ends_with_1_when_a_version_has_failed_and_shows_why() {
 }
 
 #[test]
+fn waiting_enables_once_and_ends_when_somebody_disables() {
+    let late = r#"{"error_code": "DEADLINE_EXCEEDED", "message": "not all are ready", "request_id": "r1"}"#;
+    let building = r#"{
+        "name": "iris", "state": "READY", "permission": "MANAGE", "settings": null, "labels": [],
+        "versions": [
+            {"version": 1, "state": "BUILDING", "since": "2026-03-01T12:00:00Z", "uris": [], "replicas": 0, "crashes": 0}
+        ]
+    }"#;
+    let disabled = r#"{"name": "iris", "state": null, "permission": "MANAGE", "settings": null, "labels": [], "versions": []}"#;
+    let gateway = Gateway::answering(&[
+        ("504 Gateway Timeout", "application/json", late),
+        ("200 OK", "application/json", building),
+        ("200 OK", "application/json", disabled),
+    ]);
+    let (code, stdout, stderr, asked) = gateway.run(&["models", "enable", "iris", "--wait"], "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("was disabled meanwhile"), "{stderr}");
+    let lines: Vec<_> = asked.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "PUT /api/v1/models/iris/serving?wait=ready&timeout=45000ms",
+            "GET /api/v1/models/iris",
+            "GET /api/v1/models/iris",
+        ]
+    );
+}
+
+/// A page of the event log with `ids`, newest first, and the way to older ones.
+fn page(ids: impl DoubleEndedIterator<Item = i64>, next: Option<i64>) -> &'static str {
+    let event = |id| {
+        format!(
+            r#"{{"id": {id}, "at": "2026-03-01T12:00:00Z", "model": "iris", "type": "ready", "message": "event {id}"}}"#
+        )
+    };
+    let events: Vec<_> = ids.rev().map(event).collect();
+    let next = next.map_or("null".to_owned(), |id| format!("\"{id}\""));
+    let events = events.join(", ");
+    format!(r#"{{"events": [{events}], "next_page_token": {next}}}"#).leak()
+}
+
+#[test]
+fn events_are_read_page_after_page() {
+    let gateway = Gateway::answering(&[
+        ("200 OK", "application/json", page(3..=4, Some(3))),
+        ("200 OK", "application/json", page(1..=2, None)),
+    ]);
+    let (code, stdout, stderr, asked) = gateway.run(&["models", "events", "iris"], "");
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let shown: Vec<_> = stdout.lines().map(|line| &line[line.len() - 1..]).collect();
+    assert_eq!(shown, ["1", "2", "3", "4"]);
+    assert_eq!(
+        asked[1].line,
+        "GET /api/v1/models/iris/events?max_results=500&page_token=3"
+    );
+}
+
+#[test]
+fn events_that_are_left_out_are_spoken_of() {
+    let pages = (0..10).rev().map(|number| {
+        let first = number * 500 + 1000;
+        let body = page(first..first + 500, Some(first));
+        ("200 OK", "application/json", body)
+    });
+    let gateway = Gateway::answering(&pages.collect::<Vec<_>>());
+    let (code, stdout, stderr, _) = gateway.run(&["models", "events", "iris"], "");
+    assert_eq!((code, stdout.lines().count()), (Some(0), 5000));
+    assert_eq!(stderr, "events before these are left out\n");
+}
+
+#[test]
 fn rights_are_taken_back_one_call_each() {
     let gateway = Gateway::answering(&[
         ("204 No Content", "application/json", ""),

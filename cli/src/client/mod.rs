@@ -15,7 +15,7 @@ use url::{Host, Url};
 use crate::args::connection::Connection;
 use crate::error::CommandError;
 
-pub(crate) use models::{LogQuery, ModelQuery, Waited};
+pub(crate) use models::{Events, LogQuery, ModelQuery, Waited};
 pub(crate) use scoring::Rows;
 
 /// For a connection to be made.

@@ -6,7 +6,7 @@ use gateway::api::Event;
 use tokio::time::sleep;
 
 use crate::args::models::EventsArgs;
-use crate::client::Client;
+use crate::client::{Client, Events};
 use crate::error::CommandError;
 use crate::output::{self, Format};
 
@@ -20,14 +20,17 @@ pub(super) async fn run(
 ) -> Result<(), CommandError> {
     let mut newest = None;
     loop {
-        let events = client.events(&args.name, args.version).await?;
-        for event in events.iter().filter(|event| Some(event.id) > newest) {
+        let Events { events, cut } = client.events(&args.name, args.version, newest).await?;
+        if cut {
+            output::note("events before these are left out");
+        }
+        for event in &events {
             match format {
                 Format::Json => output::json_line(event)?,
                 Format::Table => output::line(&text(event))?,
             }
         }
-        newest = newest.max(events.iter().map(|event| event.id).max());
+        newest = newest.max(events.last().map(|event| event.id));
         if !args.follow {
             return Ok(());
         }

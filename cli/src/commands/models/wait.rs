@@ -13,13 +13,13 @@ use crate::progress::{Progress, Step, seconds};
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// The longest that a gateway is asked to wait at once; proxies cut what stays silent for long.
+/// The longest that a gateway is asked to wait; proxies cut what stays silent for long.
 const ONCE: Duration = Duration::from_secs(45);
 
 /// Enables `name` and waits until each of its versions is ready.
 ///
 /// # Errors
-/// When one failed, or when `timeout` is over first.
+/// When one failed, when somebody disabled it meanwhile, or when `timeout` is over first.
 pub(crate) async fn until_ready(
     client: &Client,
     name: &str,
@@ -27,11 +27,17 @@ pub(crate) async fn until_ready(
     progress: &Progress,
 ) -> Result<ModelDetail, CommandError> {
     let mut board = Board::default();
-    let settled = until_settled(client, name, timeout);
-    tokio::pin!(settled);
-    let model = loop {
+    let end = Instant::now() + timeout;
+    // The gateway knows best when all that the registry wants is decided, so it is asked to wait first. Only once: each
+    // such call enables the model again, and somebody may have disabled it for a reason.
+    let waited = client.wait_for_model(name, timeout.min(ONCE));
+    tokio::pin!(waited);
+    let (mut model, mut settled) = loop {
         tokio::select! {
-            model = &mut settled => break model?,
+            waited = &mut waited => break match waited? {
+                Waited::Settled(model) => (model, true),
+                Waited::NotYet => (client.model(name).await?, false),
+            },
             () = sleep(LOOK) => {
                 let model = client.model(name).await?;
                 board.show(&model, progress);
@@ -41,7 +47,21 @@ pub(crate) async fn until_ready(
             }
         }
     };
-    board.show(&model, progress);
+    loop {
+        board.show(&model, progress);
+        if let Some(error) = hopeless(&model).or_else(|| disabled(&model)) {
+            return Err(error);
+        }
+        settled |= is_settled(&model);
+        if settled {
+            break;
+        }
+        if Instant::now() >= end {
+            return Err(too_late(name, timeout));
+        }
+        sleep(LOOK).await;
+        model = client.model(name).await?;
+    }
     let failed_version = model
         .versions
         .iter()
@@ -52,29 +72,30 @@ pub(crate) async fn until_ready(
     }
 }
 
-/// The gateway knows when all that the registry wants is decided.
-async fn until_settled(
-    client: &Client,
-    name: &str,
-    timeout: Duration,
-) -> Result<ModelDetail, CommandError> {
-    let end = Instant::now() + timeout;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        match client.wait_for_model(name, left.min(ONCE)).await? {
-            Waited::Settled(model) => return Ok(model),
-            Waited::NotYet if left > ONCE => {}
-            Waited::NotYet => {
-                return Err(CommandError::failed(format!(
-                    "{name} is not ready after {}; the gateway goes on with it",
-                    seconds(timeout)
-                ))
-                .next(format!(
-                    "`sluicegate models show {name}` tells how far it is"
-                )));
-            }
-        }
-    }
+/// Every version that is shown is decided; one that drains may make room for its successor.
+fn is_settled(model: &ModelDetail) -> bool {
+    let decided = [VersionState::Ready, VersionState::Failed];
+    let mut versions = model.versions.iter();
+    model.state == Some(ModelState::Ready)
+        && versions.all(|version| decided.contains(&version.state))
+}
+
+fn too_late(name: &str, timeout: Duration) -> CommandError {
+    let waited = seconds(timeout);
+    CommandError::failed(format!(
+        "{name} is not ready after {waited}; the gateway goes on with it"
+    ))
+    .next(format!(
+        "`sluicegate models show {name}` tells how far it is"
+    ))
+}
+
+fn disabled(model: &ModelDetail) -> Option<CommandError> {
+    let name = &model.name;
+    model.state.is_none().then(|| {
+        CommandError::failed(format!("serving of {name} was disabled meanwhile"))
+            .next(format!("`sluicegate models events {name}` tells by whom"))
+    })
 }
 
 /// Waiting longer would not help.
