@@ -80,7 +80,7 @@ async fn stuck_work_adds_up_whatever_else_is_finished() {
     let worker = sometimes_stuck();
     let mut gateway = Setup::default()
         .places(3, 0)
-        .timeout(100)
+        .timeout(400)
         .over([worker.upstream()]);
     for body in ["\"slow\"", "1", "\"slow\"", "2"] {
         gateway.score(body).await;
@@ -192,7 +192,7 @@ async fn a_stream_that_never_begins_counts_although_its_client_has_left() {
     let (worker, mut pieces) = streaming("text/event-stream");
     let mut gateway = Setup::default()
         .places(1, 0)
-        .timeout(100)
+        .timeout(400)
         .over([worker.upstream()]);
     let (body, _pieces) = begin_stream(&gateway, &mut pieces).await;
     drop(body);
