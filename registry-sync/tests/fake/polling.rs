@@ -429,3 +429,16 @@ async fn the_catalog_lists_all_models_but_no_prompts() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn who_waits_for_a_poll_sees_what_was_registered_before() {
+    let registry = FakeRegistry::start().await;
+    let running = Running::start(registry.config(), Interest::All, None);
+    running.until(|_| true).await;
+    registry.lock().register("iris", 1, &[]);
+    timeout(Duration::from_secs(20), running.handle.polled())
+        .await
+        .expect("in time");
+    let aspired = running.handle.aspired().borrow().clone().unwrap();
+    assert!(aspired.models.contains_key("iris"));
+}
