@@ -1,3 +1,5 @@
+//! The arguments as they are typed.
+
 use clap::CommandFactory;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Processes of the quickstart live and die together.
+
 use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(20);
