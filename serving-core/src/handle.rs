@@ -13,7 +13,7 @@ use crate::snapshot::Snapshot;
 pub struct Handle<T> {
     pub(crate) router: Router<T>,
     pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
-    pub(crate) restarts: mpsc::Sender<Restart>,
+    pub(crate) asks: mpsc::Sender<Ask>,
 }
 
 /// Nothing of that name is served now.
@@ -21,12 +21,17 @@ pub struct Handle<T> {
 #[error("{0} is not served")]
 pub struct UnknownServable(pub ServableId);
 
-/// A person's wish for new replicas.
+/// What a manager can be asked from outside.
 #[derive(Debug)]
-pub(crate) struct Restart {
-    pub(crate) id: ServableId,
-    /// Answered `true` once it is ordered, `false` if there is no such version.
-    pub(crate) accepted: oneshot::Sender<bool>,
+pub(crate) enum Ask {
+    /// A person's wish for new replicas.
+    Restart {
+        id: ServableId,
+        /// Answered `true` once it is ordered, `false` if there is no such version.
+        accepted: oneshot::Sender<bool>,
+    },
+    /// Answered after the next pass.
+    CatchUp { done: oneshot::Sender<()> },
 }
 
 impl<T> Handle<T> {
@@ -44,16 +49,26 @@ impl<T> Handle<T> {
     /// tries a failed version again at once. Returns when it is accepted, not when it is done.
     pub async fn restart(&self, id: &ServableId) -> Result<(), UnknownServable> {
         let (accepted, answer) = oneshot::channel();
-        let restart = Restart {
+        let restart = Ask::Restart {
             id: id.clone(),
             accepted,
         };
         // Without a manager nothing is served, so both channels' ends mean the same as a "no".
-        let sent = self.restarts.send(restart).await.is_ok();
+        let sent = self.asks.send(restart).await.is_ok();
         if sent && answer.await.unwrap_or(false) {
             Ok(())
         } else {
             Err(UnknownServable(id.clone()))
+        }
+    }
+
+    /// Resolves when a pass that began after this call has looked at all that is wanted and shown what it decided.
+    /// Resolves at once without a manager: then nothing will.
+    pub async fn caught_up(&self) {
+        let (done, passed) = oneshot::channel();
+        if self.asks.send(Ask::CatchUp { done }).await.is_ok() {
+            // An error is the manager's end.
+            let _ = passed.await;
         }
     }
 }
@@ -63,7 +78,7 @@ impl<T> Clone for Handle<T> {
         Self {
             router: self.router.clone(),
             snapshot: self.snapshot.clone(),
-            restarts: self.restarts.clone(),
+            asks: self.asks.clone(),
         }
     }
 }

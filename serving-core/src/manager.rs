@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::ManagerConfig;
 use crate::event::{Event, Fact};
 use crate::gate::Gate;
-use crate::handle::{Handle, Restart};
+use crate::handle::{Ask, Handle};
 use crate::id::{Generation, ModelName, ServableId};
 use crate::intent::Intents;
 use crate::loader::Loader;
@@ -62,7 +62,9 @@ pub type BuildStack<S, T> = Box<dyn Fn(StackSeed<S>) -> T + Send + Sync>;
 /// `S` is what a live replica offers, `T` the stack that callers of a version reach.
 pub struct Manager<S, T> {
     inputs: Inputs,
-    restarts: mpsc::Receiver<Restart>,
+    asks: mpsc::Receiver<Ask>,
+    /// Who waits for the next pass.
+    onlookers: Vec<oneshot::Sender<()>>,
     /// Notified whenever a supervisor has something to report, and when another pass is due.
     wake: Arc<Notify>,
     equipment: Arc<Equipment<S>>,
@@ -91,14 +93,14 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         events: mpsc::Sender<Event>,
         clock: Arc<dyn Clock>,
     ) -> (Self, Handle<T>) {
-        const RESTART_QUEUE: usize = 16;
-        let (ask, restarts) = mpsc::channel(RESTART_QUEUE);
+        const ASK_QUEUE: usize = 16;
+        let (ask, asks) = mpsc::channel(ASK_QUEUE);
         let (snapshot, seen) = watch::channel(Arc::default());
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
         let handle = Handle {
             router: Router::over(Arc::clone(&table)),
             snapshot: seen,
-            restarts: ask,
+            asks: ask,
         };
         let log = EventLog::new(events, Arc::clone(&clock));
         let equipment = Equipment {
@@ -110,7 +112,8 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         };
         let manager = Self {
             inputs,
-            restarts,
+            asks,
+            onlookers: Vec::new(),
             wake: Arc::default(),
             equipment: Arc::new(equipment),
             stack,
@@ -133,10 +136,14 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !shutdown.is_cancelled() {
             self.reconcile();
+            for onlooker in self.onlookers.drain(..) {
+                // Whoever asked may have gone.
+                let _ = onlooker.send(());
+            }
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
-                Some(restart) = self.restarts.recv() => self.accept(restart),
+                Some(ask) = self.asks.recv() => self.accept(ask),
                 Some(ended) = self.supervisors.join_next() => self.bury(ended),
                 Ok(()) = self.inputs.aspired.changed() => {}
                 Ok(()) = self.inputs.intents.changed() => {}
@@ -375,8 +382,14 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         });
     }
 
-    fn accept(&mut self, restart: Restart) {
-        let Restart { id, accepted } = restart;
+    fn accept(&mut self, ask: Ask) {
+        let (id, accepted) = match ask {
+            Ask::Restart { id, accepted } => (id, accepted),
+            Ask::CatchUp { done } => {
+                self.onlookers.push(done);
+                return;
+            }
+        };
         let life = self.life(&id).filter(|life| !life.draining());
         if let Some(life) = &life {
             life.orders.send_modify(|orders| orders.restarts += 1);
@@ -422,8 +435,8 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
     /// Drains and stops everything at once.
     async fn end(mut self) {
         // Nothing can be restarted any more; whoever asks is told so at once.
-        self.restarts.close();
-        while self.restarts.try_recv().is_ok() {}
+        self.asks.close();
+        while self.asks.try_recv().is_ok() {}
         let nothing = Wanted::default();
         self.wanted = None;
         self.look_at_all();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serving_core::{Handle, ServableId, Snapshot, UnknownServable, Version, VersionRoute};
+use serving_core::{Handle, ServableId, Snapshot, UnknownServable, VersionRoute};
 use tokio::sync::watch;
 
 use crate::data_plane::{Example, VersionStack};
@@ -34,14 +34,8 @@ impl Engine for Handle<Arc<VersionStack>> {
         Self::restart(self, id).await
     }
 
-    /// The manager answers one order a pass. The first answer may end a pass that began before this call; the second
-    /// one comes after a pass that began later, and a pass looks at everything that is wanted.
     async fn caught_up(&self) {
-        // No registry has a model without a name, so this orders nothing.
-        let nothing = ServableId::new("", Version(0));
-        for _ in 0..2 {
-            let _ = Self::restart(self, &nothing).await;
-        }
+        Self::caught_up(self).await;
     }
 
     fn example(&self, id: &ServableId) -> Option<Example> {

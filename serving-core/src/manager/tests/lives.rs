@@ -478,3 +478,26 @@ async fn the_wait_for_a_place_to_build_does_not_count_against_the_deadline() {
     world.pass(101).await;
     assert_eq!(world.phase(&id("iris", 4)), "FAILED");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_caught_up_sees_what_was_wanted_before() {
+    let world = World::with_iris();
+    for version in 1..=20 {
+        world.register("iris", version);
+        world.handle.caught_up().await;
+        let seen = world.handle.snapshot().borrow().clone();
+        assert!(
+            seen.models["iris"]
+                .versions
+                .contains_key(&id("iris", version).version)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_manager_that_is_gone() {
+    let mut world = World::with_iris();
+    world.shutdown.cancel();
+    while world.managers.join_next().await.is_some() {}
+    world.handle.caught_up().await;
+}
