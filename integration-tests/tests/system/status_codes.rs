@@ -187,9 +187,10 @@ async fn a_version_that_was_ready_and_failed_is_503_with_the_reason(
     client.until_answered_by(MODEL, "1", "spoilable").await?;
     models.spoil()?;
     kill(client.worker(MODEL, "1").await?);
-    // It is tried several times, with growing pauses: it could be loaded before.
+    // It could be loaded before, so it is tried again, with growing pauses; nobody waits for that.
     let failed = client.until_state(MODEL, 1, "FAILED").await?;
-    assert_eq!(failed["last_error"]["kind"], "crash_loop");
+    assert_eq!(failed["last_error"]["kind"], "transient");
+    assert!(failed["last_error"]["next_try"].is_string(), "{failed}");
     let answer = client.script(MODEL, "1", "which", Value::Null).await?;
     assert_eq!(answer.refused(503)?, "TEMPORARILY_UNAVAILABLE");
     retry_after(&answer)?;
