@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::api::EnvManager;
 use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
-use crate::lifecycle::RunError;
 use crate::ports::{
     Catalog, LogKind, RegisteredModel, Registry, RegistryStatus, RegistryUnavailable, WorkerFiles,
 };
+use crate::run_error::RunError;
 
 /// The registry of one gateway: what follows it, and what the others see of it.
 pub(crate) struct RegistryRoom {

@@ -13,8 +13,10 @@ mod parts;
 pub mod ports;
 pub mod protocol;
 mod request_id;
+mod run_error;
 pub mod server;
 pub mod store;
 pub mod telemetry;
 
-pub use lifecycle::{RunError, run};
+pub use lifecycle::run;
+pub use run_error::RunError;

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::control_plane::{self, About, ControlState, IntentBook};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::parts::Parts;
+use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{DataDirLock, EventRetention, Store, keep_last_aspired, write_events};
 
@@ -30,34 +31,6 @@ const CONTROL_THREADS: usize = 2;
 const EVENT_QUEUE: usize = 8192;
 /// How long each last step may take after everything was drained: clearing up after workers, writing the last events.
 const LAST_STEP: Duration = Duration::from_secs(15);
-
-/// Why the gateway does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The data folder, or the state in it, cannot be used.
-    #[error("{0}")]
-    Store(String),
-    /// The registry cannot be followed at all; one that is merely down is no error.
-    #[error("{0}")]
-    Registry(String),
-    /// Workers cannot be run.
-    #[error("{0}")]
-    Workers(String),
-    /// The listen address is taken, or not ours.
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
-    Listen {
-        /// What was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The system refuses threads or signals.
-    #[error("the gateway cannot start: {0}")]
-    System(#[from] io::Error),
-    /// A task that must not end has ended.
-    #[error("the gateway has stopped because a part of it failed: {0}")]
-    Failed(&'static str),
-}
 
 /// Runs a gateway until SIGTERM or SIGINT, drains it, and returns. A second signal ends the draining.
 ///
