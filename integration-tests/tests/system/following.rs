@@ -102,6 +102,15 @@ async fn requests_in_flight_of_an_archived_version_finish(world: Arc<World>) -> 
     let (answer, archived) = tokio::join!(in_flight, archive);
     archived?;
     assert_eq!(answer?.succeeded()?.predictions()?, json!(["a"]));
+    // MLflow's server finishes what it has when it is told to stop; nobody may have told it before.
+    let retired = until("the version is retired", async || {
+        let mut events = client.events(MODEL, 1).await?.into_iter();
+        Ok(events
+            .find(|event| event["type"] == "retired")
+            .ok_or("not yet"))
+    })
+    .await?;
+    assert_eq!(retired["details"]["abandoned"], 0, "{retired}");
     client.disable(MODEL).await
 }
 
