@@ -1,5 +1,6 @@
 //! What a runner is given once, at its start.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,13 +15,18 @@ pub struct RunnerConfig {
     pub data_dir: PathBuf,
     /// For models whose settings do not name one.
     pub env_manager: EnvManager,
+    /// Where conda packages come from.
+    pub conda: CondaConfig,
+    /// Where Python packages come from.
+    pub pip: PipConfig,
+    /// Whether nothing may be fetched that is needed for an environment: what is cached has to do.
+    pub offline: bool,
+    /// How much of the disk is used.
+    pub space: SpaceConfig,
     /// The interpreter of [`EnvManager::Local`]: an absolute path.
     pub python: Option<PathBuf>,
     /// The `uv` program; `None` looks for it in the `PATH` of `inherited_environment`.
     pub uv: Option<PathBuf>,
-    /// A constraints file (pip's format) that every built environment obeys: a remedy for requirements that no
-    /// longer work as they did when the model was logged.
-    pub constraints: Option<PathBuf>,
     /// All that a worker sees of the gateway's own environment, for example `PATH`, `HOME` and `LANG`.
     pub inherited_environment: Vec<(String, String)>,
     /// What a build sees besides, for example the addresses of package indexes, which may hold a password.
@@ -43,10 +49,13 @@ impl RunnerConfig {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
-            env_manager: EnvManager::Uv,
+            env_manager: EnvManager::Conda,
+            conda: CondaConfig::default(),
+            pip: PipConfig::default(),
+            offline: false,
+            space: SpaceConfig::default(),
             python: None,
             uv: None,
-            constraints: None,
             inherited_environment: Vec::new(),
             build_environment: Vec::new(),
             request_timeout: Duration::from_secs(60),
@@ -56,6 +65,81 @@ impl RunnerConfig {
             log_size: 10 << 20,
         }
     }
+}
+
+/// Where conda packages come from. Addresses may hold credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CondaConfig {
+    /// The address below which a channel lives that is only named, without a slash at its end.
+    pub channel_alias: String,
+    /// What a channel's name (or address) in a `conda.yaml` means instead: a name, an address, or several in the order
+    /// of their priority. By default `defaults` means `conda-forge`: Anaconda's own channels are not free for everybody.
+    pub channels: BTreeMap<String, Vec<String>>,
+    /// Other places where the content of an address is: by the beginning of the address, in the order in which they
+    /// are asked. They change nothing about what an environment is.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Lists of packages younger than this are used without asking the channel.
+    pub refresh: Duration,
+    /// The file with credentials for channels, as `rattler auth login` writes it; `None` is that program's own place
+    /// below `HOME` of `inherited_environment`.
+    pub credentials: Option<PathBuf>,
+}
+
+impl Default for CondaConfig {
+    fn default() -> Self {
+        Self {
+            channel_alias: "https://conda.anaconda.org".to_owned(),
+            channels: BTreeMap::from([("defaults".to_owned(), vec!["conda-forge".to_owned()])]),
+            mirrors: BTreeMap::new(),
+            refresh: Duration::from_secs(3600),
+            credentials: None,
+        }
+    }
+}
+
+/// Shows no address: it may hold a password.
+impl fmt::Debug for CondaConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CondaConfig")
+            .field("channels", &self.channels.keys())
+            .field("refresh", &self.refresh)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where Python packages come from. Addresses may hold credentials.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PipConfig {
+    /// The index in the place of PyPI; `None` leaves it to `PIP_*` and `UV_*` of the build's environment.
+    pub index_url: Option<String>,
+    /// Further indexes.
+    pub extra_index_urls: Vec<String>,
+    /// A constraints file (pip's format) that every built environment obeys: a remedy for requirements that no
+    /// longer work as they did when the model was logged.
+    pub constraints: Option<PathBuf>,
+}
+
+/// Shows no address: it may hold a password.
+impl fmt::Debug for PipConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PipConfig")
+            .field("constraints", &self.constraints)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much of the disk is used for what nobody uses at the moment. `None` sets no limit. What is in use is never
+/// removed, however much it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpaceConfig {
+    /// Bytes of all environments and of the package cache.
+    pub environments: Option<u64>,
+    /// Bytes of all model folders.
+    pub models: Option<u64>,
+    /// Bytes of all logs.
+    pub logs: Option<u64>,
 }
 
 /// Names the inherited variables, never their values: an index address may hold a password.
@@ -70,7 +154,10 @@ impl fmt::Debug for RunnerConfig {
             .field("env_manager", &self.env_manager)
             .field("python", &self.python)
             .field("uv", &self.uv)
-            .field("constraints", &self.constraints)
+            .field("conda", &self.conda)
+            .field("pip", &self.pip)
+            .field("offline", &self.offline)
+            .field("space", &self.space)
             .field("inherited_environment", &names(&self.inherited_environment))
             .field("build_environment", &names(&self.build_environment))
             .field("request_timeout", &self.request_timeout)
@@ -87,11 +174,11 @@ impl fmt::Debug for RunnerConfig {
 pub enum EnvManager {
     /// An interpreter that exists already.
     Local,
-    /// Built by uv from `python_env.yaml` and `requirements.txt`.
+    /// Built from `python_env.yaml` and `requirements.txt` with uv.
     Uv,
-    /// Built from `conda.yaml`. Not available in this version.
+    /// Built from `conda.yaml`, without an installation of conda.
     Conda,
-    /// Built by virtualenv and pyenv. Not available in this version.
+    /// Built from `python_env.yaml` and `requirements.txt` with the interpreter's own `venv` and pip.
     Virtualenv,
 }
 

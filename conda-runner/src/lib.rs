@@ -18,14 +18,19 @@ mod process;
 mod shelf;
 mod single_flight;
 mod source;
+mod space;
 mod time;
 mod words;
 mod worker;
 
-pub use config::{EnvManager, RunnerConfig, UnknownEnvManager};
+pub use config::{
+    CondaConfig, EnvManager, PipConfig, RunnerConfig, SpaceConfig, UnknownEnvManager,
+};
+pub use env::{Package, StepTime};
 pub use error::RunnerError;
 pub use files::{LogKind, RunnerFiles};
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use source::{FetchedModel, ModelSource};
+pub use space::{EnvironmentInfo, PruneWish, Pruned, RunnerEnvironments, SpaceError};
 pub use worker::{Worker, WorkerEndpoint};

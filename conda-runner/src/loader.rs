@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serving_core::{LoadError, LoadJob, Loader, Prepared};
 use tokio_util::task::TaskTracker;
 
-use crate::config::{EnvManager, RunnerConfig};
+use crate::config::{EnvManager, PipConfig, RunnerConfig};
 use crate::env::{Environments, INTERPRETER};
 use crate::error::RunnerError;
 use crate::fetch::Fetch;
@@ -164,7 +164,10 @@ fn absolute(config: RunnerConfig) -> Result<RunnerConfig, RunnerError> {
     let path = |path: PathBuf| std::path::absolute(&path).map_err(RunnerError::folder(&path));
     Ok(RunnerConfig {
         data_dir: path(config.data_dir)?,
-        constraints: config.constraints.map(path).transpose()?,
+        pip: PipConfig {
+            constraints: config.pip.constraints.map(path).transpose()?,
+            ..config.pip
+        },
         uv: config.uv.map(path).transpose()?,
         ..config
     })

@@ -41,7 +41,13 @@ pub(crate) struct Finished {
     pub(crate) path: PathBuf,
     /// What its maker wrote down about it.
     pub(crate) marker: Arc<str>,
+    /// Keeps it from being pruned, by this process or another.
+    pub(crate) hold: Hold,
 }
+
+/// A thing that is in use stays. Cheap to clone; it is free to go when the last clone is dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hold {}
 
 impl Shelf {
     /// The shelf at `root`, which is made if need be. A thing is only whole as long as it has the file `vital`: others
@@ -73,6 +79,7 @@ impl Shelf {
         vital.is_file().then(|| Finished {
             path,
             marker: marker.into(),
+            hold: Hold::default(),
         })
     }
 
@@ -119,6 +126,7 @@ impl Shelf {
         Ok(Finished {
             path: self.root.join(&key),
             marker: marker.into(),
+            hold: Hold::default(),
         })
     }
 

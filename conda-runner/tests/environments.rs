@@ -274,7 +274,7 @@ async fn constraints_reach_uv_and_change_the_environment() {
     let mut machine = machine();
     machine.runner().prepare(job(1, &[])).await.unwrap();
     write(&machine.path("constraints.txt"), "starlette<1\n");
-    machine.config.constraints = Some(machine.path("constraints.txt"));
+    machine.config.pip.constraints = Some(machine.path("constraints.txt"));
     machine.runner().prepare(job(1, &[])).await.unwrap();
     assert_eq!(calls(&machine, "venv"), 2);
     let told = std::fs::read_to_string(machine.path("calls")).unwrap();

@@ -123,7 +123,10 @@ impl WorkerRoom {
             env_manager,
             python: config.python.clone(),
             uv: config.uv.clone(),
-            constraints: config.constraints.clone(),
+            pip: conda_runner::PipConfig {
+                constraints: config.constraints.clone(),
+                ..conda_runner::PipConfig::default()
+            },
             inherited_environment: config.worker_environment.clone(),
             build_environment: config.build_environment.clone(),
             request_timeout: config.timeout,

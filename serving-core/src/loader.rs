@@ -76,6 +76,8 @@ pub struct Exit {
 pub struct LoadError {
     /// Whether trying again without a change could help.
     pub retry: Retry,
+    /// A word for programs that says what kind of trouble it was, in the loader's own vocabulary; `None` if it has none.
+    pub code: Option<Arc<str>>,
     /// One or two sentences for people: what was wrong, where, what to do.
     pub message: Arc<str>,
     /// The last lines that the failed step printed, oldest first; may be empty.
@@ -96,6 +98,7 @@ impl LoadError {
     pub fn permanent(message: impl Into<Arc<str>>) -> Self {
         Self {
             retry: Retry::Never,
+            code: None,
             message: message.into(),
             last_lines: Vec::new(),
         }
@@ -105,9 +108,17 @@ impl LoadError {
     pub fn transient(message: impl Into<Arc<str>>) -> Self {
         Self {
             retry: Retry::Later,
+            code: None,
             message: message.into(),
             last_lines: Vec::new(),
         }
+    }
+
+    /// The same with a word for programs.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<Arc<str>>) -> Self {
+        self.code = Some(code.into());
+        self
     }
 
     /// The same with the last lines of what was printed.

@@ -30,6 +30,9 @@ pub enum Phase {
 pub struct Failure {
     /// Whether trying again without a change could help.
     pub kind: FailureKind,
+    /// A word for programs that says what kind of trouble it was, if the loader has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Arc<str>>,
     /// One or two sentences for people.
     pub message: Arc<str>,
     /// The last lines that the failed step printed, oldest first; may be empty.

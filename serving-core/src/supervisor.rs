@@ -143,6 +143,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
         };
         let failure = Failure {
             kind,
+            code: error.code,
             message: error.message,
             last_lines: error.last_lines,
             next_try: pause.map(|pause| self.clock.now() + pause),

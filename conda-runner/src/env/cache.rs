@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serving_core::{LoadError, LoadJob};
 
 use super::build::Uv;
+use super::declared::PythonEnv;
 use super::facts::{Facts, ScoringServer};
 use super::key::Recipe;
-use super::spec::Declaration;
 use crate::config::{EnvManager, RunnerConfig};
 use crate::error::disk;
 use crate::process::host::Host;
@@ -51,7 +51,7 @@ impl Environments {
         Self {
             python: config.python.clone(),
             uv: config.uv.clone(),
-            constraints: config.constraints.clone(),
+            constraints: config.pip.constraints.clone(),
             host,
             shelf,
         }
@@ -103,7 +103,7 @@ impl Environments {
         job: &LoadJob,
         log: &Log,
     ) -> Result<Environment, LoadError> {
-        let declared = Declaration::read(folder).await?;
+        let declared = PythonEnv::read(folder).await?;
         let constraints = self.constraints_text().await?;
         let key = key(folder, &declared, constraints).await?;
         let step = format!("building environment {}", &key[..8]);
@@ -175,7 +175,7 @@ impl Environments {
 /// Reads requirements files and packages of the model, some of them large.
 async fn key(
     folder: &Path,
-    declared: &Declaration,
+    declared: &PythonEnv,
     constraints: String,
 ) -> Result<String, LoadError> {
     let (folder, declared) = (folder.to_owned(), declared.clone());

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 use serving_core::LoadError;
 
+use super::declared::PythonEnv;
 use super::requirements::Requirements;
-use super::spec::Declaration;
 use crate::names;
 
 /// Raised when environments are built in another way, so that those of the old way are not taken for the new.
@@ -28,7 +28,7 @@ impl Recipe {
     /// Blocks on the disk.
     pub(crate) fn new(
         folder: &Path,
-        declared: &Declaration,
+        declared: &PythonEnv,
         constraints: &str,
     ) -> Result<Self, LoadError> {
         Ok(Self {
@@ -112,10 +112,10 @@ mod tests {
     fn key(python: &str, requirements: &str, constraints: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("requirements.txt"), requirements).unwrap();
-        let declared = Declaration {
+        let declared = PythonEnv {
             python: Some(python.to_owned()),
             dependencies: vec!["-r requirements.txt".to_owned()],
-            ..Declaration::default()
+            ..PythonEnv::default()
         };
         Recipe::new(folder.path(), &declared, constraints)
             .unwrap()

@@ -1,11 +1,15 @@
-//! Environments: what a model declares, its key, building it once, and what is in it.
+//! Environments: what a model declares, the key that equal declarations share, and the cache that builds each once.
 
 mod build;
 mod cache;
+mod declared;
 mod facts;
 mod key;
+mod lock;
+mod marker;
 mod requirements;
-mod spec;
+mod trouble;
 
+pub use build::{Package, StepTime};
 pub(crate) use cache::{Environment, Environments, INTERPRETER};
 pub(crate) use facts::ScoringServer;

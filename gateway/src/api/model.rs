@@ -155,6 +155,9 @@ pub struct LabelDetail {
 pub struct FailureDetail {
     /// `permanent` (waits for a change), `transient` (tried again) or `crash_loop` (died too often).
     pub kind: String,
+    /// What kind of trouble it was, for programs: `PACKAGE_NOT_FOUND`; absent where there is no word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// For people.
     pub message: String,
     /// The last lines that the failed step printed, oldest first.

@@ -118,6 +118,7 @@ pub(super) fn failure_detail(failure: &Failure) -> FailureDetail {
     };
     FailureDetail {
         kind: kind.to_owned(),
+        code: failure.code.as_deref().map(str::to_owned),
         message: failure.message.to_string(),
         last_lines: failure.last_lines.clone(),
         next_try: failure.next_try.map(Into::into),

@@ -118,6 +118,7 @@ async fn versions_are_listed_from_the_start_and_states_are_translated() {
     call(&plane, "POST", "/api/2.0/mlflow/endpoints/enable", IRIS).await;
     let failure = serving_core::Failure {
         kind: serving_core::FailureKind::Permanent,
+        code: None,
         message: "no".into(),
         last_lines: Vec::new(),
         next_try: None,

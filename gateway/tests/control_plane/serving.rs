@@ -202,6 +202,7 @@ async fn waiting_counts_a_version_that_was_registered_just_before_the_call() {
 async fn waiting_does_not_take_what_was_seen_before_the_call_for_the_answer() {
     let failed = serving_core::Failure {
         kind: serving_core::FailureKind::Permanent,
+        code: None,
         message: "with the old settings".into(),
         last_lines: Vec::new(),
         next_try: None,

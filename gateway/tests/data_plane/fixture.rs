@@ -141,6 +141,7 @@ fn table(id: ServableId, stack: Arc<VersionStack>) -> RoutingTable<Arc<VersionSt
 pub(crate) fn failure(message: &str) -> Failure {
     Failure {
         kind: FailureKind::CrashLoop,
+        code: None,
         message: message.into(),
         last_lines: Vec::new(),
         next_try: Some(SystemTime::now() + Duration::from_secs(120)),

@@ -97,6 +97,7 @@ fn a_label_whose_target_nobody_knows_names_nothing() {
 fn latest_is_the_largest_reachable_version_or_else_the_largest_to_come() {
     let failed = Phase::Failed(Failure {
         kind: FailureKind::Permanent,
+        code: None,
         message: "no".into(),
         last_lines: Vec::new(),
         next_try: None,

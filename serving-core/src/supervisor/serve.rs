@@ -243,6 +243,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             self.give_up_for_now(Failure {
                 // It could be started before: no error is final now.
                 kind: FailureKind::Transient,
+                code: error.code,
                 message: error.message,
                 last_lines: error.last_lines,
                 next_try: Some(self.clock.now() + pause),
@@ -333,6 +334,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             let times = verdict.crashes;
             self.give_up_for_now(Failure {
                 kind: FailureKind::CrashLoop,
+                code: None,
                 message: format!("It died {times} times, with no healthy run between. {reason}")
                     .into(),
                 last_lines,
@@ -391,6 +393,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         self.workshop.log(Fact::Failed {
             failure: Failure {
                 kind,
+                code: error.code,
                 message: error.message,
                 last_lines: error.last_lines,
                 next_try,

@@ -10,7 +10,7 @@ use crate::error::disk;
 
 /// A declaration in the terms of `python_env.yaml`. Entries are lines of a requirements file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct Declaration {
+pub(crate) struct PythonEnv {
     /// `3.11.7`; `None` takes any.
     pub(crate) python: Option<String>,
     /// Installed first.
@@ -37,7 +37,7 @@ enum CondaEntry {
     Pip { pip: Vec<String> },
 }
 
-impl Declaration {
+impl PythonEnv {
     /// Reads it from a model folder. MLflow writes `python_env.yaml` since 1.26; before, `conda.yaml` was all.
     pub(crate) async fn read(folder: &Path) -> Result<Self, LoadError> {
         if let Some(text) = text(folder, "python_env.yaml").await? {
@@ -104,12 +104,12 @@ fn unreadable(name: &str) -> impl FnOnce(serde_yaml_ng::Error) -> LoadError {
 mod tests {
     use super::*;
 
-    async fn read(files: &[(&str, &str)]) -> Result<Declaration, LoadError> {
+    async fn read(files: &[(&str, &str)]) -> Result<PythonEnv, LoadError> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        Declaration::read(folder.path()).await
+        PythonEnv::read(folder.path()).await
     }
 
     #[tokio::test]

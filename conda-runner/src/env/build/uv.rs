@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serving_core::LoadError;
 
-use super::spec::Declaration;
+use crate::env::declared::PythonEnv;
 use crate::process::child::{Ended, Launch};
 use crate::process::diagnosis::failed_build;
 use crate::process::host::Host;
@@ -25,7 +25,7 @@ impl Uv {
         &self,
         host: &Host,
         folder: &Path,
-        declared: &Declaration,
+        declared: &PythonEnv,
         into: &Path,
         log: &Log,
     ) -> Result<(), LoadError> {

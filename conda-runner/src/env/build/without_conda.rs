@@ -1,0 +1,54 @@
+//! Takes the place of `conda` in a build without the feature of that name: says so to whoever wants it.
+
+use std::path::Path;
+
+use serving_core::LoadError;
+
+use super::{CondaWanted, Package, Report, Site};
+use crate::config::CondaConfig;
+use crate::env::trouble::Trouble;
+use crate::error::RunnerError;
+
+/// No conda.
+#[derive(Clone, Debug)]
+pub(crate) struct Conda;
+
+/// There is no value of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Solved {}
+
+impl Conda {
+    pub(crate) fn new(_: &CondaConfig, _: &Path, _: bool) -> Result<Self, RunnerError> {
+        Ok(Self)
+    }
+
+    #[expect(clippy::unused_async, reason = "the same signature as with conda")]
+    pub(crate) async fn solve(&self, _: &CondaWanted, _: &Report) -> Result<Solved, LoadError> {
+        Err(missing())
+    }
+
+    #[expect(clippy::unused_async, reason = "the same signature as with conda")]
+    pub(crate) async fn install(&self, solved: &Solved, _: &Site) -> Result<(), LoadError> {
+        match *solved {}
+    }
+}
+
+impl Solved {
+    pub(crate) fn from_lock(_: &serde_json::Value) -> Result<Self, LoadError> {
+        Err(missing())
+    }
+
+    pub(crate) fn lock(&self) -> serde_json::Value {
+        match *self {}
+    }
+
+    pub(crate) fn packages(&self) -> Vec<Package> {
+        match *self {}
+    }
+}
+
+fn missing() -> LoadError {
+    Trouble::ToolMissing.error(
+        "this program was built without conda: serve with --env-manager uv, virtualenv or local",
+    )
+}
