@@ -26,11 +26,18 @@ pub(crate) use pip::{Installer, PipSettings};
 pub(crate) use relocate::relocate;
 pub(crate) use report::Report;
 pub use report::StepTime;
-pub(crate) use uv::Uv;
 pub(crate) use uv_tool::UvTool;
 pub(crate) use venv::make as make_venv;
 
 use crate::process::host::Host;
+
+/// What the activation of the environment at `place` sets.
+pub(crate) async fn activation(
+    _host: &Host,
+    _place: &std::path::Path,
+) -> Result<std::collections::BTreeMap<String, String>, serving_core::LoadError> {
+    Ok(std::collections::BTreeMap::new())
+}
 
 /// Where one environment is built, and with what.
 #[derive(Clone, Debug)]
