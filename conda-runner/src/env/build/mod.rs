@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 pub(crate) use check::import_check;
 pub(crate) use compile::compile;
-pub(crate) use conda::{Conda, Solved};
+pub(crate) use conda::{Conda, Solved, activation};
 pub(crate) use interpreters::installed;
 pub(crate) use pip::{Installer, PipSettings};
 pub(crate) use relocate::relocate;
