@@ -88,7 +88,12 @@ impl Environments {
     ) -> Result<Self, RunnerError> {
         let below = |name: &str| config.data_dir.join(name);
         let maker = Maker {
-            conda: Conda::new(&config.conda, &below("packages"), config.offline)?,
+            conda: Conda::new(
+                &config.conda,
+                &below("packages"),
+                config.offline,
+                host.variable("HOME").map(Path::new),
+            )?,
             channels: Arc::new(config.conda.clone()),
             uv: UvTool {
                 configured: config.uv.clone(),
@@ -306,7 +311,7 @@ impl Environments {
             None => Facts::ask(&self.maker.host, &built.path.join(super::INTERPRETER), log).await?,
         };
         let mut activation = built.marker.variables;
-        activation.extend(build::activation(&self.maker.host, &built.path).await?);
+        activation.extend(build::activation(&self.maker.host, &built.path, log).await?);
         Ok(Environment::built(
             built.key,
             &built.path,

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 pub(crate) use check::import_check;
 pub(crate) use compile::compile;
-pub(crate) use conda::{Conda, Solved};
+pub(crate) use conda::{Conda, Solved, activation};
 pub(crate) use interpreters::installed;
 pub(crate) use pip::{Installer, PipSettings};
 pub(crate) use relocate::relocate;
@@ -30,14 +30,6 @@ pub(crate) use uv_tool::UvTool;
 pub(crate) use venv::make as make_venv;
 
 use crate::process::host::Host;
-
-/// What the activation of the environment at `place` sets.
-pub(crate) async fn activation(
-    _host: &Host,
-    _place: &std::path::Path,
-) -> Result<std::collections::BTreeMap<String, String>, serving_core::LoadError> {
-    Ok(std::collections::BTreeMap::new())
-}
 
 /// Where one environment is built, and with what.
 #[derive(Clone, Debug)]

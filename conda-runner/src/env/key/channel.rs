@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::config::CondaConfig;
 
+/// What `defaults` means unless the operator says otherwise: Anaconda's own channels are not free for everybody.
+const DEFAULTS: (&str, &str) = ("defaults", "conda-forge");
+/// How often a meaning may stand for another one.
+const DEEPEST: usize = 8;
+
 /// What names of channels mean here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Channels {
     alias: String,
     /// By the address that a name would have by itself.
-    mapping: BTreeMap<String, Vec<String>>,
+    meanings: BTreeMap<String, Vec<String>>,
 }
 
 impl Channels {
@@ -17,31 +22,50 @@ impl Channels {
     pub(crate) fn new(config: &CondaConfig) -> Self {
         let mut channels = Self {
             alias: address(&config.channel_alias),
-            mapping: BTreeMap::new(),
+            meanings: BTreeMap::new(),
         };
-        for (name, meant) in &config.channels {
-            let meant = meant.iter().map(|name| channels.own_address(name));
-            let meant = meant.collect();
-            channels.mapping.insert(channels.own_address(name), meant);
+        let (defaults, forge) = DEFAULTS;
+        channels.mean(defaults, &[forge.to_owned()]);
+        for (name, meaning) in &config.channels {
+            channels.mean(name, meaning);
         }
         channels
     }
 
     /// The addresses that a channel of a declaration means, in the order of their priority.
     pub(crate) fn meant(&self, name: &str) -> Vec<String> {
-        let own = self.own_address(name);
-        self.mapping.get(&own).cloned().unwrap_or(vec![own])
+        self.all_meant(&[name.to_owned()])
     }
 
     /// The same for a list. A channel that is named again adds nothing.
     pub(crate) fn all_meant(&self, names: &[String]) -> Vec<String> {
         let mut all = Vec::new();
-        for channel in names.iter().flat_map(|name| self.meant(name)) {
-            if !all.contains(&channel) {
-                all.push(channel);
-            }
+        for name in names {
+            self.add(self.own_address(name), &mut Vec::new(), &mut all);
         }
         all
+    }
+
+    fn mean(&mut self, name: &str, meaning: &[String]) {
+        let addresses = meaning.iter().map(|name| self.own_address(name)).collect();
+        self.meanings.insert(self.own_address(name), addresses);
+    }
+
+    /// `above` are those whose meaning `address` is part of: among its own meaning, a channel is just itself.
+    fn add(&self, address: String, above: &mut Vec<String>, all: &mut Vec<String>) {
+        let meaning = self.meanings.get(&address);
+        let is_end = above.contains(&address) || above.len() >= DEEPEST;
+        let Some(meaning) = meaning.filter(|_| !is_end) else {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+            return;
+        };
+        above.push(address);
+        for address in meaning {
+            self.add(address.clone(), above, all);
+        }
+        above.pop();
     }
 
     fn own_address(&self, name: &str) -> String {
@@ -127,6 +151,7 @@ mod tests {
         let channels = Channels::new(&config(&[
             ("conda-forge", &["https://own/forge/", "conda-forge"]),
             ("https://old/channel", &["new"]),
+            ("new", &["newer"]),
         ]));
         assert_eq!(
             channels.meant("https://conda.anaconda.org/conda-forge"),
@@ -137,7 +162,7 @@ mod tests {
         );
         assert_eq!(
             channels.meant("https://old/channel/"),
-            ["https://conda.anaconda.org/new"]
+            ["https://conda.anaconda.org/newer"]
         );
         let names = ["conda-forge", "bioconda", "https://own/forge"].map(str::to_owned);
         assert_eq!(channels.all_meant(&names).len(), 3);
