@@ -167,11 +167,17 @@ impl Maker {
 
     /// Makes a virtual environment.
     async fn derive(&self, site: &Site, order: &Order) -> Result<Begun, LoadError> {
-        let (interpreter, base) = self.interpreter(order, &site.report).await?;
-        let installer = match order.wanted.builder {
-            Builder::Virtualenv => Installer::Pip,
-            Builder::Uv | Builder::Conda => self.installer(site, &interpreter).await,
+        let is_alone = order.wanted.builder == Builder::Virtualenv;
+        let (mut interpreter, mut base) = self.interpreter(order, is_alone, &site.report).await?;
+        let installer = if is_alone {
+            Installer::Pip
+        } else {
+            self.installer(site, &interpreter).await
         };
+        if installer == Installer::Pip && !is_alone {
+            // Without uv the interpreter has to do it, and this one need not be able to.
+            (interpreter, base) = self.interpreter(order, true, &site.report).await?;
+        }
         let uv = match &installer {
             Installer::Uv(uv) => Some(uv.as_path()),
             Installer::Pip => None,
@@ -187,14 +193,22 @@ impl Maker {
         })
     }
 
-    /// An installed interpreter, or else one of conda's with the key of its environment.
+    /// An installed interpreter, or else one of conda's with the key of its environment. `venv` if it has to make
+    /// virtual environments by itself.
     async fn interpreter(
         &self,
         order: &Order,
+        venv: bool,
         report: &Report,
     ) -> Result<(PathBuf, Option<String>), LoadError> {
         let python = order.wanted.python.as_deref();
-        if let Some(interpreter) = build::installed(&self.host, python).await {
+        let looked_for = build::Wanted {
+            version: python,
+            venv,
+        };
+        let looking = build::installed(&self.host, looked_for, report);
+        let found = report.step("looking for installed interpreters", looking);
+        if let Some(interpreter) = found.await {
             report
                 .line(&format!("using the interpreter {}", interpreter.display()))
                 .await;
@@ -259,8 +273,7 @@ impl Maker {
         ] {
             if !lines.is_empty() {
                 let installing = installer.install(site, lines, locked, &self.pip);
-                let installed = site.report.step(step, installing).await;
-                installed.map_err(|error| explained(error, !locked.is_empty()))?;
+                site.report.step(step, installing).await?;
             }
         }
         installer.installed(site).await
