@@ -18,6 +18,7 @@ use super::trouble::Trouble;
 use crate::config::CondaConfig;
 use crate::process::host::Host;
 use crate::shelf::{Shelf, Staging};
+use crate::space;
 
 /// All that builds share. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +65,7 @@ impl Maker {
         staging: &Staging,
         report: &Report,
     ) -> Result<Marker, LoadError> {
+        space::room(&self.shelf).await?;
         for note in &order.wanted.notes {
             report.line(note).await;
         }
@@ -77,7 +79,7 @@ impl Maker {
         let lock = self.lock(order, report).await;
         let begun = match order.wanted.builder {
             Builder::Conda => self.link(&site, order, &lock).await?,
-            Builder::Uv | Builder::Virtualenv => self.derive(&site, order).await?,
+            Builder::Uv | Builder::Virtualenv => self.derive(&site, order, staging).await?,
         };
         let installed = self.install(&site, order, &begun, &lock.pip).await?;
         build::relocate(&site.prefix, &site.place).await?;
@@ -166,9 +168,16 @@ impl Maker {
     }
 
     /// Makes a virtual environment.
-    async fn derive(&self, site: &Site, order: &Order) -> Result<Begun, LoadError> {
+    async fn derive(
+        &self,
+        site: &Site,
+        order: &Order,
+        staging: &Staging,
+    ) -> Result<Begun, LoadError> {
         let is_alone = order.wanted.builder == Builder::Virtualenv;
-        let (mut interpreter, mut base) = self.interpreter(order, is_alone, &site.report).await?;
+        let report = &site.report;
+        let looking = self.interpreter(order, is_alone, staging, report);
+        let (mut interpreter, mut base) = looking.await?;
         let installer = if is_alone {
             Installer::Pip
         } else {
@@ -176,7 +185,7 @@ impl Maker {
         };
         if installer == Installer::Pip && !is_alone {
             // Without uv the interpreter has to do it, and this one need not be able to.
-            (interpreter, base) = self.interpreter(order, true, &site.report).await?;
+            (interpreter, base) = self.interpreter(order, true, staging, report).await?;
         }
         let uv = match &installer {
             Installer::Uv(uv) => Some(uv.as_path()),
@@ -199,6 +208,7 @@ impl Maker {
         &self,
         order: &Order,
         venv: bool,
+        staging: &Staging,
         report: &Report,
     ) -> Result<(PathBuf, Option<String>), LoadError> {
         let python = order.wanted.python.as_deref();
@@ -237,6 +247,7 @@ impl Maker {
                 .into(),
             ..error
         })?;
+        staging.keep(finished.hold);
         Ok((finished.path.join(INTERPRETER), Some(key)))
     }
 
