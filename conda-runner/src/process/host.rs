@@ -19,6 +19,8 @@ const NEVER_INHERITED: [&str; 4] = [
     "PYTHONDONTWRITEBYTECODE",
     "CONDA_PREFIX",
 ];
+/// Not inherited, but told to programs by the environment that they run in.
+const IDENTITY: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
 /// The gateway's credentials to the registry.
 const SECRETS: [&str; 3] = [
     "MLFLOW_TRACKING_USERNAME",
@@ -68,7 +70,7 @@ impl Host {
         let mut all = self.inherited.to_vec();
         for (name, value) in more {
             all.retain(|(present, _)| present != name);
-            if !NEVER_INHERITED.contains(&name) || name == "VIRTUAL_ENV" {
+            if !NEVER_INHERITED.contains(&name) || IDENTITY.contains(&name) {
                 all.push((name.to_owned(), value.to_owned()));
             }
         }
