@@ -253,7 +253,7 @@ fn last_exceptions(lines: &[String]) -> impl Iterator<Item = &String> {
 }
 
 /// The last exception: the first line after the last traceback that is not indented.
-fn exception(lines: &[String]) -> Option<&str> {
+pub(crate) fn exception(lines: &[String]) -> Option<&str> {
     let start = lines.iter().rposition(|line| line == TRACEBACK)?;
     let is_frame = |line: &str| line.is_empty() || line.starts_with(' ');
     lines[start + 1..]
