@@ -275,6 +275,7 @@ impl Environments {
         let built = self.held(key, finished).await?;
         if build.take_new() {
             self.background.compile(
+                &built.key,
                 self.maker.host.clone(),
                 built.path.clone(),
                 built.hold.clone(),
@@ -286,6 +287,7 @@ impl Environments {
 
     /// Makes way for a new one. Never takes the old one from those who use it.
     async fn discard(&self, key: &str) -> Result<(), LoadError> {
+        self.background.leave(key).await;
         if self.shelf.discard(key).await? != Removal::InUse {
             return Ok(());
         }
