@@ -195,7 +195,7 @@ async fn pruning_takes_all_that_nobody_uses_with_its_packages_and_nothing_else()
         ..PruneWish::default()
     };
     let would = prune(&there, dry).await;
-    assert_eq!(would.environments, [first.clone()]);
+    assert_eq!(would.environments, std::slice::from_ref(&first));
     assert_eq!(keys(&there).await.len(), 2);
     let recent = PruneWish {
         unused_for: Some(Duration::from_secs(3600)),
@@ -206,12 +206,13 @@ async fn pruning_takes_all_that_nobody_uses_with_its_packages_and_nothing_else()
         keys: vec![second[..8].to_owned()],
         ..PruneWish::default()
     };
-    assert_eq!(prune(&there, named.clone()).await.in_use, [second.clone()]);
+    let kept = prune(&there, named.clone()).await;
+    assert_eq!(kept.in_use, std::slice::from_ref(&second));
 
     let pruned = prune(&there, PruneWish::default()).await;
     assert_eq!(pruned, would);
     assert!(pruned.freed > 3000, "{pruned:?}");
-    assert_eq!(keys(&there).await, [second.clone()]);
+    assert_eq!(keys(&there).await, std::slice::from_ref(&second));
     // Python, and the tool that is used.
     assert_eq!(packages(&machine), 2);
     drop(used);
