@@ -368,8 +368,8 @@ async fn who_has_found_a_thing_has_it_however_hard_others_try_to_remove_it() {
         });
     }
     let mut tasks = JoinSet::new();
-    for shelf in shelves.iter().cycle().take(4).cloned() {
-        let finders = Arc::clone(&finders);
+    for shelf in shelves.iter().cycle().take(4) {
+        let (shelf, finders) = (shelf.clone(), Arc::clone(&finders));
         tasks.spawn(async move {
             // Also when an assertion fails.
             let _done = Done(finders);

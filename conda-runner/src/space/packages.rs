@@ -46,10 +46,8 @@ pub(super) fn look(root: &Path) -> Cache {
             let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else {
                 continue;
             };
-            if metadata.is_file() {
+            if !metadata.is_dir() {
                 cache.rest += metadata.len();
-            } else if !metadata.is_dir() {
-                continue;
             } else if is_removed(&path) {
                 cache.rest += Extent::of(&path).own;
             } else if path.join(INDEX).is_file() {
@@ -145,7 +143,8 @@ mod tests {
         std::fs::write(folder.path().join("pkgs/python-3.11-0.lock"), [0; 8]).unwrap();
         let cache = look(folder.path());
         let mut found: Vec<_> = cache.packages.into_iter().map(|found| found.path).collect();
-        (found.sort(), expected.sort());
+        found.sort();
+        expected.sort();
         assert_eq!(found, expected);
         assert_eq!(cache.rest, 78);
         assert_eq!(look(&folder.path().join("nowhere")), Cache::default());
