@@ -57,7 +57,6 @@ impl Solved {
 }
 
 /// Nothing is set by packages that are not there.
-#[expect(clippy::unused_async, reason = "the same signature as with conda")]
 pub(crate) async fn activation(
     _: &Host,
     _: &Path,
