@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -42,10 +43,11 @@ enum Message {
     Written(oneshot::Sender<()>),
 }
 
-/// One log file, rotated by size.
+/// One log file, rotated by size; or several that are told the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    path: Arc<Path>,
+    /// Never empty.
+    paths: Arc<[Arc<Path>]>,
     writer: LogWriter,
 }
 
@@ -71,39 +73,57 @@ impl LogWriter {
     /// The log at `path`; its folder is made when the first line is written.
     pub(crate) fn log(&self, path: PathBuf) -> Log {
         Log {
-            path: path.into(),
+            paths: [path.into()].into(),
             writer: self.clone(),
         }
     }
 }
 
 impl Log {
+    /// The log that tells `other` all that it is told. Both are of one writer.
+    pub(crate) fn tee(&self, other: &Self) -> Self {
+        let mut paths = self.paths.to_vec();
+        // Told twice, a file would have each line twice.
+        paths.extend(other.paths.iter().cloned());
+        paths.sort();
+        paths.dedup();
+        Self {
+            paths: paths.into(),
+            writer: self.writer.clone(),
+        }
+    }
+
     /// Appends bytes as they are. Waits while the queue is full.
     pub(crate) async fn write(&self, bytes: Bytes) {
-        self.send(Message::Append {
-            path: Arc::clone(&self.path),
-            bytes,
-        })
-        .await;
+        for path in &*self.paths {
+            self.send(Message::Append {
+                path: Arc::clone(path),
+                bytes: bytes.clone(),
+            })
+            .await;
+        }
     }
 
     /// Appends a line, or drops it when the queue stays full.
     pub(crate) async fn line(&self, text: &str) {
         let line = self.write(Bytes::from(format!("{text}\n")));
         if timeout(LINE_WAIT, line).await.is_err() {
-            tracing::debug!(path = %self.path.display(), "dropped a line: the log queue is full");
+            tracing::debug!(paths = ?self.paths, "dropped a line: the log queue is full");
         }
     }
 
     /// Appends a line, or drops it when the queue is full. Never waits.
     pub(crate) fn note(&self, text: &str) {
-        if let Some(queue) = &self.writer.0.queue {
+        let Some(queue) = &self.writer.0.queue else {
+            return;
+        };
+        for path in &*self.paths {
             let dropped = queue.try_send(Message::Append {
-                path: Arc::clone(&self.path),
+                path: Arc::clone(path),
                 bytes: Bytes::from(format!("{text}\n")),
             });
             if dropped.is_err() {
-                tracing::debug!(path = %self.path.display(), "dropped a note: the log queue is full");
+                tracing::debug!(path = %path.display(), "dropped a note: the log queue is full");
             }
         }
     }
@@ -186,6 +206,9 @@ impl Files {
 
     fn append(&mut self, path: &Arc<Path>, bytes: &[u8]) -> io::Result<()> {
         let size = self.size;
+        if self.open.get(path).is_some_and(OpenFile::is_gone) {
+            self.open.remove(path);
+        }
         if self.opened(path)?.is_full(bytes.len(), size) {
             self.open.remove(path);
             rotate(path)?;
@@ -227,6 +250,13 @@ impl OpenFile {
         let file = File::options().create(true).append(true).open(path)?;
         let length = file.metadata()?.len();
         Ok(Self { file, length })
+    }
+
+    /// Whether somebody has removed it: an old log makes room for others, and may be written to again.
+    fn is_gone(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
     /// Whether `more` bytes belong into the next file. An empty file takes a piece of any length.
@@ -272,6 +302,24 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn two_logs_are_told_the_same_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["one.log", "two.log"].map(|name| folder.path().join(name));
+        let writer = LogWriter::start(1 << 20).unwrap();
+        let [one, two] = paths.clone().map(|path| writer.log(path));
+        let both = one.tee(&two).tee(&one);
+        both.line("line").await;
+        both.note("note");
+        two.line("more").await;
+        both.written().await;
+        let [one, two] = paths.map(|path| std::fs::read_to_string(path).unwrap());
+        assert_eq!(
+            (one.as_str(), two.as_str()),
+            ("line\nnote\n", "line\nnote\nmore\n")
+        );
+    }
+
     #[test]
     fn a_disk_that_takes_nothing_is_complained_about_once_a_minute() {
         let mut complaints = Complaints::default();
@@ -293,6 +341,19 @@ mod tests {
         }
         drop(log);
         assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_removed_while_it_was_open_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("worker.log");
+        let log = LogWriter::start(1 << 20).unwrap().log(path.clone());
+        log.line("old").await;
+        log.written().await;
+        std::fs::remove_file(&path).unwrap();
+        log.line("new").await;
+        log.written().await;
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "new\n");
     }
 
     #[tokio::test]

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+pub(crate) mod channel;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use channel::{Channel, Package};
 use conda_runner::{
     CondaRunner, EnvManager, FetchedModel, LogKind, ModelSource, RunnerConfig, Worker,
     WorkerEndpoint,
@@ -29,16 +32,76 @@ pub(crate) const MLMODEL: &str = "flavors: {python_function: {}}\nmlflow_version
 pub(crate) const EXAMPLE: &str =
     "{\"dataframe_split\": {\"columns\": [\"a\"], \"data\": [[1.50]]}}";
 
+/// An interpreter in whatever environment it is copied to. Where a test makes the file `broken`, it fails; with `bare`
+/// it has no MLflow, and with `slow` it never ends to compile.
+const PYTHON: &str = r#"#!/bin/sh
+[ "$1" = -I ] && shift
+for last; do :; done
+case "$1 $2 $3 $4" in
+"-c "*)
+    if [ -e "HERE/broken" ]; then cat "HERE/broken" ; exit 1; fi
+    if [ -e "HERE/bare" ]; then echo '{"mlflow": null, "python": "VERSION"}' ; exit; fi
+    echo '{"program": "HERE/tools/python3.77", "version": "VERSION", "usual": true, "venv": true,' \
+        '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
+"-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
+"-m mlflow artifacts download")
+    echo "$CREDENTIAL" > "$8/credential"
+    mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
+"-m compileall "*)
+    if [ -e "HERE/slow" ]; then
+        echo $$ > "HERE/compiler.new" ; mv "HERE/compiler.new" "HERE/compiler" ; exec sleep 1000
+    fi ;;
+"-m venv "*) exec "HERE/installer" venv - - - "$0" "$last" ;;
+"-m pip "*) shift 2; exec "HERE/installer" pip install --python "$0" "$@" ;;
+esac"#;
+
+/// uv, as far as it is used, and what `venv` and `pip` do. Where a test makes the file `hang` or `fail`, installing does
+/// that. Each call leaves its line, and what it wants.
+const INSTALLER: &str = r#"#!/bin/sh
+echo "$*" >> "HERE/calls"
+for last; do :; done
+case "$1" in
+venv) mkdir -p "$last/bin" && ln -s "$5" "$last/bin/python" && echo > "$last/pyvenv.cfg" ;;
+pip)
+    if [ -e "HERE/fail" ]; then cat "HERE/fail"; exit 1; fi
+    if [ -e "HERE/hang" ]; then
+        sleep 1000 & echo $! > "HERE/pid.new" ; mv "HERE/pid.new" "HERE/pid" ; wait
+    fi
+    for argument; do
+        case "$argument" in
+        *.txt) sed "s/^/  /" "$argument" >> "HERE/calls" ;;
+        esac
+    done
+    packages="${4%/bin/python}/lib/python3.77/site-packages"
+    mkdir -p "$packages/own-1.0.dist-info"
+    printf 'Name: own\nVersion: 1.0\n' > "$packages/own-1.0.dist-info/METADATA" ;;
+esac"#;
+
 /// A machine for one test.
 pub(crate) struct Machine {
-    pub(crate) folder: TempDir,
     pub(crate) config: RunnerConfig,
+    root: PathBuf,
+    /// Removed with the machine, unless that is somebody else's.
+    _folder: Option<TempDir>,
 }
 
 /// Gives each version a model folder of a few files.
 pub(crate) struct Models {
+    /// The requirements file, by the version's source.
     pub(crate) requirements: Box<dyn Fn(&str) -> String + Send + Sync>,
+    /// `conda.yaml`; empty leaves it out.
+    pub(crate) conda: Box<dyn Fn(&str) -> String + Send + Sync>,
     pub(crate) fetched: FetchedModel,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            requirements: Box::new(|_| "mlflow==3.17.2\n".to_owned()),
+            conda: Box::new(|_| String::new()),
+            fetched: FetchedModel::Complete,
+        }
+    }
 }
 
 #[async_trait]
@@ -53,9 +116,13 @@ impl ModelSource for Models {
         write(&into.join("MLmodel"), MLMODEL);
         write(
             &into.join("python_env.yaml"),
-            "python: 3.11.7\ndependencies: [-r requirements.txt]\n",
+            "python: 3.77.1\ndependencies: [-r requirements.txt]\n",
         );
         write(&into.join("requirements.txt"), &(self.requirements)(source));
+        let conda = (self.conda)(source);
+        if !conda.is_empty() {
+            write(&into.join("conda.yaml"), &conda);
+        }
         if self.fetched == FetchedModel::Complete {
             write(&into.join("serving_input_example.json"), EXAMPLE);
         }
@@ -71,59 +138,83 @@ impl Machine {
 
     /// The same, where `folder` says.
     pub(crate) fn on(folder: TempDir) -> Self {
-        let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/worker.py");
-        let at = |name: &str| folder.path().join(name);
-        let python = r#"#!/bin/sh
-            case "$1 $2 $3 $4" in
-            "-c "*) echo '{"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow"}' ;;
-            "-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
-            "-m mlflow artifacts download")
-                echo "$CREDENTIAL" > "$8/credential"
-                mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
-            esac"#;
-        // Where a test makes the file `hang` or `fail`, installing does that. Each call leaves its line.
-        let uv = r#"#!/bin/sh
-            echo "$*" >> "HERE/calls"
-            for last; do :; done
-            case "$1" in
-            venv)
-                if [ "$4 $5" = "--python 3.11.7" ] && [ -e "HERE/only-3.11" ]; then
-                    echo "error: No interpreter found for Python 3.11.7" ; exit 2
-                fi
-                mkdir -p "$last/bin" && cp "HERE/env/bin/python" "$last/bin/python" ;;
-            pip)
-                if [ -e "HERE/fail" ]; then cat "HERE/fail"; exit 1; fi
-                if [ -e "HERE/hang" ]; then
-                    sleep 1000 & echo $! > "HERE/pid.new" ; mv "HERE/pid.new" "HERE/pid" ; wait
-                fi ;;
-            esac"#;
-        let here = |script: &str| {
-            let script = script.replace("HERE", &folder.path().display().to_string());
-            script.replace("SERVER", &server.display().to_string())
-        };
-        program(&at("env/bin/python"), &here(python));
-        program(&at("tools/uv"), &here(uv));
+        let machine = Self::found(folder.path().to_owned());
+        let python = machine.python("3.77.1");
+        program(&machine.path("env/bin/python"), &python);
+        program(&machine.path("tools/python3.77"), &python);
+        program(&machine.path("installer"), &machine.script(INSTALLER));
+        std::os::unix::fs::symlink(machine.path("installer"), machine.path("tools/uv")).unwrap();
+        Self {
+            _folder: Some(folder),
+            ..machine
+        }
+    }
+
+    /// The one that another process made at `root`.
+    pub(crate) fn found(root: PathBuf) -> Self {
+        let at = |name: &str| root.join(name);
         let config = RunnerConfig {
             env_manager: EnvManager::Local,
             python: Some(at("env/bin/python")),
             uv: Some(at("tools/uv")),
-            inherited_environment: inherited(),
+            inherited_environment: inherited(&root),
             start_timeout: PATIENCE,
             stop_grace: PATIENCE,
             ..RunnerConfig::new(at("data"))
         };
-        Self { folder, config }
+        Self {
+            config,
+            root,
+            _folder: None,
+        }
+    }
+
+    /// Has environments built by conda, from a channel that has a Python, which is a script.
+    pub(crate) fn with_channel(&mut self) -> Channel {
+        let mut channel = Channel::new(self.path("channels"));
+        self.config.env_manager = EnvManager::Conda;
+        self.config.conda.channel_alias = channel.alias();
+        // What a test adds to a channel is seen at once.
+        self.config.conda.refresh = Duration::ZERO;
+        for version in ["3.10.13", "3.11.7"] {
+            self.add_python(&mut channel, version);
+        }
+        channel.add(&Package {
+            name: "pip",
+            version: "25.3",
+            depends: &["python"],
+            files: Vec::new(),
+        });
+        channel
+    }
+
+    pub(crate) fn add_python(&self, channel: &mut Channel, version: &str) {
+        let script = self.python(version);
+        channel.add(&Package {
+            name: "python",
+            version,
+            depends: &[],
+            files: vec![("bin/python".to_owned(), script.trim_start().to_owned())],
+        });
+    }
+
+    /// The script of an interpreter. The environment of the tests has no Python 3.77, whatever machine they run on.
+    pub(crate) fn python(&self, version: &str) -> String {
+        self.script(PYTHON).replace("VERSION", version)
+    }
+
+    fn script(&self, script: &str) -> String {
+        let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/worker.py");
+        let script = script.replace("HERE", &self.root.display().to_string());
+        script.replace("SERVER", &server.display().to_string())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.root.join(name)
     }
 
     pub(crate) fn runner(&self) -> CondaRunner<Worker> {
-        self.runner_of(Models {
-            requirements: Box::new(|_| "mlflow==3.17.2\n".to_owned()),
-            fetched: FetchedModel::Complete,
-        })
+        self.runner_of(Models::default())
     }
 
     pub(crate) fn runner_of(&self, models: Models) -> CondaRunner<Worker> {
@@ -238,7 +329,7 @@ pub(crate) fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-fn program(path: &Path, script: &str) {
+pub(crate) fn program(path: &Path, script: &str) {
     write(path, script.trim_start());
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
@@ -247,11 +338,14 @@ fn program(path: &Path, script: &str) {
     clippy::disallowed_methods,
     reason = "the tests' scripts need the machine's python3"
 )]
-fn inherited() -> Vec<(String, String)> {
-    let mut all: Vec<_> = ["PATH", "HOME"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
-        .collect();
-    all.push(("MLFLOW_TRACKING_TOKEN".to_owned(), "secret".to_owned()));
-    all
+fn inherited(root: &Path) -> Vec<(String, String)> {
+    let path = std::env::var("PATH").unwrap();
+    let root = root.display();
+    [
+        ("PATH", format!("{root}/tools:{path}")),
+        ("HOME", format!("{root}/home")),
+        ("MLFLOW_TRACKING_TOKEN", "secret".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
