@@ -52,9 +52,22 @@ impl RunnerFiles {
             LogKind::Build => "build.log",
             LogKind::Worker => "worker.log",
         };
-        self.root
-            .join(names::of_model(&id.model))
-            .join(id.version.to_string())
-            .join(name)
+        folder(&self.root, id).join(name)
     }
+
+    /// The build log of the environment of this key.
+    pub(crate) fn build_log(&self, key: &str) -> PathBuf {
+        self.root.join("environments").join(key).join("build.log")
+    }
+
+    /// All logs are below it.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// Where the logs of a version are, with all logs below `root`.
+pub(crate) fn folder(root: &Path, id: &ServableId) -> PathBuf {
+    root.join(names::of_model(&id.model))
+        .join(id.version.to_string())
 }

@@ -32,7 +32,9 @@ fn calls(machine: &Machine, command: &str) -> usize {
 fn environments(machine: &Machine) -> BTreeSet<String> {
     let entries = std::fs::read_dir(machine.path("data/environments")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name != ".locks").collect()
+    names
+        .filter(|name| !name.starts_with('.') || name.starts_with(".staging-"))
+        .collect()
 }
 
 /// Ends the process that an installing script waits for.

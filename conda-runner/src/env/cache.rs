@@ -15,7 +15,7 @@ use crate::config::{EnvManager, RunnerConfig};
 use crate::error::disk;
 use crate::process::host::Host;
 use crate::process::logs::Log;
-use crate::shelf::{Shelf, Staging};
+use crate::shelf::{Hold, Shelf, Staging};
 
 /// Where a built environment has its interpreter: most often a link to one of the machine's, which may go away.
 pub(crate) const INTERPRETER: &str = "bin/python";
@@ -33,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) mlflow_version: String,
     /// The server of that MLflow.
     pub(crate) server: ScoringServer,
+    /// Keeps it on the disk; holds nothing if it is none of ours.
+    pub(crate) hold: Hold,
     module: String,
 }
 
@@ -93,7 +95,7 @@ impl Environments {
         log.line(&format!("using the interpreter {}", python.display()))
             .await;
         let facts = Facts::ask(&self.host, python, log).await?;
-        Ok(Environment::new(python.clone(), facts))
+        Ok(Environment::new(python.clone(), facts, Hold::default()))
     }
 
     async fn built(
@@ -140,7 +142,11 @@ impl Environments {
                 finished.path.display()
             ))
         })?;
-        Ok(Environment::new(finished.path.join(INTERPRETER), facts))
+        Ok(Environment::new(
+            finished.path.join(INTERPRETER),
+            facts,
+            finished.hold,
+        ))
     }
 
     /// Looked for each time: whoever reads that it is missing installs it, and need not start the gateway anew.
@@ -189,7 +195,7 @@ async fn key(
 }
 
 impl Environment {
-    fn new(python: PathBuf, facts: Facts) -> Self {
+    fn new(python: PathBuf, facts: Facts, hold: Hold) -> Self {
         let bin = python.parent().map(Path::to_owned).unwrap_or_default();
         let root = bin
             .parent()
@@ -200,6 +206,7 @@ impl Environment {
             bin,
             mlflow_version: facts.mlflow_version,
             server: facts.server,
+            hold,
             module: facts.module,
         }
     }

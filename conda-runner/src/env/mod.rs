@@ -13,3 +13,6 @@ mod trouble;
 pub use build::{Package, StepTime};
 pub(crate) use cache::{Environment, Environments, INTERPRETER};
 pub(crate) use facts::ScoringServer;
+pub(crate) use lock::{Lock, Locks};
+pub(crate) use marker::Marker;
+pub(crate) use trouble::Trouble;
