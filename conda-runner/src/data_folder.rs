@@ -46,9 +46,10 @@ impl DataFolder {
         let builder = Host::new(&seen_by_builds.concat(), tasks.clone());
         let shelf = Shelf::open(root.join("environments"), INTERPRETER, tasks.clone())?;
         let writer = LogWriter::start(config.log_size)?;
+        let environments = Environments::new(config, builder, shelf.clone(), writer.clone())?;
         Ok(Self {
             models: Shelf::open(root.join("models"), MODEL_FILE, tasks.clone())?,
-            environments: Arc::new(Environments::new(config, builder, shelf.clone())),
+            environments: Arc::new(environments),
             shelf,
             files: RunnerFiles::new(root.join("logs"), writer),
             quotas: config.space.clone(),

@@ -55,11 +55,6 @@ impl RunnerFiles {
         folder(&self.root, id).join(name)
     }
 
-    /// The build log of the environment of this key.
-    pub(crate) fn build_log(&self, key: &str) -> PathBuf {
-        self.root.join("environments").join(key).join("build.log")
-    }
-
     /// All logs are below it.
     pub(crate) fn root(&self) -> &Path {
         &self.root

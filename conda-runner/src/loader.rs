@@ -8,6 +8,7 @@ use serving_core::{LoadError, LoadJob, Loader, Prepared};
 
 use crate::config::{EnvManager, RunnerConfig};
 use crate::data_folder::{DataFolder, absolute};
+use crate::env::{Care, Wish};
 use crate::error::RunnerError;
 use crate::fetch::Fetch;
 use crate::files::{LogKind, RunnerFiles};
@@ -17,7 +18,7 @@ use crate::prepared::{PreparedModel, Tools};
 use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::sockets::Sockets;
-use crate::shelf::Finished;
+use crate::shelf::{Finished, Hold};
 use crate::source::ModelSource;
 use crate::space::{Keeper, RunnerEnvironments};
 use crate::time::rfc3339;
@@ -78,6 +79,7 @@ impl<S> CondaRunner<S> {
     /// Resolves when no process of it is left and nothing is being cleared up. For the end of a program, after all
     /// that was prepared has been dropped.
     pub async fn idle(&self) {
+        self.folder.environments.stop().await;
         self.folder.tasks.close();
         self.folder.tasks.wait().await;
         self.folder.tasks.reopen();
@@ -114,12 +116,15 @@ impl<S> CondaRunner<S> {
     ) -> Result<PreparedModel<S>, LoadError> {
         let manager = words.env_manager.unwrap_or(self.env_manager);
         let model = self.model_folder(job, manager, log).await?;
-        let environment = self
-            .folder
-            .environments
-            .provide(manager, &model.path, None, job, log)
-            .await?;
-        let held = model.hold.join(environment.hold.clone());
+        let wish = Wish {
+            manager,
+            folder: &model.path,
+            care: Care::Shelf(model.hold.clone()),
+            fresh: words.fresh,
+        };
+        let environment = self.folder.environments.provide(wish, job, log).await?;
+        let held = environment.hold.iter().cloned();
+        let held = held.fold(model.hold, Hold::join);
         let facts = ModelFacts::read(&model.path, environment.mlflow_major()).await?;
         log.line(&format!(
             "ready to serve with MLflow {}",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serving_core::LoadError;
 
+use super::trouble::Trouble;
 use crate::process::child::{Ended, Launch};
 use crate::process::diagnosis::failed_answer;
 use crate::process::host::Host;
@@ -14,7 +15,7 @@ use crate::process::logs::Log;
 
 /// Looks without importing MLflow, which takes seconds. `mlflow.version` is what the scoring server's `/version` tells.
 const QUESTION: &str = r#"
-import importlib.util, json, os, runpy
+import importlib.util, json, os, platform, runpy
 spec = importlib.util.find_spec("mlflow")
 root = next(iter(spec.submodule_search_locations or []), None) if spec else None
 answer = {"mlflow": None}
@@ -26,6 +27,7 @@ if root and os.path.exists(os.path.join(root, "version.py")):
         "server": "uvicorn" if has(*server, "app.py") else "gunicorn" if has(*server, "wsgi.py") else None,
         "module": "mlflow" if has("__main__.py") else "mlflow.cli",
     }
+answer["python"] = platform.python_version()
 print(json.dumps(answer))
 "#;
 
@@ -41,6 +43,15 @@ pub(crate) struct Facts {
     pub(crate) module: String,
 }
 
+/// What was found in an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The version of its interpreter.
+    pub(crate) python: Option<String>,
+    /// What serves in it, or why nothing can.
+    pub(crate) facts: Result<Facts, LoadError>,
+}
+
 /// The two generations of MLflow's scoring server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,14 +64,29 @@ pub(crate) enum ScoringServer {
 
 #[derive(Deserialize)]
 struct Answer {
+    python: Option<String>,
     mlflow: Option<String>,
     server: Option<ScoringServer>,
     module: Option<String>,
 }
 
 impl Facts {
-    /// Asks `python`.
+    /// Asks `python`, the interpreter of an environment that has to serve.
     pub(crate) async fn ask(host: &Host, python: &Path, log: &Log) -> Result<Self, LoadError> {
+        let name = format!("the environment of {}", python.display());
+        Found::ask(host, python, &name, log).await?.facts
+    }
+}
+
+impl Found {
+    /// Asks `python`, of the environment that people know as `name`. An interpreter that does not work is an error, one
+    /// without MLflow is none.
+    pub(crate) async fn ask(
+        host: &Host,
+        python: &Path,
+        name: &str,
+        log: &Log,
+    ) -> Result<Self, LoadError> {
         let launch = Launch {
             program: python.to_owned(),
             arguments: ["-c", QUESTION].map(OsString::from).into(),
@@ -69,11 +95,10 @@ impl Facts {
             directory: "/".into(),
         };
         let ended = host.start(&launch, log.clone(), ())?.wait().await;
-        Self::understood(python, &ended)
+        Self::understood(name, &ended)
     }
 
-    fn understood(python: &Path, ended: &Arc<Ended>) -> Result<Self, LoadError> {
-        let shown = python.display();
+    fn understood(name: &str, ended: &Arc<Ended>) -> Result<Self, LoadError> {
         let answer = ended
             .lines
             .iter()
@@ -81,27 +106,34 @@ impl Facts {
             .find_map(|line| serde_json::from_str::<Answer>(line).ok());
         let Some(answer) = answer.filter(|_| ended.success) else {
             let message = format!(
-                "{shown} does not work as a Python interpreter ({})",
+                "{name} has a Python interpreter that does not work ({})",
                 ended.reason
             );
             return Err(failed_answer(message, ended));
         };
+        Ok(Self {
+            python: answer.python.clone(),
+            facts: answer.facts(name),
+        })
+    }
+}
+
+impl Answer {
+    fn facts(self, name: &str) -> Result<Facts, LoadError> {
         let missing = |what: String| {
-            LoadError::permanent(format!(
+            Trouble::MlflowMissing.error(format!(
                 "{what}: add mlflow to the model's requirements, or install it there"
             ))
         };
-        let Some(mlflow_version) = answer.mlflow else {
+        let Some(mlflow_version) = self.mlflow else {
+            return Err(missing(format!("{name} has no MLflow to serve with")));
+        };
+        let (Some(server), Some(module)) = (self.server, self.module) else {
             return Err(missing(format!(
-                "the environment of {shown} has no MLflow to serve with"
+                "{name} has MLflow {mlflow_version}, which has no scoring server known here"
             )));
         };
-        let (Some(server), Some(module)) = (answer.server, answer.module) else {
-            return Err(missing(format!(
-                "the MLflow {mlflow_version} of {shown} has no scoring server known here"
-            )));
-        };
-        Ok(Self {
+        Ok(Facts {
             mlflow_version,
             server,
             module,
@@ -120,7 +152,7 @@ mod tests {
             reason: format!("exit code {code}"),
             lines: output.lines().map(str::to_owned).collect(),
         };
-        Facts::understood(Path::new("/env/bin/python"), &Arc::new(ended))
+        Found::understood("the environment of /env/bin/python", &Arc::new(ended))?.facts
     }
 
     #[test]
@@ -144,11 +176,14 @@ mod tests {
             (
                 0,
                 "{\"mlflow\": \"9.0\", \"server\": null, \"module\": \"mlflow\"}",
-                "no scoring server",
+                "which has no scoring server",
             ),
         ] {
             let error = understood(code, output).unwrap_err();
             assert_eq!(error.retry, serving_core::Retry::Never);
+            let is_found = code == 0 && output.starts_with('{');
+            let code = is_found.then_some("MLFLOW_MISSING");
+            assert_eq!(error.code.as_deref(), code);
             assert!(error.message.contains(says), "{error}");
         }
     }

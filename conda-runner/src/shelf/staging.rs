@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serving_core::LoadError;
 use tokio_util::task::TaskTracker;
 
+use super::hold::Hold;
 use crate::error::disk;
 use crate::names;
 
@@ -26,6 +27,7 @@ pub(crate) struct Staging(Arc<Scratch>);
 struct Scratch {
     path: PathBuf,
     tasks: TaskTracker,
+    holds: Mutex<Vec<Hold>>,
     /// The lock ends after the removal has begun: nothing else in the folder is touched by then.
     _needed: File,
 }
@@ -50,6 +52,7 @@ impl Staging {
         Ok(Self(Arc::new(Scratch {
             path,
             tasks,
+            holds: Mutex::default(),
             _needed: needed,
         })))
     }
@@ -57,6 +60,12 @@ impl Staging {
     /// The folder: room for whatever the making needs besides.
     pub(crate) fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// Holds what the thing is made from until the thing itself is in its place, or is given up.
+    pub(crate) fn keep(&self, hold: Hold) {
+        let mut holds = self.0.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.push(hold);
     }
 
     /// Where the thing itself has to be in the end. Does not exist at first.

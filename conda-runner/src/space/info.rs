@@ -46,10 +46,7 @@ pub struct EnvironmentInfo {
 impl EnvironmentInfo {
     /// About what was found on `shelf`, without its size. Blocks on the disk.
     pub(super) fn of(shelf: &Shelf, entry: Entry) -> Self {
-        let marker = entry
-            .marker
-            .as_deref()
-            .and_then(|text| serde_json::from_str::<Marker>(text).ok());
+        let marker = entry.marker.as_deref().and_then(Marker::read);
         let used_by = shelf.users(&entry.key);
         let Some(mut marker) = marker else {
             return Self {

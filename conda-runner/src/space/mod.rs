@@ -35,7 +35,7 @@ use self::sizes::Sizes;
 use crate::config::{EnvManager, RunnerConfig};
 use crate::data_folder::{DataFolder, absolute};
 use crate::error::RunnerError;
-use crate::process::logs::files;
+use crate::shelf::{Entry, Hold};
 
 /// The environments of one data folder. Cheap to clone. Several processes may have one on the same folder.
 #[derive(Clone)]
@@ -97,8 +97,8 @@ impl RunnerEnvironments {
                 Err(SpaceError::Unknown(_)) if is_key(&key) => key,
                 Err(error) => return Err(error),
             };
-            let log = inner.folder.files.build_log(&key);
-            let texts: Vec<Vec<u8>> = files(&log)
+            let files = inner.folder.environments.build_log(&key);
+            let texts: Vec<Vec<u8>> = files
                 .iter()
                 .filter_map(|file| std::fs::read(file).ok())
                 .collect();
@@ -116,8 +116,23 @@ impl RunnerEnvironments {
         fresh: bool,
         progress: &Progress,
     ) -> Result<EnvironmentInfo, SpaceError> {
-        let _ = (folder, manager, fresh, progress);
-        Err(SpaceError::Unknown(String::new()))
+        let environments = &self.0.folder.environments;
+        let built = environments
+            .build_folder(folder, manager, fresh, progress)
+            .await?;
+        let (key, holds) = (built.key.clone(), built.hold.clone());
+        let info = self.blocking(move |inner| {
+            // Somebody wants it, so it is not the first to go.
+            holds.iter().for_each(Hold::touch);
+            inner.find(&key)
+        });
+        let info = info.await?;
+        if self.0.folder.quotas.environments.is_some() {
+            self.pass(Quotas::default()).await;
+        }
+        // Not before: nobody else may be using it yet.
+        drop(built);
+        Ok(info)
     }
 
     /// Removes environments that nobody uses, and whatever else only they needed.
@@ -140,6 +155,16 @@ impl RunnerEnvironments {
     pub async fn import(&self, from: &Path) -> Result<EnvironmentInfo, SpaceError> {
         let key = pack::import(&self.0.folder, from).await?;
         self.find(&key).await
+    }
+
+    /// Resolves when nothing is done in the background any more: what was built has been compiled. For the end of a
+    /// program that builds.
+    pub async fn idle(&self) {
+        let folder = &self.0.folder;
+        folder.environments.compiled().await;
+        folder.tasks.close();
+        folder.tasks.wait().await;
+        folder.tasks.reopen();
     }
 
     /// Keeps the quotas once, and does what else is to be done now and then.
@@ -195,13 +220,13 @@ impl Inner {
         Ok(self.info(self.find_entry(key)?))
     }
 
-    fn find_entry(&self, key: &str) -> Result<crate::shelf::Entry, SpaceError> {
+    fn find_entry(&self, key: &str) -> Result<Entry, SpaceError> {
         let shelf = &self.folder.shelf;
         let entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
         one_of(&entries, key).cloned()
     }
 
-    fn info(&self, entry: crate::shelf::Entry) -> EnvironmentInfo {
+    fn info(&self, entry: Entry) -> EnvironmentInfo {
         let shelf = &self.folder.shelf;
         let (size, shared) = self.sizes.of(&entry, &self.folder.packages());
         EnvironmentInfo {

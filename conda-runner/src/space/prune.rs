@@ -115,6 +115,6 @@ fn is_base(shelf: &Shelf, key: &str) -> bool {
         return true;
     };
     let markers = entries.iter().filter_map(|entry| entry.marker.as_deref());
-    let bases = markers.filter_map(|marker| serde_json::from_str::<Marker>(marker).ok()?.base);
+    let bases = markers.filter_map(|marker| Marker::read(marker)?.base);
     bases.into_iter().any(|base| base == key)
 }

@@ -59,7 +59,7 @@ impl Stock {
     /// The environments on `shelf`, and the package cache at `cache`. Blocks on the disk, for seconds where there is
     /// much.
     pub(super) fn of_environments(shelf: &Shelf, cache: &Path) -> io::Result<Self> {
-        let base = |marker: &str| serde_json::from_str::<Marker>(marker).ok()?.base;
+        let base = |marker: &str| Marker::read(marker)?.base;
         let mut stock = Self::of_shelf(shelf, base)?;
         let cache = packages::look(cache);
         stock.ledger.add(&Extent {

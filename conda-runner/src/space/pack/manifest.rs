@@ -93,22 +93,17 @@ impl Manifest {
 
 impl Packed {
     /// The environment of this key at `place`.
-    pub(super) fn new(
-        key: &str,
-        place: &Path,
-        marker: &str,
-        lock: Option<Lock>,
-    ) -> Result<Self, String> {
+    pub(super) fn new(key: &str, place: &Path, marker: &str, lock: Option<Lock>) -> Self {
         let mut places = vec![place.to_owned()];
         // Some programs write down where links lead to.
         places.extend(place.canonicalize().ok().filter(|real| real != place));
-        Ok(Self {
+        Self {
             key: key.to_owned(),
             places,
             marker: marker.to_owned(),
             lock,
             interpreters: BTreeSet::new(),
-        })
+        }
     }
 
     /// The key of the environment that it is made from.
@@ -118,8 +113,7 @@ impl Packed {
 
     /// Its marker, understood.
     pub(super) fn read_marker(&self) -> Result<Marker, String> {
-        serde_json::from_str(&self.marker)
-            .map_err(|error| format!("its marker cannot be understood ({error})"))
+        Marker::read(&self.marker).ok_or_else(|| "its marker cannot be understood".to_owned())
     }
 
     /// That nothing in it could be meant badly, and that it is made from nothing but `base`.

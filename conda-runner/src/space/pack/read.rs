@@ -344,5 +344,5 @@ fn marker(packed: &Packed, moves: &Moves) -> Result<String, String> {
     for value in marker.variables.values_mut() {
         *value = moves.text(value);
     }
-    serde_json::to_string(&marker).map_err(|error| error.to_string())
+    marker.written().map_err(|error| error.to_string())
 }
