@@ -23,7 +23,12 @@ pub(crate) struct QuickstartArgs {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) registry_port: u16,
 
-    /// Python 3.10 or later to build the environment with [default: python3 on the PATH].
+    /// Python 3.10 or later to build the environment with [default: python3 on the PATH, else one from conda packages].
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
+
+    /// Who builds the environments of the model's versions: local runs them in the environment of the training, which
+    /// is there already; the others build what the model declares.
+    #[arg(long, value_name = "MANAGER", default_value = "local", value_parser = ["conda", "uv", "virtualenv", "local"])]
+    pub(crate) env_manager: String,
 }
