@@ -21,6 +21,12 @@ pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Those of these variables that are set.
+pub(crate) fn forwarded<'a>(names: &[&'a str]) -> Vec<(&'a str, String)> {
+    let set = names.iter().map(|name| Some((*name, setting(name)?)));
+    set.flatten().collect()
+}
+
 /// Names of the variables that would change how MLflow or the gateway behave.
 #[expect(
     clippy::disallowed_methods,
@@ -39,9 +45,7 @@ impl Environment {
             PathBuf::from(path)
         } else {
             let mut make = command(project_root().join("scripts/test-environment"));
-            for name in ["SLUICEGATE_TEST_CACHE", "SLUICEGATE_BASE_PYTHON"] {
-                make.envs(setting(name).map(|value| (name, value)));
-            }
+            make.envs(forwarded(&["SLUICEGATE_TEST_CACHE", "SLUICEGATE_BASE_PYTHON"]));
             let made = output(make)
                 .await
                 .context("make the Python environment of the tests")?;
