@@ -23,15 +23,22 @@ impl Channels {
     /// cached). Packages of Python can be made on Linux only; elsewhere the test is left out.
     pub(crate) async fn find(environment: &Environment) -> Result<Self> {
         if cfg!(not(target_os = "linux")) {
-            return Err(lacking("conda packages for the tests are made on Linux only"));
+            return Err(lacking(
+                "conda packages for the tests are made on Linux only",
+            ));
         }
         let folder = if let Some(folder) = setting("SLUICEGATE_TEST_CHANNELS") {
             PathBuf::from(folder)
         } else {
             let mut make = command(environment.python());
             make.arg(project_root().join("scripts/make-channel"))
-                .envs(forwarded(&["SLUICEGATE_TEST_CACHE", "SLUICEGATE_BASE_PYTHON"]));
-            let made = output(make).await.context("make the channel of the tests")?;
+                .envs(forwarded(&[
+                    "SLUICEGATE_TEST_CACHE",
+                    "SLUICEGATE_BASE_PYTHON",
+                ]));
+            let made = output(make)
+                .await
+                .context("make the channel of the tests")?;
             PathBuf::from(made.trim())
         };
         Ok(Self { folder })

@@ -10,9 +10,9 @@ use crate::process::{command, output};
 
 /// A `conda.yaml` as MLflow writes it, with these lines under `pip:`.
 pub fn conda_yaml(python: &str, pip: &[&str]) -> String {
-    let pip: String = pip.iter().map(|line| format!("  - {line}\n")).collect();
+    let pip = pip.join("\n  - ");
     format!(
-        "channels:\n- conda-forge\ndependencies:\n- python={python}\n- pip<=25.3\n- pip:\n{pip}name: mlflow-env\n"
+        "channels:\n- conda-forge\ndependencies:\n- python={python}\n- pip<=25.3\n- pip:\n  - {pip}\nname: mlflow-env\n"
     )
 }
 
@@ -49,7 +49,12 @@ impl MlflowServer {
     }
 
     /// A copy of a logged model that declares this `conda.yaml`.
-    pub async fn redeclared(&self, logged: &Logged, name: &str, conda_yaml: &str) -> Result<Logged> {
+    pub async fn redeclared(
+        &self,
+        logged: &Logged,
+        name: &str,
+        conda_yaml: &str,
+    ) -> Result<Logged> {
         let write = |folder: &Path| Ok(std::fs::write(folder.join("conda.yaml"), conda_yaml)?);
         self.edited(logged, name, write).await
     }

@@ -45,7 +45,10 @@ impl Environment {
             PathBuf::from(path)
         } else {
             let mut make = command(project_root().join("scripts/test-environment"));
-            make.envs(forwarded(&["SLUICEGATE_TEST_CACHE", "SLUICEGATE_BASE_PYTHON"]));
+            make.envs(forwarded(&[
+                "SLUICEGATE_TEST_CACHE",
+                "SLUICEGATE_BASE_PYTHON",
+            ]));
             let made = output(make)
                 .await
                 .context("make the Python environment of the tests")?;
@@ -69,6 +72,24 @@ impl Environment {
     /// The interpreter, which has MLflow.
     pub fn python(&self) -> &Path {
         &self.python
+    }
+
+    /// The version of the interpreter, such as `3.11.7`.
+    pub async fn python_version(&self) -> Result<String> {
+        self.tells("import platform; print(platform.python_version())")
+            .await
+    }
+
+    /// The version of the MLflow in it.
+    pub async fn mlflow_version(&self) -> Result<String> {
+        self.tells("import importlib.metadata as metadata; print(metadata.version('mlflow'))")
+            .await
+    }
+
+    async fn tells(&self, script: &str) -> Result<String> {
+        let mut python = command(&self.python);
+        python.args(["-I", "-c", script]);
+        Ok(output(python).await?.trim().to_owned())
     }
 
     /// A program that was installed beside the interpreter.
