@@ -22,6 +22,14 @@ pub enum RunnerError {
         /// Which one.
         path: PathBuf,
     },
+    /// A part of the configuration that makes no sense. Does not repeat it: it may hold a secret.
+    #[error("the configuration of {section} makes no sense: {problem}")]
+    Setting {
+        /// Which part.
+        section: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The thread that writes logs could not be started.
     #[error("cannot start the log writer")]
     LogWriter(#[source] io::Error),

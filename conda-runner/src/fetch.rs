@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serving_core::{LoadError, LoadJob, Source};
 
 use crate::config::EnvManager;
-use crate::env::{Environment, Environments};
+use crate::env::{Care, Environment, Environments, Wish};
 use crate::error::disk;
 use crate::model::MODEL_FILE;
 use crate::process::command;
@@ -45,9 +45,15 @@ impl Fetch {
             return Ok(());
         };
         // Takes a permit of its own: one who waits for a second while holding a first might wait for ever.
+        let wish = Wish {
+            manager: self.manager,
+            folder: &whole,
+            care: Care::Staging(staging.clone()),
+            fresh: false,
+        };
         let with = self
             .environments
-            .provide(self.manager, &whole, Some(staging), &self.job, &self.log)
+            .provide(wish, &self.job, &self.log)
             .await?;
         let _permit = self.job.work.permit().await;
         self.job.progress.step("fetching the model");

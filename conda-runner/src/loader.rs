@@ -9,7 +9,7 @@ use serving_core::{LoadError, LoadJob, Loader, Prepared};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{EnvManager, PipConfig, RunnerConfig};
-use crate::env::{Environments, INTERPRETER};
+use crate::env::{Care, Environments, INTERPRETER, Wish};
 use crate::error::RunnerError;
 use crate::fetch::Fetch;
 use crate::files::{LogKind, RunnerFiles};
@@ -59,11 +59,12 @@ impl<S> CondaRunner<S> {
         );
         let shelf = Shelf::open(below("environments"), INTERPRETER, tasks.clone())?;
         let writer = LogWriter::start(config.log_size)?;
+        let environments = Environments::new(&config, builder, shelf, writer.clone())?;
         Ok(Self {
             env_manager: config.env_manager,
             source,
             models: Shelf::open(below("models"), MODEL_FILE, tasks.clone())?,
-            environments: Arc::new(Environments::new(&config, builder, shelf)),
+            environments: Arc::new(environments),
             files: RunnerFiles::new(below("logs"), writer),
             tools: Arc::new(Tools {
                 host,
@@ -86,6 +87,7 @@ impl<S> CondaRunner<S> {
     /// Resolves when no process of it is left and nothing is being cleared up. For the end of a program, after all
     /// that was prepared has been dropped.
     pub async fn idle(&self) {
+        self.environments.stop().await;
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
@@ -128,10 +130,13 @@ impl<S: Send + 'static> Loader<S> for CondaRunner<S> {
         .await;
         let prepared = async {
             let model = self.model_folder(&job, manager, &log).await?;
-            let environment = self
-                .environments
-                .provide(manager, &model, None, &job, &log)
-                .await?;
+            let wish = Wish {
+                manager,
+                folder: &model,
+                care: Care::Owner,
+                fresh: words.fresh,
+            };
+            let environment = self.environments.provide(wish, &job, &log).await?;
             let facts = ModelFacts::read(&model, environment.mlflow_major()).await?;
             log.line(&format!(
                 "ready to serve with MLflow {}",

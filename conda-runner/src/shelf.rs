@@ -71,6 +71,11 @@ impl Shelf {
         Ok(shelf)
     }
 
+    /// Where the thing of this key is, or will be.
+    pub(crate) fn place(&self, key: &str) -> PathBuf {
+        self.root.join(key)
+    }
+
     /// The finished thing of this key, if there is one that is still whole.
     pub(crate) async fn find(&self, key: &str) -> Option<Finished> {
         let path = self.root.join(key);

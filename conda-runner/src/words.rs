@@ -6,7 +6,7 @@ use serving_core::{LoadError, Settings};
 
 use crate::config::EnvManager;
 
-/// `env_manager`, `environment` and `warm_up`, understood. Words that it does not know are others' business.
+/// `env_manager`, `environment`, `warm_up` and `fresh`, understood. Words that it does not know are others' business.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Words {
     /// `None` leaves it to the runner.
@@ -15,27 +15,30 @@ pub(crate) struct Words {
     pub(crate) environment: BTreeMap<String, String>,
     /// Whether the input example is scored once before callers get through.
     pub(crate) warm_up: bool,
+    /// Whether the environment is built anew, and its versions chosen anew.
+    pub(crate) fresh: bool,
 }
 
 impl Words {
     /// Reads them; a word that is not understood is a permanent error.
     pub(crate) fn of(settings: &Settings) -> Result<Self, LoadError> {
         let word = |name: &str| settings.loader.get(name).map(|word| word.trim());
+        let flag = |name: &str, otherwise: bool| match word(name) {
+            None => Ok(otherwise),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(other) => Err(LoadError::permanent(format!(
+                "the setting {name} is {other:?}: use true or false"
+            ))),
+        };
         Ok(Self {
             env_manager: word("env_manager").map(str::parse).transpose()?,
             environment: word("environment")
                 .map(variables)
                 .transpose()?
                 .unwrap_or_default(),
-            warm_up: match word("warm_up") {
-                None | Some("true") => true,
-                Some("false") => false,
-                Some(other) => {
-                    return Err(LoadError::permanent(format!(
-                        "the setting warm_up is {other:?}: use true or false"
-                    )));
-                }
-            },
+            warm_up: flag("warm_up", true)?,
+            fresh: flag("fresh", false)?,
         })
     }
 }
@@ -102,6 +105,7 @@ mod tests {
         for pair in [
             ("env_manager", "poetry"),
             ("warm_up", "maybe"),
+            ("fresh", "yes"),
             ("environment", "A=1"),
             ("environment", r#"{"A": [1]}"#),
             ("environment", r#"{"A=B": "1"}"#),

@@ -1,164 +1,338 @@
 //! Finds or provides the environment of a model.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
-use serving_core::{LoadError, LoadJob};
+use serving_core::{LoadError, LoadJob, Progress, WorkPermits};
 
-use super::build::Uv;
-use super::declared::PythonEnv;
-use super::facts::{Facts, ScoringServer};
+use super::background::Background;
+use super::build::{self, Conda, PipSettings, Report, UvTool};
+use super::builds::Builds;
+use super::declared::{Builder, Served, Wanted};
+use super::environment::Environment;
+use super::facts::Facts;
 use super::key::Recipe;
+use super::lock::Locks;
+use super::logs::BuildLogs;
+use super::maker::{Maker, Order};
+use super::marker::Marker;
+use super::trouble::Trouble;
 use crate::config::{EnvManager, RunnerConfig};
-use crate::error::disk;
+use crate::error::{RunnerError, disk};
 use crate::process::host::Host;
-use crate::process::logs::Log;
-use crate::shelf::{Shelf, Staging};
-
-/// Where a built environment has its interpreter: most often a link to one of the machine's, which may go away.
-pub(crate) const INTERPRETER: &str = "bin/python";
-
-/// An environment that workers can run in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Environment {
-    /// Its interpreter, an absolute path.
-    pub(crate) python: PathBuf,
-    /// Where its programs are.
-    pub(crate) bin: PathBuf,
-    /// For `VIRTUAL_ENV`; `None` if it is a whole installation.
-    root: Option<String>,
-    /// The version of MLflow in it.
-    pub(crate) mlflow_version: String,
-    /// The server of that MLflow.
-    pub(crate) server: ScoringServer,
-    module: String,
-}
+use crate::process::logs::{Log, LogWriter};
+use crate::shelf::{Finished, Hold, Shelf, Staging};
+use crate::time::rfc3339;
 
 /// All environments.
 pub(crate) struct Environments {
     python: Option<PathBuf>,
-    uv: Option<PathBuf>,
     constraints: Option<PathBuf>,
-    host: Host,
+    maker: Maker,
     shelf: Shelf,
+    builds: Builds,
+    background: Background,
+}
+
+/// Whose environment is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) manager: EnvManager,
+    /// The model's folder.
+    pub(crate) folder: &'a Path,
+    pub(crate) care: Care,
+    /// Whether what was chosen and built before does not count.
+    pub(crate) fresh: bool,
+}
+
+/// What keeps a model's folder where it is: a build goes on for others when its first caller has gone, and still needs
+/// the folder then.
+#[derive(Clone, Debug)]
+pub(crate) enum Care {
+    /// It is being made.
+    Staging(Staging),
+    /// It is on a shelf.
+    Shelf(Hold),
+    /// It is somebody else's.
+    Owner,
+}
+
+/// A built environment, which stays as long as this value lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Built {
+    pub(crate) key: String,
+    pub(crate) path: PathBuf,
+    pub(crate) marker: Marker,
+    /// Its own, then that of the environment whose interpreter it has.
+    pub(crate) hold: Vec<Hold>,
+}
+
+/// In whose name a build is asked for.
+struct Asker<'a> {
+    name: String,
+    work: WorkPermits,
+    progress: &'a Progress,
+    /// Told of the build besides the log of the environment.
+    log: Option<&'a Log>,
 }
 
 impl Environments {
-    /// Built ones are kept on `shelf`.
-    pub(crate) fn new(config: &RunnerConfig, host: Host, shelf: Shelf) -> Self {
-        Self {
-            python: config.python.clone(),
-            uv: config.uv.clone(),
-            constraints: config.pip.constraints.clone(),
+    /// Built ones are kept on `shelf`; `host` starts the programs that build.
+    pub(crate) fn new(
+        config: &RunnerConfig,
+        host: Host,
+        shelf: Shelf,
+        writer: LogWriter,
+    ) -> Result<Self, RunnerError> {
+        let below = |name: &str| config.data_dir.join(name);
+        let maker = Maker {
+            conda: Conda::new(
+                &config.conda,
+                &below("packages"),
+                config.offline,
+                host.variable("HOME").map(Path::new),
+            )?,
+            channels: Arc::new(config.conda.clone()),
+            uv: UvTool {
+                configured: config.uv.clone(),
+                tools: below("tools"),
+            },
+            pip: Arc::new(PipSettings {
+                constraints: config.pip.constraints.clone(),
+                index_url: config.pip.index_url.clone(),
+                extra_index_urls: config.pip.extra_index_urls.clone(),
+                offline: config.offline,
+            }),
+            locks: Locks::new(below("locks")),
+            logs: BuildLogs::new(below("logs/environments"), writer),
             host,
+            shelf: shelf.clone(),
+        };
+        Ok(Self {
+            python: config.python.clone(),
+            constraints: config.pip.constraints.clone(),
+            maker,
             shelf,
-        }
+            builds: Builds::default(),
+            background: Background::new(),
+        })
     }
 
-    /// The environment that `manager` provides for the model in `folder`, which may be in the care of `staging`:
-    /// a build goes on for others when this caller has gone, and still needs the folder then.
+    /// The environment that is wished for the version of `job`.
     pub(crate) async fn provide(
         &self,
-        manager: EnvManager,
-        folder: &Path,
-        staging: Option<&Staging>,
+        wish: Wish<'_>,
         job: &LoadJob,
         log: &Log,
     ) -> Result<Environment, LoadError> {
-        match manager {
-            EnvManager::Local => self.local(log).await,
-            EnvManager::Uv => self.built(folder, staging, job, log).await,
-            EnvManager::Conda | EnvManager::Virtualenv => Err(LoadError::permanent(format!(
-                "the environment manager {manager} is not available in this version: use uv or local"
-            ))),
-        }
+        let Some(builder) = Builder::of(wish.manager) else {
+            return self.local(log).await;
+        };
+        let asker = Asker {
+            name: job.spec.id.to_string(),
+            work: job.work.clone(),
+            progress: &job.progress,
+            log: Some(log),
+        };
+        let built = self.built(builder, wish, asker).await?;
+        self.environment(built, log).await
+    }
+
+    /// Builds what the files in `folder` declare, or finds it built. The folder need be no model, and then the
+    /// environment need have no MLflow. Compiling goes on in the background: [`Environments::compiled`] waits for it.
+    pub(crate) async fn build_folder(
+        &self,
+        folder: &Path,
+        manager: EnvManager,
+        fresh: bool,
+        progress: &Progress,
+    ) -> Result<Built, LoadError> {
+        let builder = Builder::of(manager).ok_or_else(|| {
+            LoadError::permanent(
+                "nothing is built for env_manager local: use conda, uv or virtualenv",
+            )
+        })?;
+        let wish = Wish {
+            manager,
+            folder,
+            care: Care::Owner,
+            fresh,
+        };
+        let asker = Asker {
+            name: folder.display().to_string(),
+            work: WorkPermits::unlimited(),
+            progress,
+            log: None,
+        };
+        self.built(builder, wish, asker).await
+    }
+
+    /// The files of the log of all attempts to build this environment, oldest first. They need not exist.
+    pub(crate) fn build_log(&self, key: &str) -> Vec<PathBuf> {
+        self.maker.logs.files(key)
+    }
+
+    /// What was chosen for environments.
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.maker.locks
+    }
+
+    /// Returns when all environments that were built are compiled.
+    pub(crate) async fn compiled(&self) {
+        self.background.done().await;
+    }
+
+    /// Breaks off what nobody waits for, and returns when nothing of it is left.
+    pub(crate) async fn stop(&self) {
+        self.background.stop().await;
     }
 
     /// Asked anew each time: its owner may change it, and the question is cheap.
     async fn local(&self, log: &Log) -> Result<Environment, LoadError> {
         let Some(python) = &self.python else {
-            return Err(LoadError::permanent(
+            return Err(Trouble::ToolMissing.error(
                 "no interpreter is configured for env_manager local: start with --python /path/to/python, \
                  the interpreter of an environment that has MLflow and what the models need",
             ));
         };
         if !python.is_absolute() || !python.is_file() {
-            return Err(LoadError::permanent(format!(
+            return Err(Trouble::ToolMissing.error(format!(
                 "{} is not the absolute path of an interpreter: start with --python /path/to/python",
                 python.display()
             )));
         }
         log.line(&format!("using the interpreter {}", python.display()))
             .await;
-        let facts = Facts::ask(&self.host, python, log).await?;
-        Ok(Environment::new(python.clone(), facts))
+        let facts = Facts::ask(&self.maker.host, python, log).await?;
+        Ok(Environment::local(python.clone(), facts))
     }
 
     async fn built(
         &self,
-        folder: &Path,
-        staging: Option<&Staging>,
-        job: &LoadJob,
-        log: &Log,
-    ) -> Result<Environment, LoadError> {
-        let declared = PythonEnv::read(folder).await?;
-        let constraints = self.constraints_text().await?;
-        let key = key(folder, &declared, constraints).await?;
-        let step = format!("building environment {}", &key[..8]);
-        if self.shelf.find(&key).await.is_some() {
-            job.progress
-                .step(format!("reusing environment {}", &key[..8]));
+        builder: Builder,
+        wish: Wish<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Built, LoadError> {
+        let served = Served::read(wish.folder).await?;
+        let wanted = Wanted::read(builder, wish.folder, &served).await?;
+        let key = self.key(wish.folder, &wanted).await?;
+        let order = Order {
+            key: key.clone(),
+            wanted,
+            folder: wish.folder.to_owned(),
+            served,
+            fresh: wish.fresh,
+        };
+        let short = &key[..8];
+        if !wish.fresh && self.shelf.find(&key).await.is_some() {
+            asker.progress.step(format!("reusing environment {short}"));
         } else {
-            job.progress.step(step.as_str());
+            asker.progress.step(format!("building environment {short}"));
         }
-        let is_new = Arc::new(AtomicBool::new(false));
-        let build = {
-            let (uv, host, is_new) = (self.uv(), self.host.clone(), Arc::clone(&is_new));
-            let (key, log, job) = (key.clone(), log.clone(), job.clone());
-            let (folder, needed) = (folder.to_owned(), staging.cloned());
+        let build = self.builds.join(&key);
+        let is_mine = Arc::new(AtomicBool::new(false));
+        let make = {
+            let (maker, build, is_mine) =
+                (self.maker.clone(), Arc::clone(&build), Arc::clone(&is_mine));
+            let own = maker.logs.of(&key);
+            let log = asker.log.map_or_else(|| own.clone(), |log| log.tee(&own));
+            let (name, work, care) = (asker.name, asker.work, wish.care);
             async move |staging: Staging| {
-                let _needed = needed;
-                let _permit = job.work.permit().await;
-                is_new.store(true, Ordering::Relaxed);
-                job.progress.step(step);
-                log.line(&format!("building environment {key}")).await;
-                let whole = staging.whole();
-                uv?.build(&host, &folder, &declared, &whole, &log).await?;
-                let facts = Facts::ask(&host, &whole.join(INTERPRETER), &log).await?;
-                Ok(serde_json::to_string(&facts).expect("a value of texts"))
+                let _care = care;
+                let _permit = work.permit().await;
+                is_mine.store(true, Ordering::Relaxed);
+                own.line(&begin(&order, &name)).await;
+                log.line(&format!("building environment {}", order.key))
+                    .await;
+                let report = Report::new(log, build.progress.clone());
+                let made = maker.make(&order, &staging, &report).await;
+                match made.and_then(|marker| marker.written()) {
+                    Ok(marker) => {
+                        build.done();
+                        Ok(marker)
+                    }
+                    Err(error) => {
+                        own.line(&format!("failed: {error}")).await;
+                        Err(error)
+                    }
+                }
             }
         };
-        let finished = self.shelf.find_or_make(&key, build).await?;
-        if !is_new.load(Ordering::Relaxed) {
+        let finished = tokio::select! {
+            finished = self.shelf.find_or_make(&key, make) => finished?,
+            never = build.tell(asker.progress) => never,
+        };
+        if let (false, Some(log)) = (is_mine.load(Ordering::Relaxed), asker.log) {
             log.line(&format!("reusing environment {key}")).await;
         }
-        let facts = serde_json::from_str(&finished.marker).map_err(|_| {
+        let built = self.held(key, finished).await?;
+        if build.take_new() {
+            self.background.compile(
+                self.maker.host.clone(),
+                built.path.clone(),
+                built.hold.clone(),
+                self.maker.logs.of(&built.key),
+            );
+        }
+        Ok(built)
+    }
+
+    /// With the hold of what it is made from.
+    async fn held(&self, key: String, finished: Finished) -> Result<Built, LoadError> {
+        let marker = Marker::read(&finished.marker).ok_or_else(|| {
             LoadError::permanent(format!(
                 "the environment {} was tampered with: remove it, and it is built again",
                 finished.path.display()
             ))
         })?;
-        Ok(Environment::new(finished.path.join(INTERPRETER), facts))
+        let mut hold = vec![finished.hold];
+        if let Some(base) = &marker.base {
+            let base = self.shelf.find(base).await.ok_or_else(|| {
+                LoadError::transient(format!(
+                    "the environment {base}, whose interpreter is needed, was removed just now"
+                ))
+            })?;
+            hold.push(base.hold);
+        }
+        Ok(Built {
+            key,
+            path: finished.path,
+            marker,
+            hold,
+        })
     }
 
-    /// Looked for each time: whoever reads that it is missing installs it, and need not start the gateway anew.
-    fn uv(&self) -> Result<Uv, LoadError> {
-        let program = self
-            .uv
-            .clone()
-            .or_else(|| self.host.find("uv"))
-            .filter(|program| program.is_file())
-            .ok_or_else(|| {
-                LoadError::permanent(
-                    "uv was not found: install it (pip install uv), \
-                 or serve with --env-manager local --python /path/to/python",
-                )
-            })?;
-        Ok(Uv {
-            program,
-            constraints: self.constraints.clone(),
+    async fn environment(&self, built: Built, log: &Log) -> Result<Environment, LoadError> {
+        let facts = match built.marker.facts {
+            Some(facts) => facts,
+            // Built for something else than a model: its interpreter says what is missing.
+            None => Facts::ask(&self.maker.host, &built.path.join(super::INTERPRETER), log).await?,
+        };
+        let mut activation = built.marker.variables;
+        activation.extend(build::activation(&self.maker.host, &built.path, log).await?);
+        Ok(Environment::built(
+            built.key,
+            &built.path,
+            facts,
+            activation,
+            built.hold,
+        ))
+    }
+
+    /// Reads requirements files and packages of the model, some of them large.
+    async fn key(&self, folder: &Path, wanted: &Wanted) -> Result<String, LoadError> {
+        let constraints = self.constraints_text().await?;
+        let (folder, wanted) = (folder.to_owned(), wanted.clone());
+        let conda = Arc::clone(&self.maker.channels);
+        let recipe =
+            move || Recipe::new(&folder, &wanted, &conda, &constraints).map(|recipe| recipe.key());
+        let done = tokio::task::spawn_blocking(recipe).await;
+        done.unwrap_or_else(|error| {
+            Err(LoadError::transient(format!(
+                "cannot read the requirements: {error}"
+            )))
         })
     }
 
@@ -172,54 +346,10 @@ impl Environments {
     }
 }
 
-/// Reads requirements files and packages of the model, some of them large.
-async fn key(
-    folder: &Path,
-    declared: &PythonEnv,
-    constraints: String,
-) -> Result<String, LoadError> {
-    let (folder, declared) = (folder.to_owned(), declared.clone());
-    let recipe = move || Recipe::new(&folder, &declared, &constraints).map(|recipe| recipe.key());
-    let done = tokio::task::spawn_blocking(recipe).await;
-    done.unwrap_or_else(|error| {
-        Err(LoadError::transient(format!(
-            "cannot read the requirements: {error}"
-        )))
-    })
-}
-
-impl Environment {
-    fn new(python: PathBuf, facts: Facts) -> Self {
-        let bin = python.parent().map(Path::to_owned).unwrap_or_default();
-        let root = bin
-            .parent()
-            .filter(|root| root.join("pyvenv.cfg").is_file());
-        Self {
-            root: root.map(|root| root.display().to_string()),
-            python,
-            bin,
-            mlflow_version: facts.mlflow_version,
-            server: facts.server,
-            module: facts.module,
-        }
-    }
-
-    /// The interpreter's arguments that run its `mlflow` program.
-    pub(crate) fn mlflow(&self) -> Vec<OsString> {
-        vec!["-m".into(), self.module.as_str().into()]
-    }
-
-    /// What its activation would set, `PATH` aside.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.root.iter().map(|root| ("VIRTUAL_ENV", root.as_str()))
-    }
-
-    /// The major version of its MLflow: what decides how its worker wants to be asked.
-    pub(crate) fn mlflow_major(&self) -> u32 {
-        let major = self.mlflow_version.split('.').next();
-        // A version that no release has ("unknown") is most likely built from recent source.
-        major
-            .and_then(|major| major.parse().ok())
-            .unwrap_or(u32::MAX)
-    }
+fn begin(order: &Order, name: &str) -> String {
+    format!(
+        "--- attempt at {}, {}, for {name} ---",
+        rfc3339(SystemTime::now()),
+        order.wanted.builder.as_str()
+    )
 }

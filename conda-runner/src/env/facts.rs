@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serving_core::LoadError;
 
+use super::trouble::Trouble;
 use crate::process::child::{Ended, Launch};
 use crate::process::diagnosis::failed_answer;
 use crate::process::host::Host;
@@ -14,7 +15,7 @@ use crate::process::logs::Log;
 
 /// Looks without importing MLflow, which takes seconds. `mlflow.version` is what the scoring server's `/version` tells.
 const QUESTION: &str = r#"
-import importlib.util, json, os, runpy
+import importlib.util, json, os, platform, runpy
 spec = importlib.util.find_spec("mlflow")
 root = next(iter(spec.submodule_search_locations or []), None) if spec else None
 answer = {"mlflow": None}
@@ -26,6 +27,7 @@ if root and os.path.exists(os.path.join(root, "version.py")):
         "server": "uvicorn" if has(*server, "app.py") else "gunicorn" if has(*server, "wsgi.py") else None,
         "module": "mlflow" if has("__main__.py") else "mlflow.cli",
     }
+answer["python"] = platform.python_version()
 print(json.dumps(answer))
 "#;
 
@@ -41,6 +43,15 @@ pub(crate) struct Facts {
     pub(crate) module: String,
 }
 
+/// What was found in an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The version of its interpreter.
+    pub(crate) python: Option<String>,
+    /// What serves in it, or why nothing can.
+    pub(crate) facts: Result<Facts, LoadError>,
+}
+
 /// The two generations of MLflow's scoring server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,13 +64,21 @@ pub(crate) enum ScoringServer {
 
 #[derive(Deserialize)]
 struct Answer {
+    python: Option<String>,
     mlflow: Option<String>,
     server: Option<ScoringServer>,
     module: Option<String>,
 }
 
 impl Facts {
-    /// Asks `python`.
+    /// Asks `python`, the interpreter of an environment that has to serve.
+    pub(crate) async fn ask(host: &Host, python: &Path, log: &Log) -> Result<Self, LoadError> {
+        Found::ask(host, python, log).await?.facts
+    }
+}
+
+impl Found {
+    /// Asks `python`. An interpreter that does not work is an error, one without MLflow is none.
     pub(crate) async fn ask(host: &Host, python: &Path, log: &Log) -> Result<Self, LoadError> {
         let launch = Launch {
             program: python.to_owned(),
@@ -86,22 +105,31 @@ impl Facts {
             );
             return Err(failed_answer(message, ended));
         };
+        Ok(Self {
+            python: answer.python.clone(),
+            facts: answer.facts(&shown.to_string()),
+        })
+    }
+}
+
+impl Answer {
+    fn facts(self, shown: &str) -> Result<Facts, LoadError> {
         let missing = |what: String| {
-            LoadError::permanent(format!(
+            Trouble::MlflowMissing.error(format!(
                 "{what}: add mlflow to the model's requirements, or install it there"
             ))
         };
-        let Some(mlflow_version) = answer.mlflow else {
+        let Some(mlflow_version) = self.mlflow else {
             return Err(missing(format!(
                 "the environment of {shown} has no MLflow to serve with"
             )));
         };
-        let (Some(server), Some(module)) = (answer.server, answer.module) else {
+        let (Some(server), Some(module)) = (self.server, self.module) else {
             return Err(missing(format!(
                 "the MLflow {mlflow_version} of {shown} has no scoring server known here"
             )));
         };
-        Ok(Self {
+        Ok(Facts {
             mlflow_version,
             server,
             module,
@@ -120,7 +148,7 @@ mod tests {
             reason: format!("exit code {code}"),
             lines: output.lines().map(str::to_owned).collect(),
         };
-        Facts::understood(Path::new("/env/bin/python"), &Arc::new(ended))
+        Found::understood(Path::new("/env/bin/python"), &Arc::new(ended))?.facts
     }
 
     #[test]
@@ -149,6 +177,9 @@ mod tests {
         ] {
             let error = understood(code, output).unwrap_err();
             assert_eq!(error.retry, serving_core::Retry::Never);
+            let is_found = code == 0 && output.starts_with('{');
+            let code = is_found.then_some("MLFLOW_MISSING");
+            assert_eq!(error.code.as_deref(), code);
             assert!(error.message.contains(says), "{error}");
         }
     }

@@ -1,15 +1,24 @@
 //! Environments: what a model declares, the key that equal declarations share, and the cache that builds each once.
 
+mod background;
 mod build;
+mod builds;
 mod cache;
 mod declared;
+mod environment;
 mod facts;
 mod key;
 mod lock;
+mod logs;
+mod maker;
 mod marker;
 mod requirements;
 mod trouble;
 
 pub use build::{Package, StepTime};
-pub(crate) use cache::{Environment, Environments, INTERPRETER};
+pub(crate) use cache::{Care, Environments, Wish};
+pub(crate) use environment::Environment;
 pub(crate) use facts::ScoringServer;
+
+/// Where a built environment has its interpreter: most often a link to one of the machine's, which may go away.
+pub(crate) const INTERPRETER: &str = "bin/python";

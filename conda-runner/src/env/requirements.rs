@@ -7,6 +7,7 @@ use serde::Serialize;
 use serving_core::LoadError;
 use sha2::{Digest, Sha256};
 
+use super::trouble::Trouble;
 use crate::error::disk;
 use crate::names;
 
@@ -134,17 +135,17 @@ fn file_reference(line: &str, kind: Kind) -> Option<(&str, Kind)> {
 
 fn read_beside(folder: &Path, name: &str, depth: usize) -> Result<String, LoadError> {
     if depth == 0 {
-        return Err(LoadError::permanent(format!(
+        return Err(Trouble::InvalidDeclaration.error(format!(
             "the model's requirements files refer to {name} in a circle"
         )));
     }
     if !is_inside(name) {
-        return Err(LoadError::permanent(format!(
+        return Err(Trouble::InvalidDeclaration.error(format!(
             "the model's requirements refer to {name}, which is not a file of the model"
         )));
     }
     std::fs::read_to_string(folder.join(name)).map_err(|error| {
-        LoadError::permanent(format!(
+        Trouble::InvalidDeclaration.error(format!(
             "the model's requirements refer to {name}, which cannot be read: {error}"
         ))
     })
@@ -368,6 +369,7 @@ mod tests {
             "-r missing.txt",
         ] {
             let error = collect(&[("requirements.txt", text)]).unwrap_err();
+            assert_eq!(error.code.as_deref(), Some("INVALID_DECLARATION"), "{text}");
             assert_eq!(error.retry, serving_core::Retry::Never, "{text}");
         }
     }

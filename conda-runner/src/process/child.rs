@@ -25,12 +25,17 @@ use tokio_util::task::TaskTracker;
 
 use super::group::Group;
 use super::logs::Log;
-use super::output::Tail;
+use super::output::{Listener, Tail};
 
 /// The shell gives background jobs an empty standard input, so the pipe becomes descriptor 3 first. The program itself
 /// must not hold it. The watchdog outlives a polite stop of the group, and keeps the output's pipe closed so that the
 /// end of the output means the end of everybody else.
+///
+/// What is gentle gives way to everybody else, where the system has the programs for it and lets them: a sandbox may
+/// refuse to change how the disk is used, which is no reason not to run.
 const LEADER: &str = r#"
+manner=$1
+shift
 exec 3<&0 </dev/null
 (
     trap '' HUP INT TERM
@@ -38,6 +43,10 @@ exec 3<&0 </dev/null
     read -r end <&3
     kill -s KILL 0
 ) &
+if [ "$manner" = gentle ]; then
+    ionice -c 3 -p $$ >/dev/null 2>&1
+    if command -v nice >/dev/null 2>&1; then set -- nice -n 19 "$@"; fi
+fi
 exec 3<&- "$@"
 "#;
 
@@ -71,6 +80,15 @@ impl Launch {
     }
 }
 
+/// How much of the machine a process takes from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As much as anybody.
+    Usual,
+    /// Only what nobody else wants: the lowest priority for the processor and the disk.
+    Gentle,
+}
+
 /// A running group. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -99,15 +117,17 @@ pub(crate) struct EndWatch {
 }
 
 impl Process {
-    /// Starts `launch`; its output goes to `log`. `tasks` owns the task that attends to it, and `keep` is dropped when
-    /// the group is gone.
+    /// Starts `launch`; its output goes to `log`, and line by line to the listener. `tasks` owns the task that attends
+    /// to it, and `keep` is dropped when the group is gone.
     pub(crate) fn start(
         launch: &Launch,
+        manner: Manner,
         log: Log,
+        listener: Option<Listener>,
         tasks: &TaskTracker,
         keep: impl Send + 'static,
     ) -> io::Result<Self> {
-        let (mut child, output) = spawn(launch)?;
+        let (mut child, output) = spawn(launch, manner)?;
         // An id is missing only after the child was reaped, which nobody did.
         let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = Arc::new(Group::new(leader.ok_or(io::ErrorKind::NotFound)?));
@@ -115,7 +135,8 @@ impl Process {
         let (tell, ended) = watch::channel(None);
         let attended = Arc::clone(&group);
         tasks.spawn(async move {
-            let end = attend(child, output, &attended, &log).await;
+            let tail = Tail::told_to(listener);
+            let end = attend(child, output, &attended, &log, tail).await;
             drop((leash, keep));
             // Told whatever the log does: a disk that stands still must not hide a death.
             tell.send_replace(Some(Arc::new(end)));
@@ -153,6 +174,15 @@ impl Process {
             }
         }
         watch.written().await;
+    }
+}
+
+impl Manner {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Gentle => "gentle",
+        }
     }
 }
 
@@ -194,13 +224,14 @@ impl EndWatch {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the process module")]
-fn spawn(launch: &Launch) -> io::Result<(Child, pipe::Receiver)> {
+fn spawn(launch: &Launch, manner: Manner) -> io::Result<(Child, pipe::Receiver)> {
     let (output, input) = io::pipe()?;
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
         .arg(LEADER)
         .arg("sh")
+        .arg(manner.word())
         .arg(&launch.program)
         .args(&launch.arguments)
         .env_clear()
@@ -217,8 +248,13 @@ fn spawn(launch: &Launch) -> io::Result<(Child, pipe::Receiver)> {
     Ok((child, pipe::Receiver::from_owned_fd(OwnedFd::from(output))?))
 }
 
-async fn attend(mut child: Child, output: pipe::Receiver, group: &Group, log: &Log) -> Ended {
-    let mut tail = Tail::default();
+async fn attend(
+    mut child: Child,
+    output: pipe::Receiver,
+    group: &Group,
+    log: &Log,
+    mut tail: Tail,
+) -> Ended {
     let status = {
         let mut reading = pin!(read(output, log, &mut tail));
         let (status, mut is_open) = leader_end(&mut child, reading.as_mut()).await;
@@ -323,7 +359,7 @@ mod tests {
         };
         let tasks = TaskTracker::new();
         let log = LogWriter::start(1 << 20).unwrap().log(path.clone());
-        let process = Process::start(&launch, log, &tasks, ()).unwrap();
+        let process = Process::start(&launch, Manner::Usual, log, None, &tasks, ()).unwrap();
         let watch = process.end_watch();
         let ended = timeout(Duration::from_secs(20), watch.end()).await;
         // Lets the writer go on, so that it can be ended.

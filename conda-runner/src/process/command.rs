@@ -51,6 +51,7 @@ impl Serving<'_> {
         let words = self.words.environment.iter();
         let more = [("PYTHONUNBUFFERED", "1")]
             .into_iter()
+            .chain(self.environment.activation())
             .chain(words.map(|(name, value)| (name.as_str(), value.as_str())))
             .chain(self.environment.variables())
             .chain([
@@ -89,7 +90,8 @@ pub(crate) fn download(
         .extend(["artifacts", "download", "--artifact-uri", uri, "--dst-path"].map(OsString::from));
     arguments.push(into.into());
     let more = environment
-        .variables()
+        .activation()
+        .chain(environment.variables())
         .chain([("MLFLOW_DISABLE_TELEMETRY", "true")])
         .chain(
             variables

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serving_core::LoadError;
 use tokio_util::task::TaskTracker;
 
-use super::child::{Ended, Launch, Process};
+use super::child::{Ended, Launch, Manner, Process};
 use super::logs::Log;
+use super::output::Listener;
 
 /// Never passed on. The first two would let somebody else's settings into an environment; the third costs eight
 /// seconds of processor time at every start in an environment whose files were never compiled (MLflow 3.18, uv).
@@ -18,6 +19,8 @@ const NEVER_INHERITED: [&str; 4] = [
     "PYTHONDONTWRITEBYTECODE",
     "CONDA_PREFIX",
 ];
+/// Not inherited, but told to programs by the environment that they run in.
+const IDENTITY: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
 /// The gateway's credentials to the registry.
 const SECRETS: [&str; 3] = [
     "MLFLOW_TRACKING_USERNAME",
@@ -30,6 +33,7 @@ const SECRETS: [&str; 3] = [
 pub(crate) struct Host {
     inherited: Arc<[(String, String)]>,
     tasks: TaskTracker,
+    manner: Manner,
 }
 
 impl Host {
@@ -44,6 +48,15 @@ impl Host {
                 .cloned()
                 .collect(),
             tasks,
+            manner: Manner::Usual,
+        }
+    }
+
+    /// The same host for work that nobody is to feel: what it starts runs at the lowest priority.
+    pub(crate) fn gentle(&self) -> Self {
+        Self {
+            manner: Manner::Gentle,
+            ..self.clone()
         }
     }
 
@@ -57,7 +70,7 @@ impl Host {
         let mut all = self.inherited.to_vec();
         for (name, value) in more {
             all.retain(|(present, _)| present != name);
-            if !NEVER_INHERITED.contains(&name) || name == "VIRTUAL_ENV" {
+            if !NEVER_INHERITED.contains(&name) || IDENTITY.contains(&name) {
                 all.push((name.to_owned(), value.to_owned()));
             }
         }
@@ -89,7 +102,7 @@ impl Host {
             .filter(|folder| folder.starts_with('/'));
         folders
             .map(|folder| Path::new(folder).join(program))
-            .find(|path| path.is_file())
+            .find(|path| is_program(path))
     }
 
     /// Starts a process whose output goes to `log`; `keep` is dropped when it and all that it started are gone.
@@ -99,7 +112,7 @@ impl Host {
         log: Log,
         keep: impl Send + 'static,
     ) -> Result<Process, LoadError> {
-        Process::start(launch, log, &self.tasks, keep).map_err(|error| cannot_start(launch, &error))
+        self.start_told(launch, log, None, keep)
     }
 
     /// Runs a process to its end. Dropping the future kills it.
@@ -107,6 +120,36 @@ impl Host {
         log.line(&format!("$ {}", launch.shown())).await;
         Ok(self.start(launch, log.clone(), ())?.wait().await)
     }
+
+    /// The same; each line of the output is also told to `listener` as it comes.
+    pub(crate) async fn run_told(
+        &self,
+        launch: &Launch,
+        log: &Log,
+        listener: Listener,
+    ) -> Result<Arc<Ended>, LoadError> {
+        log.line(&format!("$ {}", launch.shown())).await;
+        let process = self.start_told(launch, log.clone(), Some(listener), ())?;
+        Ok(process.wait().await)
+    }
+
+    fn start_told(
+        &self,
+        launch: &Launch,
+        log: Log,
+        listener: Option<Listener>,
+        keep: impl Send + 'static,
+    ) -> Result<Process, LoadError> {
+        Process::start(launch, self.manner, log, listener, &self.tasks, keep)
+            .map_err(|error| cannot_start(launch, &error))
+    }
+}
+
+/// Whether this is a file that somebody may run.
+pub(crate) fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// A system without processes or descriptors left may have some later.
@@ -142,6 +185,41 @@ mod tests {
         let environment = host.environment(None, [("PYTHONDONTWRITEBYTECODE", "1")]);
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["HOME", "PATH"]);
+    }
+
+    #[tokio::test]
+    async fn gentle_work_gives_way_to_everything_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = crate::process::logs::LogWriter::start(1 << 20)
+            .unwrap()
+            .log(folder.path().join("build.log"));
+        let host = host(&[("PATH", "/usr/bin:/bin")]);
+        // Without arguments it prints the niceness that it runs at.
+        let launch = Launch {
+            program: host.find("nice").expect("every POSIX system has it"),
+            arguments: Vec::new(),
+            environment: host.environment(None, []),
+            directory: "/".into(),
+        };
+        let ended = host.gentle().run(&launch, &log).await.unwrap();
+        assert_eq!(ended.lines, ["19"]);
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_program_for_it_gentle_work_is_done_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = crate::process::logs::LogWriter::start(1 << 20)
+            .unwrap()
+            .log(folder.path().join("build.log"));
+        let host = host(&[("PATH", "/nowhere")]).gentle();
+        let launch = Launch {
+            program: "/bin/echo".into(),
+            arguments: vec!["done".into()],
+            environment: host.environment(None, []),
+            directory: "/".into(),
+        };
+        let ended = host.run(&launch, &log).await.unwrap();
+        assert_eq!(ended.lines, ["done"]);
     }
 
     #[test]

@@ -42,10 +42,11 @@ enum Message {
     Written(oneshot::Sender<()>),
 }
 
-/// One log file, rotated by size.
+/// One log file, rotated by size; or several that are told the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    path: Arc<Path>,
+    /// Never empty.
+    paths: Arc<[Arc<Path>]>,
     writer: LogWriter,
 }
 
@@ -71,39 +72,57 @@ impl LogWriter {
     /// The log at `path`; its folder is made when the first line is written.
     pub(crate) fn log(&self, path: PathBuf) -> Log {
         Log {
-            path: path.into(),
+            paths: [path.into()].into(),
             writer: self.clone(),
         }
     }
 }
 
 impl Log {
+    /// The log that tells `other` all that it is told. Both are of one writer.
+    pub(crate) fn tee(&self, other: &Self) -> Self {
+        let mut paths = self.paths.to_vec();
+        // Told twice, a file would have each line twice.
+        paths.extend(other.paths.iter().cloned());
+        paths.sort();
+        paths.dedup();
+        Self {
+            paths: paths.into(),
+            writer: self.writer.clone(),
+        }
+    }
+
     /// Appends bytes as they are. Waits while the queue is full.
     pub(crate) async fn write(&self, bytes: Bytes) {
-        self.send(Message::Append {
-            path: Arc::clone(&self.path),
-            bytes,
-        })
-        .await;
+        for path in &*self.paths {
+            self.send(Message::Append {
+                path: Arc::clone(path),
+                bytes: bytes.clone(),
+            })
+            .await;
+        }
     }
 
     /// Appends a line, or drops it when the queue stays full.
     pub(crate) async fn line(&self, text: &str) {
         let line = self.write(Bytes::from(format!("{text}\n")));
         if timeout(LINE_WAIT, line).await.is_err() {
-            tracing::debug!(path = %self.path.display(), "dropped a line: the log queue is full");
+            tracing::debug!(paths = ?self.paths, "dropped a line: the log queue is full");
         }
     }
 
     /// Appends a line, or drops it when the queue is full. Never waits.
     pub(crate) fn note(&self, text: &str) {
-        if let Some(queue) = &self.writer.0.queue {
+        let Some(queue) = &self.writer.0.queue else {
+            return;
+        };
+        for path in &*self.paths {
             let dropped = queue.try_send(Message::Append {
-                path: Arc::clone(&self.path),
+                path: Arc::clone(path),
                 bytes: Bytes::from(format!("{text}\n")),
             });
             if dropped.is_err() {
-                tracing::debug!(path = %self.path.display(), "dropped a note: the log queue is full");
+                tracing::debug!(path = %path.display(), "dropped a note: the log queue is full");
             }
         }
     }
@@ -269,6 +288,24 @@ mod tests {
             (10..40)
                 .map(|number| format!("line {number:04}"))
                 .collect::<Vec<_>>()
+        );
+    }
+
+    #[tokio::test]
+    async fn two_logs_are_told_the_same_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["one.log", "two.log"].map(|name| folder.path().join(name));
+        let writer = LogWriter::start(1 << 20).unwrap();
+        let [one, two] = paths.clone().map(|path| writer.log(path));
+        let both = one.tee(&two).tee(&one);
+        both.line("line").await;
+        both.note("note");
+        two.line("more").await;
+        both.written().await;
+        let [one, two] = paths.map(|path| std::fs::read_to_string(path).unwrap());
+        assert_eq!(
+            (one.as_str(), two.as_str()),
+            ("line\nnote\n", "line\nnote\nmore\n")
         );
     }
 

@@ -9,15 +9,27 @@ const SHOWN: usize = 20;
 /// Bytes of one line that are kept.
 const LONGEST: usize = 2000;
 
+/// Is told each line as it ends. Must not wait.
+pub(crate) type Listener = Box<dyn FnMut(&str) + Send>;
+
 /// The last lines of an output that arrives in pieces.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Tail {
     lines: VecDeque<String>,
     /// The line that is not ended yet.
     open: Vec<u8>,
+    listener: Option<Listener>,
 }
 
 impl Tail {
+    /// One that tells each line to `listener`.
+    pub(crate) fn told_to(listener: Option<Listener>) -> Self {
+        Self {
+            listener,
+            ..Self::default()
+        }
+    }
+
     /// Takes the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) {
         let mut lines = piece.split(|byte| *byte == b'\n');
@@ -48,7 +60,11 @@ impl Tail {
             self.lines.pop_front();
         }
         let line = String::from_utf8_lossy(&self.open);
-        self.lines.push_back(line.trim_end().to_owned());
+        let line = line.trim_end();
+        if let Some(tell) = &mut self.listener {
+            tell(line);
+        }
+        self.lines.push_back(line.to_owned());
         self.open.clear();
     }
 }
@@ -76,6 +92,20 @@ mod tests {
         assert_eq!(lines[KEPT - 2], "line 999");
         assert_eq!(lines[KEPT - 1].len(), LONGEST);
         assert_eq!(last(&lines).len(), SHOWN);
+    }
+
+    #[test]
+    fn each_line_is_told_once_it_has_ended() {
+        let (told, hears) = std::sync::mpsc::sync_channel(8);
+        let mut tail = Tail::told_to(Some(Box::new(move |line| {
+            told.try_send(line.to_owned()).unwrap();
+        })));
+        tail.push(b"Resolved 3 pack");
+        assert!(hears.try_recv().is_err());
+        tail.push(b"ages\nInst");
+        assert_eq!(hears.try_recv().unwrap(), "Resolved 3 packages");
+        assert_eq!(tail.into_lines().len(), 2);
+        assert_eq!(hears.try_recv().unwrap(), "Inst");
     }
 
     proptest! {

@@ -20,13 +20,12 @@ use std::path::PathBuf;
 
 pub(crate) use check::import_check;
 pub(crate) use compile::compile;
-pub(crate) use conda::{Conda, Solved};
+pub(crate) use conda::{Conda, Solved, activation};
 pub(crate) use interpreters::installed;
 pub(crate) use pip::{Installer, PipSettings};
 pub(crate) use relocate::relocate;
 pub(crate) use report::Report;
 pub use report::StepTime;
-pub(crate) use uv::Uv;
 pub(crate) use uv_tool::UvTool;
 pub(crate) use venv::make as make_venv;
 

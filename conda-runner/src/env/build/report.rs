@@ -37,6 +37,11 @@ impl Report {
         }
     }
 
+    /// The report of another build that this one needs: it is also told to `log`, and its steps are its own.
+    pub(crate) fn of_another(&self, log: &Log) -> Self {
+        Self::new(self.log.tee(log), self.progress.clone())
+    }
+
     /// Does `work` as a step of its own, which is logged with its duration, also when it fails.
     pub(crate) async fn step<R>(&self, step: &str, work: impl Future<Output = R>) -> R {
         self.progress.step(step);
@@ -69,5 +74,38 @@ impl Report {
     pub(crate) fn steps(&self) -> Vec<StepTime> {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         steps.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::process::logs::LogWriter;
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_are_shown_timed_and_logged_also_those_that_fail() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("build.log");
+        let log = LogWriter::start(1 << 20).unwrap().log(path.clone());
+        let (progress, seen) = Progress::channel();
+        let report = Report::new(log, progress);
+        let solving = async {
+            report.progress("solving for python");
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            Err::<(), _>("no solution")
+        };
+        let failed = report.clone().step("solving", solving).await;
+        assert_eq!(failed, Err("no solution"));
+        assert_eq!(seen.borrow().as_deref(), Some("solving for python"));
+        let steps = [StepTime {
+            step: "solving".to_owned(),
+            seconds: 1.5,
+        }];
+        assert_eq!(report.steps(), steps);
+        report.log.written().await;
+        let told = std::fs::read_to_string(path).unwrap();
+        assert_eq!(told, "[solving]\n[solving] took 1.5 s\n");
     }
 }

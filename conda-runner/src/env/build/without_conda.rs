@@ -1,5 +1,6 @@
 //! Takes the place of `conda` in a build without the feature of that name: says so to whoever wants it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serving_core::LoadError;
@@ -8,6 +9,8 @@ use super::{CondaWanted, Package, Report, Site};
 use crate::config::CondaConfig;
 use crate::env::trouble::Trouble;
 use crate::error::RunnerError;
+use crate::process::host::Host;
+use crate::process::logs::Log;
 
 /// No conda.
 #[derive(Clone, Debug)]
@@ -18,7 +21,12 @@ pub(crate) struct Conda;
 pub(crate) enum Solved {}
 
 impl Conda {
-    pub(crate) fn new(_: &CondaConfig, _: &Path, _: bool) -> Result<Self, RunnerError> {
+    pub(crate) fn new(
+        _: &CondaConfig,
+        _: &Path,
+        _: bool,
+        _: Option<&Path>,
+    ) -> Result<Self, RunnerError> {
         Ok(Self)
     }
 
@@ -45,6 +53,16 @@ impl Solved {
     pub(crate) fn packages(&self) -> Vec<Package> {
         match *self {}
     }
+}
+
+/// Nothing is set by packages that are not there.
+#[expect(clippy::unused_async, reason = "the same signature as with conda")]
+pub(crate) async fn activation(
+    _: &Host,
+    _: &Path,
+    _: &Log,
+) -> Result<BTreeMap<String, String>, LoadError> {
+    Ok(BTreeMap::new())
 }
 
 fn missing() -> LoadError {

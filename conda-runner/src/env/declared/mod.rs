@@ -2,6 +2,11 @@
 
 mod conda_file;
 mod python_env;
+mod served;
+mod text;
+mod wanted;
 
 pub(crate) use conda_file::CondaFile;
 pub(crate) use python_env::PythonEnv;
+pub(crate) use served::Served;
+pub(crate) use wanted::{Builder, Wanted};

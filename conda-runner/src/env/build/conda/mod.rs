@@ -1,60 +1,96 @@
 //! conda packages without conda: solved, downloaded, verified and linked by the rattler crates.
+//!
+//! ```text
+//! conda.yaml -> specs, channels -> lists -> solve -> Solved <-> lock
+//!                                   |         |        |
+//!                                 client   explain     +-> install: room, archive, progress -> prefix -> activation
+//! ```
+//!
+//! [`Conda`] is only what the operator said. Each call makes its client, its lists and its threads, and leaves nothing
+//! of them: a gateway that builds nothing pays nothing, and one that has built holds no lists of packages in memory.
 
+mod activation;
+mod address;
+mod archive;
+mod channels;
+mod client;
+mod explain;
+mod failures;
+mod install;
+mod lists;
+mod lock;
+mod mirrors;
+mod progress;
+mod room;
+mod settings;
+mod solve;
+mod specs;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serving_core::LoadError;
 
-use super::{CondaWanted, Package, Report, Site};
+pub(crate) use activation::activation;
+pub(crate) use lock::Solved;
+use settings::Settings;
+use specs::Specs;
+use threads::gently;
+
+use super::{CondaWanted, Report, Site};
 use crate::config::CondaConfig;
-use crate::env::trouble::Trouble;
 use crate::error::RunnerError;
 
-/// Everything that builds share: the client, the lists of packages, the cache of packages. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Conda {}
-
-/// The packages that were chosen for one environment.
-#[derive(Clone, Debug)]
-pub(crate) struct Solved {}
+/// Builds from channels. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Conda {
+    settings: Arc<Settings>,
+}
 
 impl Conda {
-    /// Caches are below `cache`, which is made when it is needed.
+    /// Caches are below `cache`, which is made when it is needed. Credentials are looked for below `home`, unless the
+    /// configuration names their file.
     pub(crate) fn new(
-        _config: &CondaConfig,
-        _cache: &Path,
-        _offline: bool,
+        config: &CondaConfig,
+        cache: &Path,
+        offline: bool,
+        home: Option<&Path>,
     ) -> Result<Self, RunnerError> {
-        Ok(Self {})
+        let settings = Settings::new(config, cache, offline, home)?;
+        Ok(Self { settings })
     }
 
     /// Chooses packages that fit what is wanted, and one another, and this machine.
     pub(crate) async fn solve(
         &self,
-        _wanted: &CondaWanted,
-        _report: &Report,
+        wanted: &CondaWanted,
+        report: &Report,
     ) -> Result<Solved, LoadError> {
-        Err(Trouble::Unsatisfiable.error("nothing is solved yet"))
+        let specs = Specs::new(wanted, &self.settings.channels)?;
+        let credentials = specs.channels.credentials.clone().into();
+        let (settings, report) = (Arc::clone(&self.settings), report.clone());
+        let solving = async move { solve::solve(&settings, specs, &report).await };
+        Ok(Solved {
+            records: gently(solving).await?.into(),
+            credentials,
+        })
     }
 
     /// Downloads what is not cached, verifies it, and links it into the site's prefix, for its place.
-    pub(crate) async fn install(&self, _solved: &Solved, _site: &Site) -> Result<(), LoadError> {
-        Err(Trouble::InstallFailed.error("nothing is linked yet"))
+    pub(crate) async fn install(&self, solved: &Solved, site: &Site) -> Result<(), LoadError> {
+        let settings = Arc::clone(&self.settings);
+        let (solved, site) = (solved.clone(), site.clone());
+        gently(async move { install::install(&settings, &solved, &site).await }).await
     }
 }
 
-impl Solved {
-    /// From what [`Solved::lock`] gave.
-    pub(crate) fn from_lock(_lock: &serde_json::Value) -> Result<Self, LoadError> {
-        Err(Trouble::InvalidDeclaration.error("no lock is read yet"))
-    }
-
-    /// For a lock file: the exact packages with their addresses and digests.
-    pub(crate) fn lock(&self) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-
-    /// For people.
-    pub(crate) fn packages(&self) -> Vec<Package> {
-        Vec::new()
+/// Shows no setting: some hold secrets.
+impl fmt::Debug for Conda {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Conda").finish_non_exhaustive()
     }
 }

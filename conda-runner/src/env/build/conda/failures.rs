@@ -1,0 +1,270 @@
+//! What went wrong with the network, the disk or an archive, in the words of rattler's errors: told to people.
+
+use std::error::Error;
+use std::io;
+
+use rattler::install::InstallerError;
+use rattler_cache::package_cache::{PackageCacheError, PackageCacheLayerError};
+use rattler_conda_types::RepoDataRecord;
+use rattler_package_streaming::ExtractError;
+use rattler_repodata_gateway::GatewayError;
+use rattler_repodata_gateway::fetch::{FetchRepoDataError, RepoDataNotFoundError};
+use reqwest::StatusCode;
+use serving_core::LoadError;
+use url::Url;
+
+use super::address::redacted;
+use super::channels::short_name;
+use super::specs::Specs;
+use crate::env::trouble::Trouble;
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(words: &[String], conjunction: &str) -> String {
+    match words {
+        [] => String::new(),
+        [word] => word.clone(),
+        [first @ .., last] => format!("{} {conjunction} {last}", first.join(", ")),
+    }
+}
+
+/// Why there are no lists of packages.
+pub(super) fn of_lists(error: &GatewayError, specs: &Specs) -> LoadError {
+    let sources = specs.channels.sources.iter();
+    let names: Vec<String> = sources.map(|source| source.shown()).collect();
+    let channels = listed(&names, "and");
+    if is_disk_full(error) {
+        return disk_full("the lists of packages");
+    }
+    match error {
+        GatewayError::SubdirNotFoundError(missing) => {
+            let url: &Url = missing.channel.base_url.as_ref();
+            let place = match url.host_str() {
+                Some(host) => format!("at {host}"),
+                None => format!("in {}", url.path()),
+            };
+            Trouble::PackageNotFound.error(format!(
+                "there is no conda channel {} {place}, as it has no list of packages ({}/repodata.json): check its \
+                 name in conda.yaml, and conda.channels and conda.channel_alias of the configuration; servers also \
+                 hide private channels from those who show no credential",
+                short_name(url),
+                missing.subdir
+            ))
+        }
+        GatewayError::FetchRepoDataError(FetchRepoDataError::FailedToDownload(url, source)) => {
+            unreachable(url.host_str(), &channels, &cause(source))
+        }
+        _ => match http(error) {
+            Some(Http::Answer(error)) => of_http(error, &channels),
+            Some(Http::Other(text)) => unreachable(None, &channels, &text),
+            None => LoadError::transient(format!(
+                "cannot read the lists of packages of {channels}: {}",
+                cause(error)
+            ))
+            .with_code(Trouble::Network.code()),
+        },
+    }
+}
+
+/// Why a package is not in the cache.
+pub(super) fn of_package(error: &PackageCacheError, record: &RepoDataRecord) -> LoadError {
+    let package = record.identifier.to_string();
+    let channel = short_name(&record.platform_url());
+    if is_disk_full(error) {
+        return disk_full(&format!("the package {package}"));
+    }
+    match extraction(error) {
+        Some(ExtractError::HashMismatch { expected, actual, .. }) => Trouble::HashMismatch.error(format!(
+            "the package {package} of the channel {channel} is not what was announced: its digest is {actual}, and has \
+             to be {expected}. Somebody changed it, or a mirror or proxy in between answers with something else",
+        )),
+        Some(ExtractError::ReqwestError(reqwest_middleware::Error::Reqwest(error))) => {
+            if error.status() == Some(StatusCode::NOT_FOUND) {
+                return Trouble::PackageNotFound.passing(format!(
+                    "the channel {channel} names the package {package} but does not have it: its list may be ahead of \
+                     its files, or it was taken back since the environment was locked (build it fresh then)"
+                ));
+            }
+            of_http(error, &channel)
+        }
+        Some(ExtractError::ReqwestError(reqwest_middleware::Error::Middleware(error))) => {
+            unreachable(record.url.host_str(), &channel, &redacted(&error.to_string()))
+        }
+        Some(ExtractError::IoError(error)) if is_network(error) => {
+            unreachable(record.url.host_str(), &channel, &cause(error))
+        }
+        Some(ExtractError::IoError(error))
+            if record.url.scheme() == "file" && error.kind() == io::ErrorKind::NotFound =>
+        {
+            Trouble::PackageNotFound.error(format!(
+                "the channel {channel} names the package {package} but does not have it: there is no file {}",
+                record.url.path()
+            ))
+        }
+        Some(ExtractError::CouldNotCreateDestination(error)) => LoadError::transient(format!(
+            "cannot unpack the package {package}: {}",
+            cause(error)
+        )),
+        Some(error) => broken(&package, &channel, &cause(error)),
+        None => LoadError::transient(format!(
+            "cannot put the package {package} into the cache: {}",
+            cause(error)
+        )),
+    }
+}
+
+/// An archive that cannot be used, or must not be.
+pub(super) fn broken(package: &str, channel: &str, why: &str) -> LoadError {
+    Trouble::HashMismatch.error(format!(
+        "the package {package} of the channel {channel} is refused: {why}"
+    ))
+}
+
+/// Why packages cannot be linked.
+pub(super) fn of_linking(error: &InstallerError) -> LoadError {
+    if is_disk_full(error) {
+        return disk_full("the environment");
+    }
+    Trouble::InstallFailed.error(format!("cannot link the packages: {}", cause(error)))
+}
+
+/// There is no room any more, against all calculation.
+fn disk_full(what: &str) -> LoadError {
+    Trouble::DiskFull.error(format!(
+        "there is no room left on the disk for {what}: make room, or set a quota, so that environments that nobody \
+         uses are removed by themselves"
+    ))
+}
+
+/// An error and what caused it, in one line without secrets.
+fn cause(error: &dyn Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = redacted(&error.to_string());
+        // Many errors repeat what caused them.
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts
+        .join(": ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+enum Http<'a> {
+    Answer(&'a reqwest::Error),
+    Other(String),
+}
+
+/// The error of a request in an error about lists: transparent ones hide it from [`Error::source`].
+fn http(error: &GatewayError) -> Option<Http<'_>> {
+    let answer = match error {
+        GatewayError::ReqwestError(error)
+        | GatewayError::FetchRepoDataError(
+            FetchRepoDataError::HttpError(reqwest_middleware::Error::Reqwest(error))
+            | FetchRepoDataError::NotFound(RepoDataNotFoundError::HttpError(error)),
+        ) => error,
+        GatewayError::ReqwestMiddlewareError(error)
+        | GatewayError::FetchRepoDataError(FetchRepoDataError::HttpError(
+            reqwest_middleware::Error::Middleware(error),
+        )) => return Some(Http::Other(redacted(&error.to_string()))),
+        _ => return None,
+    };
+    Some(Http::Answer(answer))
+}
+
+fn of_http(error: &reqwest::Error, channels: &str) -> LoadError {
+    let host = error.url().and_then(Url::host_str);
+    match error.status() {
+        Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+            Trouble::AccessDenied.error(format!(
+                "{} refuses access to {channels} (it answers {}): put a credential for that host into the file that \
+                 conda.credentials names (`rattler auth login` writes one), or renew the one that is in it",
+                host.unwrap_or("the server"),
+                status.as_u16()
+            ))
+        }
+        Some(status) => {
+            let told = format!("it answers {status}");
+            unreachable(host, channels, &told)
+        }
+        None => {
+            let told = if error.is_timeout() {
+                "it does not answer in time".to_owned()
+            } else {
+                // The outer texts only repeat the address.
+                error.source().map_or_else(|| cause(error), innermost)
+            };
+            unreachable(host, channels, &told)
+        }
+    }
+}
+
+fn unreachable(host: Option<&str>, channels: &str, why: &str) -> LoadError {
+    Trouble::Network.error(format!(
+        "cannot fetch from {}, for {channels}: {why}. Is the address right, is a proxy needed (HTTPS_PROXY), or is \
+         there a mirror (conda.mirrors)?",
+        host.unwrap_or("the server"),
+    ))
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    redacted(&last.to_string())
+}
+
+/// The error of unpacking in one about the cache.
+fn extraction(error: &PackageCacheError) -> Option<&ExtractError> {
+    let PackageCacheError::LayerError(error) = error else {
+        return None;
+    };
+    match error.downcast_ref::<PackageCacheLayerError>()? {
+        PackageCacheLayerError::FetchError(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// What reading from a connection fails with; what is wrong in an archive has other kinds.
+fn is_network(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
+    };
+    let is_http = error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<reqwest::Error>());
+    is_http
+        || matches!(
+            error.kind(),
+            BrokenPipe
+                | ConnectionAborted
+                | ConnectionReset
+                | NotConnected
+                | TimedOut
+                | UnexpectedEof
+        )
+}
+
+fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    let is_it = |error: &(dyn Error + 'static)| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        }) || error.to_string().contains("No space left on device")
+    };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if is_it(error) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

@@ -1,0 +1,1 @@
+//! Solving and installing from channels that the tests make.

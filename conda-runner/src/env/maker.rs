@@ -1,0 +1,349 @@
+//! Makes one environment: the order of the steps, from what is wanted to what is written down about it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serving_core::LoadError;
+
+use super::INTERPRETER;
+use super::build::{self, Conda, Installer, Package, PipSettings, Report, Site, Solved, UvTool};
+use super::declared::{Builder, Served, Wanted};
+use super::facts::Found;
+use super::key::Recipe;
+use super::lock::{Lock, Locks};
+use super::logs::BuildLogs;
+use super::marker::Marker;
+use super::trouble::Trouble;
+use crate::config::CondaConfig;
+use crate::process::host::Host;
+use crate::shelf::{Shelf, Staging};
+
+/// All that builds share. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Maker {
+    /// Starts programs at low priority.
+    pub(crate) host: Host,
+    pub(crate) conda: Conda,
+    pub(crate) channels: Arc<CondaConfig>,
+    pub(crate) uv: UvTool,
+    pub(crate) pip: Arc<PipSettings>,
+    pub(crate) locks: Locks,
+    pub(crate) logs: BuildLogs,
+    /// For interpreters that environments are made from.
+    pub(crate) shelf: Shelf,
+}
+
+/// What is to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) key: String,
+    pub(crate) wanted: Wanted,
+    /// The model's folder.
+    pub(crate) folder: PathBuf,
+    pub(crate) served: Served,
+    /// Whether what was chosen before does not count.
+    pub(crate) fresh: bool,
+}
+
+/// An environment without its Python packages.
+struct Begun {
+    /// The conda packages in it.
+    solved: Option<Solved>,
+    /// Who installs into it; `None` if nothing is to be installed.
+    installer: Option<Installer>,
+    /// The key of the environment whose interpreter it has.
+    base: Option<String>,
+}
+
+impl Maker {
+    /// Makes it in `staging`. What is returned is to be written down when it is in its place.
+    pub(crate) async fn make(
+        &self,
+        order: &Order,
+        staging: &Staging,
+        report: &Report,
+    ) -> Result<Marker, LoadError> {
+        for note in &order.wanted.notes {
+            report.line(note).await;
+        }
+        let site = Site {
+            prefix: staging.whole(),
+            place: self.shelf.place(&order.key),
+            folder: order.folder.clone(),
+            host: self.host.clone(),
+            report: report.clone(),
+        };
+        let lock = self.lock(order, report).await;
+        let begun = match order.wanted.builder {
+            Builder::Conda => self.link(&site, order, &lock).await?,
+            Builder::Uv | Builder::Virtualenv => self.derive(&site, order).await?,
+        };
+        let installed = self.install(&site, order, &begun, &lock.pip).await?;
+        build::relocate(&site.prefix, &site.place).await?;
+        let found = self.check(&site, order).await?;
+        let packages = packages(begun.solved.as_ref(), &installed);
+        let lock = Lock {
+            conda: begun.solved.as_ref().map(Solved::lock),
+            pip: installed,
+        };
+        self.locks.keep(&order.key, &lock).await?;
+        Ok(Marker {
+            facts: found.facts.ok(),
+            manager: order.wanted.builder.as_str().to_owned(),
+            python: found.python,
+            built: SystemTime::now(),
+            steps: report.steps(),
+            base: begun.base,
+            variables: order.wanted.variables.clone(),
+            packages,
+        })
+    }
+
+    /// What was chosen before. A choice that cannot be read is made anew.
+    async fn lock(&self, order: &Order, report: &Report) -> Lock {
+        if order.fresh {
+            report.line("choosing all versions anew, as wished").await;
+            return Lock::default();
+        }
+        match self.locks.find(&order.key).await {
+            Ok(Some(lock)) => {
+                report
+                    .line("taking the versions that were chosen when this environment was first built")
+                    .await;
+                lock
+            }
+            Ok(None) => Lock::default(),
+            Err(error) => {
+                report
+                    .line(&format!("{error}: choosing all versions anew"))
+                    .await;
+                Lock::default()
+            }
+        }
+    }
+
+    async fn link(&self, site: &Site, order: &Order, lock: &Lock) -> Result<Begun, LoadError> {
+        let report = &site.report;
+        let (solved, was_locked) = match self.locked(lock, report).await {
+            Some(solved) => (solved, true),
+            None => {
+                let solving = self.conda.solve(&order.wanted.conda, report);
+                (report.step("solving", solving).await?, false)
+            }
+        };
+        let installing = self.conda.install(&solved, site);
+        report
+            .step("downloading and linking conda packages", installing)
+            .await
+            .map_err(|error| explained(error, was_locked))?;
+        let installer = match wants_packages(&order.wanted) {
+            false => None,
+            true => Some(self.installer(site, &site.prefix.join(INTERPRETER)).await),
+        };
+        Ok(Begun {
+            solved: Some(solved),
+            installer,
+            base: None,
+        })
+    }
+
+    async fn locked(&self, lock: &Lock, report: &Report) -> Option<Solved> {
+        match Solved::from_lock(lock.conda.as_ref()?) {
+            Ok(solved) => Some(solved),
+            Err(error) => {
+                report
+                    .line(&format!("the lock cannot be used ({error}): solving anew"))
+                    .await;
+                None
+            }
+        }
+    }
+
+    async fn installer(&self, site: &Site, python: &Path) -> Installer {
+        let uv = self.uv.provide(&site.host, python, &site.report).await;
+        uv.map_or(Installer::Pip, Installer::Uv)
+    }
+
+    /// Makes a virtual environment.
+    async fn derive(&self, site: &Site, order: &Order) -> Result<Begun, LoadError> {
+        let (interpreter, base) = self.interpreter(order, &site.report).await?;
+        let installer = match order.wanted.builder {
+            Builder::Virtualenv => Installer::Pip,
+            Builder::Uv | Builder::Conda => self.installer(site, &interpreter).await,
+        };
+        let uv = match &installer {
+            Installer::Uv(uv) => Some(uv.as_path()),
+            Installer::Pip => None,
+        };
+        let making = build::make_venv(site, &interpreter, uv);
+        site.report
+            .step("making a virtual environment", making)
+            .await?;
+        Ok(Begun {
+            solved: None,
+            installer: wants_packages(&order.wanted).then_some(installer),
+            base,
+        })
+    }
+
+    /// An installed interpreter, or else one of conda's with the key of its environment.
+    async fn interpreter(
+        &self,
+        order: &Order,
+        report: &Report,
+    ) -> Result<(PathBuf, Option<String>), LoadError> {
+        let python = order.wanted.python.as_deref();
+        if let Some(interpreter) = build::installed(&self.host, python).await {
+            report
+                .line(&format!("using the interpreter {}", interpreter.display()))
+                .await;
+            return Ok((interpreter, None));
+        }
+        let name = format!("Python {}", python.unwrap_or_default());
+        let name = name.trim_end();
+        report
+            .line(&format!("{name} is not installed: taking it from conda"))
+            .await;
+        let wanted = Wanted::interpreter(python);
+        let base = Order {
+            key: Recipe::interpreter(&wanted, &self.channels).key(),
+            wanted,
+            folder: PathBuf::from("/"),
+            served: Served::default(),
+            fresh: false,
+        };
+        let key = base.key.clone();
+        let report = report.of_another(&self.logs.of(&key));
+        let maker = self.clone();
+        let make = async move |staging: Staging| maker.make_base(base, staging, report).await;
+        let finished = self.shelf.find_or_make(&key, make).await;
+        let finished = finished.map_err(|error| LoadError {
+            message: format!("{name} is not installed, and could not be had from conda: {error}")
+                .into(),
+            ..error
+        })?;
+        Ok((finished.path.join(INTERPRETER), Some(key)))
+    }
+
+    /// Boxed, since a build may need a build. Takes no permit: the one who asks has one.
+    fn make_base(
+        self,
+        order: Order,
+        staging: Staging,
+        report: Report,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<String, LoadError>> + Send>> {
+        Box::pin(async move {
+            let marker = self.make(&order, &staging, &report).await?;
+            marker.written()
+        })
+    }
+
+    /// Installs the Python packages; returns all that are there afterwards.
+    async fn install(
+        &self,
+        site: &Site,
+        order: &Order,
+        begun: &Begun,
+        locked: &[String],
+    ) -> Result<Vec<String>, LoadError> {
+        let Some(installer) = &begun.installer else {
+            return Ok(Vec::new());
+        };
+        for (step, lines) in [
+            (
+                "installing what builds Python packages",
+                &order.wanted.first,
+            ),
+            ("installing Python packages", &order.wanted.then),
+        ] {
+            if !lines.is_empty() {
+                let installing = installer.install(site, lines, locked, &self.pip);
+                let installed = site.report.step(step, installing).await;
+                installed.map_err(|error| explained(error, !locked.is_empty()))?;
+            }
+        }
+        installer.installed(site).await
+    }
+
+    /// Looks whether it can do what it is made for.
+    async fn check(&self, site: &Site, order: &Order) -> Result<Found, LoadError> {
+        let python = site.prefix.join(INTERPRETER);
+        let asking = Found::ask(&site.host, &python, &site.report.log);
+        let found = site
+            .report
+            .step("looking at what was installed", asking)
+            .await?;
+        match &found.facts {
+            Ok(_) => {
+                let module = order.served.loader_module.as_deref();
+                let importing = build::import_check(site, module);
+                site.report.step("checking imports", importing).await?;
+            }
+            Err(error) if order.served.is_model => return Err(error.clone()),
+            // Not for a model: a tool, or an interpreter.
+            Err(_) => {}
+        }
+        Ok(found)
+    }
+}
+
+fn wants_packages(wanted: &Wanted) -> bool {
+    !(wanted.first.is_empty() && wanted.then.is_empty())
+}
+
+/// Says what people can do when what was chosen before is no longer to be had.
+fn explained(error: LoadError, was_locked: bool) -> LoadError {
+    let is_about_versions = [
+        Trouble::PackageNotFound,
+        Trouble::Unsatisfiable,
+        Trouble::HashMismatch,
+    ]
+    .iter()
+    .any(|trouble| error.code.as_deref() == Some(trouble.code()));
+    if !(was_locked && is_about_versions) {
+        return error;
+    }
+    LoadError {
+        message: format!(
+            "{error} (the versions that were chosen when this environment was first built were asked for; \
+             a fresh build chooses anew: `sluicegate environments build --fresh`)"
+        )
+        .into(),
+        ..error
+    }
+}
+
+/// conda's packages, then those that came from a package index: what conda brought is known to both.
+fn packages(solved: Option<&Solved>, installed: &[String]) -> Vec<Package> {
+    let mut all = solved.map(Solved::packages).unwrap_or_default();
+    let conda: std::collections::BTreeSet<String> = all
+        .iter()
+        .map(|package| package.name.replace(['_', '.'], "-"))
+        .collect();
+    let lines = installed.iter().filter_map(|line| line.split_once("=="));
+    let others = lines.filter(|(name, _)| !conda.contains(*name));
+    all.extend(others.map(|(name, version)| Package {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        source: "pypi".to_owned(),
+    }));
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_that_is_no_longer_to_be_had_is_explained_and_others_troubles_are_not() {
+        let gone = Trouble::PackageNotFound.error("numpy 1.2 was not found");
+        let told = explained(gone.clone(), true);
+        assert!(told.message.contains("--fresh"), "{told}");
+        assert_eq!((told.code, told.retry), (gone.code.clone(), gone.retry));
+        assert_eq!(explained(gone.clone(), false), gone);
+        let network = Trouble::Network.error("the channel cannot be reached");
+        assert_eq!(explained(network.clone(), true), network);
+    }
+}
