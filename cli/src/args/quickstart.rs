@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use gateway::api::EnvManager;
 
 /// `quickstart`.
 #[derive(Clone, Debug, Default, Args)]
@@ -27,8 +28,8 @@ pub(crate) struct QuickstartArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
 
-    /// Who builds the environments of the model's versions: local runs them in the environment of the training, which
-    /// is there already; the others build what the model declares.
-    #[arg(long, value_name = "MANAGER", default_value = "local", value_parser = ["conda", "uv", "virtualenv", "local"])]
-    pub(crate) env_manager: String,
+    /// Who builds the environments of the model's versions: conda, uv or virtualenv build what the model declares, local
+    /// takes the environment of the training, which is there already [default: local].
+    #[arg(long, value_name = "MANAGER")]
+    pub(crate) env_manager: Option<EnvManager>,
 }

@@ -5,9 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gateway::config::{Config, Overrides, process_environment};
+use gateway::local_environments::{EnvironmentsError, build_folder};
 use tokio::time::timeout;
 
 use super::python::REQUIREMENTS;
+use crate::commands::failures;
 use crate::error::CommandError;
 use crate::progress::Step;
 
@@ -59,17 +62,52 @@ fn declaration() -> String {
 }
 
 async fn build(data_dir: &Path, folder: &Path, step: &mut Step) -> Result<PathBuf, CommandError> {
-    step.detail("solving");
-    let _ = (data_dir, folder);
-    Err(CommandError::failed("conda is not built in yet"))
+    let overrides = Overrides {
+        data_dir: Some(data_dir.to_owned()),
+        env_manager: Some("conda".to_owned()),
+        ..Overrides::default()
+    };
+    let config = Config::load_local(overrides, process_environment()).map_err(|error| {
+        CommandError::usage(error.to_string()).next("`sluicegate config show` prints what holds")
+    })?;
+    let built = build_folder(&config, folder, |doing| step.detail(doing)).await;
+    built.map(|built| built.python).map_err(|error| {
+        let logs = data_dir.join("logs");
+        failure(&error).next(format!("the build's log is below {}", logs.display()))
+    })
+}
+
+fn failure(error: &EnvironmentsError) -> CommandError {
+    CommandError::failed(match error {
+        EnvironmentsError::Build(failure) => {
+            let code = Some(failure.error_code.as_str());
+            failures::text(code, &failure.message, &failure.last_lines)
+        }
+        _ => error.to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use gateway::api::BuildFailure;
+
     use super::*;
 
     #[test]
     fn it_is_declared_as_mlflow_declares_the_environment_of_a_model() {
         insta::assert_snapshot!(declaration());
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_code_and_the_last_lines() {
+        let error = failure(&EnvironmentsError::Build(BuildFailure {
+            error_code: "NETWORK".to_owned(),
+            message: "the channel cannot be reached".to_owned(),
+            last_lines: vec!["connecting".to_owned(), "connection refused".to_owned()],
+        }));
+        assert_eq!(
+            error.message(),
+            "NETWORK: the channel cannot be reached\n  | connecting\n  | connection refused"
+        );
     }
 }

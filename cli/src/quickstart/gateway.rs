@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gateway::api::EnvManager;
 use url::Url;
 
 use super::folder::Folder;
@@ -47,7 +48,7 @@ impl Gateway {
         let program = Program::new("gateway", this_program()?).arguments(serve(
             registry,
             port,
-            &args.env_manager,
+            args.env_manager.unwrap_or(EnvManager::Local),
             python,
             &folder.gateway(),
         ));
@@ -70,16 +71,17 @@ impl Gateway {
 fn serve(
     registry: &Url,
     port: u16,
-    env_manager: &str,
+    env_manager: EnvManager,
     python: &Path,
     data: &Path,
 ) -> Vec<OsString> {
     let address = format!("127.0.0.1:{port}");
+    let env_manager = env_manager.to_string();
     let texts = [
         ("--listen", address.as_str()),
         ("--registry", registry.as_str()),
         ("--poll-interval", POLL_INTERVAL),
-        ("--env-manager", env_manager),
+        ("--env-manager", env_manager.as_str()),
     ];
     let texts = texts.map(|(flag, value)| [OsString::from(flag), OsString::from(value)]);
     let paths = [("--python", python), ("--data-dir", data)];
@@ -125,10 +127,10 @@ mod tests {
     fn its_models_run_in_the_environment_of_the_training_or_in_their_own() {
         let registry = "http://127.0.0.1:5000".parse().unwrap();
         let paths = (Path::new("/env/bin/python"), Path::new("/data"));
-        for env_manager in ["local", "conda"] {
+        for env_manager in [EnvManager::Local, EnvManager::Conda] {
             let arguments = serve(&registry, 8080, env_manager, paths.0, paths.1);
             let chosen = arguments.windows(2).find(|pair| pair[0] == "--env-manager");
-            assert_eq!(chosen.unwrap()[1], env_manager);
+            assert_eq!(chosen.unwrap()[1], *env_manager.to_string());
             assert!(arguments.contains(&"/env/bin/python".into()));
         }
     }

@@ -23,6 +23,7 @@ mod venv;
 use std::path::Path;
 use std::time::Duration;
 
+use ::gateway::api::EnvManager;
 use tokio::time::Instant;
 
 use crate::args::environment::Environment;
@@ -187,9 +188,9 @@ impl Quickstart {
                 gateway.server.log().display()
             ))
         };
-        let deadline = match self.args.env_manager.as_str() {
-            "local" => READY_DEADLINE,
-            _ => BUILT_DEADLINE,
+        let deadline = match self.args.env_manager {
+            None | Some(EnvManager::Local) => READY_DEADLINE,
+            Some(_) => BUILT_DEADLINE,
         };
         wait::until_ready(client, MODEL, deadline, &self.progress)
             .await

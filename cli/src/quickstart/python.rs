@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn where_neither_way_leads_on_both_reasons_are_told_and_what_to_install() {
         let why = CommandError::failed(
-            "the channel conda-forge cannot be reached: no route to conda.example",
+            "NETWORK: cannot fetch from conda.example, for conda-forge: it does not answer in time",
         )
         .next("the build log is /cache/quickstart/conda/logs/build.log");
         insta::assert_snapshot!(neither(&Lack::nothing(), &why));
