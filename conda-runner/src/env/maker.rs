@@ -18,6 +18,7 @@ use super::trouble::Trouble;
 use crate::config::CondaConfig;
 use crate::process::host::Host;
 use crate::shelf::{Shelf, Staging};
+use crate::space;
 
 /// All that builds share. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +65,7 @@ impl Maker {
         staging: &Staging,
         report: &Report,
     ) -> Result<Marker, LoadError> {
+        space::room(&self.shelf).await?;
         for note in &order.wanted.notes {
             report.line(note).await;
         }
@@ -77,7 +79,7 @@ impl Maker {
         let lock = self.lock(order, report).await;
         let begun = match order.wanted.builder {
             Builder::Conda => self.link(&site, order, &lock).await?,
-            Builder::Uv | Builder::Virtualenv => self.derive(&site, order).await?,
+            Builder::Uv | Builder::Virtualenv => self.derive(&site, order, staging).await?,
         };
         let installed = self.install(&site, order, &begun, &lock.pip).await?;
         build::relocate(&site.prefix, &site.place).await?;
@@ -166,8 +168,13 @@ impl Maker {
     }
 
     /// Makes a virtual environment.
-    async fn derive(&self, site: &Site, order: &Order) -> Result<Begun, LoadError> {
-        let (interpreter, base) = self.interpreter(order, &site.report).await?;
+    async fn derive(
+        &self,
+        site: &Site,
+        order: &Order,
+        staging: &Staging,
+    ) -> Result<Begun, LoadError> {
+        let (interpreter, base) = self.interpreter(order, staging, &site.report).await?;
         let installer = match order.wanted.builder {
             Builder::Virtualenv => Installer::Pip,
             Builder::Uv | Builder::Conda => self.installer(site, &interpreter).await,
@@ -191,6 +198,7 @@ impl Maker {
     async fn interpreter(
         &self,
         order: &Order,
+        staging: &Staging,
         report: &Report,
     ) -> Result<(PathBuf, Option<String>), LoadError> {
         let python = order.wanted.python.as_deref();
@@ -223,6 +231,7 @@ impl Maker {
                 .into(),
             ..error
         })?;
+        staging.keep(finished.hold);
         Ok((finished.path.join(INTERPRETER), Some(key)))
     }
 
