@@ -168,6 +168,11 @@ pub(crate) fn failed_answer(message: String, ended: &Ended) -> LoadError {
     judged(message, lasting).with_last_lines(last(&ended.lines))
 }
 
+/// Whether the machine or the network failed whoever printed this.
+pub(crate) fn speaks_of_passing(lines: &[String]) -> bool {
+    has_any(lines, &PASSING)
+}
+
 fn judged(message: String, lasting: bool) -> LoadError {
     if lasting {
         LoadError::permanent(message)
