@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use serving_core::{LoadError, LoadJob, Progress, WorkPermits};
 
@@ -24,7 +23,6 @@ use crate::error::{RunnerError, disk};
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
 use crate::shelf::{Finished, Hold, Removal, Shelf, Staging};
-use crate::time::rfc3339;
 
 /// All environments.
 pub(crate) struct Environments {
@@ -52,6 +50,7 @@ pub(crate) struct Wish<'a> {
 /// What keeps a model's folder where it is: a build goes on for others when its first caller has gone, and still needs
 /// the folder then.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "what is in it is only held")]
 pub(crate) enum Care {
     /// It is being made.
     Staging(Staging),
@@ -249,11 +248,11 @@ impl Environments {
                 let _care = care;
                 let _permit = work.permit().await;
                 is_mine.store(true, Ordering::Relaxed);
-                own.line(&begin(&order, &name)).await;
+                own.line(&order.heading(&name)).await;
                 log.line(&format!("building environment {}", order.key))
                     .await;
                 let report = Report::new(log, build.progress.clone());
-                let made = maker.make(&order, &staging, &report).await;
+                let made = Box::pin(maker.make(&order, &staging, &report)).await;
                 match made.and_then(|marker| marker.written()) {
                     Ok(marker) => {
                         build.done();
@@ -368,12 +367,4 @@ impl Environments {
                 .map_err(disk("read", path)),
         }
     }
-}
-
-fn begin(order: &Order, name: &str) -> String {
-    format!(
-        "--- attempt at {}, {}, for {name} ---",
-        rfc3339(SystemTime::now()),
-        order.wanted.builder.as_str()
-    )
 }

@@ -45,27 +45,28 @@ case "$1 $2 $3 $4" in
 "-m mlflow artifacts download")
     echo "$CREDENTIAL" > "$8/credential"
     mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
-"-m venv "*) exec "HERE/tools/uv" venv "$last" ;;
-"-m pip "*) shift 2; exec "HERE/tools/uv" pip install --python "$0" "$@" ;;
+"-m venv "*) exec "HERE/installer" venv - - - "$0" "$last" ;;
+"-m pip "*) shift 2; exec "HERE/installer" pip install --python "$0" "$@" ;;
 esac"#;
 
-/// Where a test makes the file `hang` or `fail`, installing does that. Each call leaves its line, and what it wants.
-const UV: &str = r#"#!/bin/sh
+/// uv, as far as it is used, and what `venv` and `pip` do. Where a test makes the file `hang` or `fail`, installing does
+/// that. Each call leaves its line, and what it wants.
+const INSTALLER: &str = r#"#!/bin/sh
 echo "$*" >> "HERE/calls"
 for last; do :; done
 case "$1" in
-venv) mkdir -p "$last/bin" && cp "HERE/tools/python3.77" "$last/bin/python" && echo > "$last/pyvenv.cfg" ;;
+venv) mkdir -p "$last/bin" && ln -s "$5" "$last/bin/python" && echo > "$last/pyvenv.cfg" ;;
 pip)
     if [ -e "HERE/fail" ]; then cat "HERE/fail"; exit 1; fi
     if [ -e "HERE/hang" ]; then
         sleep 1000 & echo $! > "HERE/pid.new" ; mv "HERE/pid.new" "HERE/pid" ; wait
     fi
-    packages="${4%/bin/python}/lib/python3.77/site-packages"
     for argument; do
         case "$argument" in
         *.txt) sed "s/^/  /" "$argument" >> "HERE/calls" ;;
         esac
     done
+    packages="${4%/bin/python}/lib/python3.77/site-packages"
     mkdir -p "$packages/own-1.0.dist-info"
     printf 'Name: own\nVersion: 1.0\n' > "$packages/own-1.0.dist-info/METADATA" ;;
 esac"#;
@@ -135,7 +136,8 @@ impl Machine {
         let python = machine.python("3.77.1");
         program(&machine.path("env/bin/python"), &python);
         program(&machine.path("tools/python3.77"), &python);
-        program(&machine.path("tools/uv"), &machine.script(UV));
+        program(&machine.path("installer"), &machine.script(INSTALLER));
+        std::os::unix::fs::symlink(machine.path("installer"), machine.path("tools/uv")).unwrap();
         Self {
             _folder: Some(folder),
             ..machine

@@ -21,6 +21,7 @@ pub(crate) struct Conda;
 pub(crate) enum Solved {}
 
 impl Conda {
+    #[expect(clippy::unnecessary_wraps, reason = "the same signature as with conda")]
     pub(crate) fn new(
         _: &CondaConfig,
         _: &Path,
