@@ -1,8 +1,9 @@
 //! Runs a model folder as a worker, without a registry and without a gateway:
 //!
-//! `cargo run -p conda-runner --example run_model -- MODEL_FOLDER DATA_DIR [PYTHON]`
+//! `cargo run -p conda-runner --example run_model -- MODEL_FOLDER DATA_DIR [MANAGER | PYTHON] [CHANNEL_ALIAS]`
 //!
-//! With an interpreter the worker runs in it, without one uv builds the environment that the model declares.
+//! With an interpreter (its path) the worker runs in it. Otherwise the environment that the model declares is built by
+//! `conda`, which is the default, `uv` or `virtualenv`. Channels of conda live below CHANNEL_ALIAS.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,12 +40,14 @@ impl ModelSource for LocalFolder {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, data_dir, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: run_model MODEL_FOLDER DATA_DIR [PYTHON]".into());
+        return Err(
+            "usage: run_model MODEL_FOLDER DATA_DIR [MANAGER | PYTHON] [CHANNEL_ALIAS]".into(),
+        );
     };
     let start = Instant::now();
     let (progress, mut steps) = Progress::channel();
     let runner = CondaRunner::new(
-        config(data_dir, rest.first()),
+        config(data_dir, rest),
         Arc::new(LocalFolder),
         Arc::new(|worker| worker),
     )?;
@@ -89,17 +92,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program reads its environment")]
-fn config(data_dir: &str, python: Option<&String>) -> RunnerConfig {
-    RunnerConfig {
-        env_manager: if python.is_some() {
-            EnvManager::Local
-        } else {
-            EnvManager::Uv
-        },
-        python: python.map(PathBuf::from),
+fn config(data_dir: &str, rest: &[String]) -> RunnerConfig {
+    let mut config = RunnerConfig {
         inherited_environment: std::env::vars().collect(),
         ..RunnerConfig::new(data_dir)
+    };
+    match rest.first().map(|word| word.parse()) {
+        None => {}
+        Some(Ok(manager)) => config.env_manager = manager,
+        Some(Err(_)) => {
+            config.env_manager = EnvManager::Local;
+            config.python = rest.first().map(PathBuf::from);
+        }
     }
+    if let Some(alias) = rest.get(1) {
+        config.conda.channel_alias.clone_from(alias);
+    }
+    config
 }
 
 fn spec(model: &str) -> VersionSpec {

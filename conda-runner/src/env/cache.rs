@@ -30,6 +30,8 @@ use crate::time::rfc3339;
 pub(crate) struct Environments {
     python: Option<PathBuf>,
     constraints: Option<PathBuf>,
+    /// For what somebody waits for.
+    host: Host,
     maker: Maker,
     shelf: Shelf,
     builds: Builds,
@@ -107,12 +109,13 @@ impl Environments {
             }),
             locks: Locks::new(below("locks")),
             logs: BuildLogs::new(below("logs/environments"), writer),
-            host,
+            host: host.gentle(),
             shelf: shelf.clone(),
         };
         Ok(Self {
             python: config.python.clone(),
             constraints: config.pip.constraints.clone(),
+            host,
             maker,
             shelf,
             builds: Builds::default(),
@@ -205,7 +208,7 @@ impl Environments {
         }
         log.line(&format!("using the interpreter {}", python.display()))
             .await;
-        let facts = Facts::ask(&self.maker.host, python, log).await?;
+        let facts = Facts::ask(&self.host, python, log).await?;
         Ok(Environment::local(python.clone(), facts))
     }
 
@@ -308,10 +311,10 @@ impl Environments {
         let facts = match built.marker.facts {
             Some(facts) => facts,
             // Built for something else than a model: its interpreter says what is missing.
-            None => Facts::ask(&self.maker.host, &built.path.join(super::INTERPRETER), log).await?,
+            None => Facts::ask(&self.host, &built.path.join(super::INTERPRETER), log).await?,
         };
         let mut activation = built.marker.variables;
-        activation.extend(build::activation(&self.maker.host, &built.path, log).await?);
+        activation.extend(build::activation(&self.host, &built.path, log).await?);
         Ok(Environment::built(
             built.key,
             &built.path,

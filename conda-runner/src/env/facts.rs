@@ -73,13 +73,20 @@ struct Answer {
 impl Facts {
     /// Asks `python`, the interpreter of an environment that has to serve.
     pub(crate) async fn ask(host: &Host, python: &Path, log: &Log) -> Result<Self, LoadError> {
-        Found::ask(host, python, log).await?.facts
+        let name = format!("the environment of {}", python.display());
+        Found::ask(host, python, &name, log).await?.facts
     }
 }
 
 impl Found {
-    /// Asks `python`. An interpreter that does not work is an error, one without MLflow is none.
-    pub(crate) async fn ask(host: &Host, python: &Path, log: &Log) -> Result<Self, LoadError> {
+    /// Asks `python`, of the environment that people know as `name`. An interpreter that does not work is an error, one
+    /// without MLflow is none.
+    pub(crate) async fn ask(
+        host: &Host,
+        python: &Path,
+        name: &str,
+        log: &Log,
+    ) -> Result<Self, LoadError> {
         let launch = Launch {
             program: python.to_owned(),
             arguments: ["-c", QUESTION].map(OsString::from).into(),
@@ -88,11 +95,10 @@ impl Found {
             directory: "/".into(),
         };
         let ended = host.start(&launch, log.clone(), ())?.wait().await;
-        Self::understood(python, &ended)
+        Self::understood(name, &ended)
     }
 
-    fn understood(python: &Path, ended: &Arc<Ended>) -> Result<Self, LoadError> {
-        let shown = python.display();
+    fn understood(name: &str, ended: &Arc<Ended>) -> Result<Self, LoadError> {
         let answer = ended
             .lines
             .iter()
@@ -100,33 +106,31 @@ impl Found {
             .find_map(|line| serde_json::from_str::<Answer>(line).ok());
         let Some(answer) = answer.filter(|_| ended.success) else {
             let message = format!(
-                "{shown} does not work as a Python interpreter ({})",
+                "{name} has a Python interpreter that does not work ({})",
                 ended.reason
             );
             return Err(failed_answer(message, ended));
         };
         Ok(Self {
             python: answer.python.clone(),
-            facts: answer.facts(&shown.to_string()),
+            facts: answer.facts(name),
         })
     }
 }
 
 impl Answer {
-    fn facts(self, shown: &str) -> Result<Facts, LoadError> {
+    fn facts(self, name: &str) -> Result<Facts, LoadError> {
         let missing = |what: String| {
             Trouble::MlflowMissing.error(format!(
                 "{what}: add mlflow to the model's requirements, or install it there"
             ))
         };
         let Some(mlflow_version) = self.mlflow else {
-            return Err(missing(format!(
-                "the environment of {shown} has no MLflow to serve with"
-            )));
+            return Err(missing(format!("{name} has no MLflow to serve with")));
         };
         let (Some(server), Some(module)) = (self.server, self.module) else {
             return Err(missing(format!(
-                "the MLflow {mlflow_version} of {shown} has no scoring server known here"
+                "{name} has MLflow {mlflow_version}, which has no scoring server known here"
             )));
         };
         Ok(Facts {
@@ -148,7 +152,7 @@ mod tests {
             reason: format!("exit code {code}"),
             lines: output.lines().map(str::to_owned).collect(),
         };
-        Found::understood(Path::new("/env/bin/python"), &Arc::new(ended))?.facts
+        Found::understood("the environment of /env/bin/python", &Arc::new(ended))?.facts
     }
 
     #[test]
@@ -172,7 +176,7 @@ mod tests {
             (
                 0,
                 "{\"mlflow\": \"9.0\", \"server\": null, \"module\": \"mlflow\"}",
-                "no scoring server",
+                "which has no scoring server",
             ),
         ] {
             let error = understood(code, output).unwrap_err();

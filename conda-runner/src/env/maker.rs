@@ -269,7 +269,8 @@ impl Maker {
     /// Looks whether it can do what it is made for.
     async fn check(&self, site: &Site, order: &Order) -> Result<Found, LoadError> {
         let python = site.prefix.join(INTERPRETER);
-        let asking = Found::ask(&site.host, &python, &site.report.log);
+        let name = "the environment that the model declares";
+        let asking = Found::ask(&site.host, &python, name, &site.report.log);
         let found = site
             .report
             .step("looking at what was installed", asking)
