@@ -69,6 +69,41 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         &["models", "logs", "iris", "one"],
         &["tokens", "create"],
         &["tokens", "list", "--data-dir", "/tmp"],
+        &["environments", "build"],
+        &["environments", "build", "--model", "iris"],
+        &["environments", "build", "--version", "3"],
+        &[
+            "environments",
+            "build",
+            "folder",
+            "--model",
+            "iris",
+            "--version",
+            "3",
+        ],
+        &[
+            "environments",
+            "build",
+            "--model",
+            "iris",
+            "--version",
+            "3",
+            "--local",
+        ],
+        &[
+            "environments",
+            "build",
+            "--model",
+            "iris",
+            "--version",
+            "3",
+            "--env-manager",
+            "condo",
+        ],
+        &["environments", "list", "--data-dir", "/tmp"],
+        &["environments", "prune", "--to-size", "much"],
+        &["environments", "prune", "--unused-for", "long"],
+        &["environments", "export", "0123"],
         &["tokens", "grants", "revoke", "--principal", "ci"],
         &["models", "list", "--output", "xml"],
         &["models", "list", "--url", "localhost"],
@@ -317,4 +352,43 @@ fn quickstart_says_exactly_what_is_missing() {
         "{ran:?}"
     );
     assert!(ran.stderr.contains("python3-venv"), "{ran:?}");
+}
+
+#[test]
+fn environments_of_this_host_are_listed_without_a_gateway_and_a_registry() {
+    let sluicegate = Sluicegate::new();
+    let data_dir = sluicegate.data_dir();
+    let ran = sluicegate.run(&["environments", "list", "--local", "--data-dir", &data_dir]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("no environment is built yet"));
+    let list = ["environments", "list", "--local", "--data-dir", &data_dir];
+    let json = sluicegate.run(&[&list[..], &["--output", "json"]].concat());
+    assert_eq!(json.stdout, "[]\n");
+    let show = [
+        "environments",
+        "show",
+        "0123",
+        "--local",
+        "--data-dir",
+        &data_dir,
+    ];
+    let ran = sluicegate.run(&show);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    assert!(ran.stderr.contains("next: "), "{ran:?}");
+}
+
+#[test]
+fn a_build_of_what_is_no_folder_ends_with_1_and_of_nothing_at_all_with_2() {
+    let sluicegate = Sluicegate::new();
+    let data_dir = sluicegate.data_dir();
+    let build = |folder: &str, manager: &str| {
+        let build = ["environments", "build", folder, "--data-dir", &data_dir];
+        sluicegate.run(&[&build[..], &["--env-manager", manager]].concat())
+    };
+    let ran = build("/nowhere", "conda");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("/nowhere is no folder"), "{ran:?}");
+    let ran = build("/", "local");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
 }

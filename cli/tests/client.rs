@@ -320,3 +320,115 @@ fn settings_are_changed_only_where_serving_is_enabled() {
     );
     assert_eq!(asked.len(), 1, "nothing but a look: {asked:?}");
 }
+
+const ENVIRONMENT: &str = r#"{"key": "0123456789abcdef0123456789abcdef", "env_manager": "conda", "python": "3.11.7",
+ "mlflow": "3.17.2", "size_bytes": 734003200, "shared_bytes": 0, "used_by": [], "built": "2026-03-01T12:00:00Z",
+ "last_used": "2026-03-01T12:00:00Z"}"#;
+
+#[test]
+fn a_build_tells_its_steps_on_stderr_and_prints_the_key_alone() {
+    let environment = ENVIRONMENT.replace('\n', "");
+    let lines = format!(
+        "{{\"step\": \"solving\"}}\n{{\"step\": \"solving\"}}\n{{\"step\": \"linking\"}}\n{{\"environment\": {environment}}}\n"
+    );
+    let gateway = Gateway::answering(&[("200 OK", "application/x-ndjson", lines.leak())]);
+    let arguments = [
+        "environments",
+        "build",
+        "--model",
+        "iris",
+        "--version",
+        "3",
+        "--env-manager",
+        "uv",
+        "--fresh",
+    ];
+    let (code, stdout, stderr, asked) = gateway.run(&arguments, "");
+    assert_eq!(
+        (code, stdout.as_str()),
+        (Some(0), "0123456789abcdef0123456789abcdef\n"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.matches("solving").count(), 1, "{stderr}");
+    assert!(stderr.contains("iris@3: linking"), "{stderr}");
+    assert!(
+        stderr.contains("Python 3.11.7, MLflow 3.17.2, 700 MB"),
+        "{stderr}"
+    );
+    assert_eq!(asked[0].line, "POST /api/v1/environments");
+    let body: serde_json::Value = serde_json::from_slice(&asked[0].body).unwrap();
+    let expected =
+        serde_json::json!({"model": "iris", "version": 3, "env_manager": "uv", "fresh": true});
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn a_failed_build_ends_with_1_and_names_code_last_lines_and_the_log() {
+    let lines = r#"{"step": "solving"}
+{"error": {"error_code": "PACKAGE_NOT_FOUND", "message": "no channel has skikit-learn", "last_lines": ["near: scikit-learn"]}}
+"#;
+    let gateway = Gateway::answering(&[("200 OK", "application/x-ndjson", lines)]);
+    let arguments = ["environments", "build", "--model", "iris", "--version", "3"];
+    let (code, stdout, stderr, _) = gateway.run(&arguments, "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    let error = "error: PACKAGE_NOT_FOUND: no channel has skikit-learn\n  | near: scikit-learn\n next: \
+                 `sluicegate models logs iris 3 --kind build`";
+    assert!(stderr.contains(error), "{stderr}");
+}
+
+#[test]
+fn a_build_that_breaks_off_is_a_failure() {
+    let gateway = Gateway::answering(&[(
+        "200 OK",
+        "application/x-ndjson",
+        "{\"step\": \"solving\"}\n",
+    )]);
+    let arguments = ["environments", "build", "--model", "iris", "--version", "3"];
+    let (code, stdout, stderr, _) = gateway.run(&arguments, "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("broke off"), "{stderr}");
+}
+
+#[test]
+fn pruning_prints_the_keys_that_went_and_fails_for_those_in_use() {
+    const PRUNED: &str =
+        r#"{"environments": ["0123"], "freed_bytes": 1073741824, "in_use": ["4567"]}"#;
+    let gateway = Gateway::answering(&[("200 OK", "application/json", PRUNED)]);
+    let arguments = [
+        "environments",
+        "prune",
+        "01",
+        "45",
+        "--unused-for",
+        "30d",
+        "--to-size",
+        "20GB",
+        "--dry-run",
+    ];
+    let (code, stdout, stderr, asked) = gateway.run(&arguments, "");
+    assert_eq!((code, stdout.as_str()), (Some(1), "0123\n"));
+    assert!(
+        stderr.contains("would remove 1 environment and free 1.0 GB"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("in use, and kept: 4567"), "{stderr}");
+    assert_eq!(asked[0].line, "POST /api/v1/environments/prune");
+    let body: serde_json::Value = serde_json::from_slice(&asked[0].body).unwrap();
+    let expected = serde_json::json!(
+        {"keys": ["01", "45"], "unused_for": "2592000s", "to_size": "20GB", "dry_run": true}
+    );
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn an_unknown_key_leads_to_the_list_of_environments() {
+    const MISSING: &str = r#"{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "there is no environment 99", "request_id": "r1"}"#;
+    let gateway = Gateway::answering(&[("404 Not Found", "application/json", MISSING)]);
+    let (code, stdout, stderr, asked) = gateway.run(&["environments", "show", "99", "--log"], "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(
+        stderr.contains("next: `sluicegate environments list`"),
+        "{stderr}"
+    );
+    assert_eq!(asked[0].line, "GET /api/v1/environments/99/log");
+}

@@ -5,14 +5,16 @@
 //!
 //! This is the only place of the gateway that reads the environment.
 
+mod address;
 mod check;
 mod error;
 mod inherited;
 mod keys;
+mod local;
 mod overrides;
 mod raw;
+mod reader;
 mod render;
-mod size;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,11 +24,13 @@ use std::time::Duration;
 use auth::Secret;
 use url::Url;
 
-use crate::api::{EnvManager, HumaneDuration, Settings};
+use crate::api::{HumaneDuration, Settings};
 
+pub use crate::api::{ByteSize, InvalidSize};
+pub use address::Address;
 pub use error::{ConfigError, Problem};
+pub use local::{CondaConfig, LocalConfig, PipConfig, SpaceConfig};
 pub use overrides::Overrides;
-pub use size::{ByteSize, InvalidSize};
 
 use keys::Origin;
 
@@ -37,18 +41,10 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// Where the gateway listens.
     pub listen: SocketAddr,
-    /// Where the database, environments, models, logs and sockets are.
-    pub data_dir: PathBuf,
+    /// Where data is, and how environments are built.
+    pub local: LocalConfig,
     /// How clients reach the gateway, for the URIs that it shows; `None` takes the request's `Host`.
     pub public_url: Option<Url>,
-    /// What builds environments where a model does not say.
-    pub env_manager: EnvManager,
-    /// The interpreter for `env_manager = "local"`; `None` looks for one in `PATH`.
-    pub python: Option<PathBuf>,
-    /// The uv program; `None` looks for it in `PATH`.
-    pub uv: Option<PathBuf>,
-    /// A pip constraints file that holds for every environment.
-    pub constraints: Option<PathBuf>,
     /// Models to enable at the start.
     pub enable: Vec<String>,
     /// Whether every registered model is served unless somebody disabled it.
@@ -67,10 +63,6 @@ pub struct Config {
     pub show_stack_traces: bool,
     /// What the gateway writes about itself.
     pub log: LogConfig,
-    /// What workers see of the gateway's environment.
-    pub worker_environment: Vec<(String, String)>,
-    /// What builds see of it besides: where packages come from.
-    pub build_environment: Vec<(String, String)>,
     origins: BTreeMap<&'static str, Origin>,
 }
 
@@ -148,11 +140,22 @@ impl Config {
         check::check(raw, &environment)
     }
 
+    /// The same for what holds on this host without a gateway: no registry has to be named, and keys that only a gateway
+    /// obeys are not looked at.
+    pub fn load_local(
+        overrides: Overrides,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<LocalConfig, ConfigError> {
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        let raw = raw::Raw::gather(overrides, &environment)?;
+        check::check_local(raw, &environment)
+    }
+
     /// The default data folder in `environment`: `$XDG_DATA_HOME/sluicegate` or `$HOME/.local/share/sluicegate`.
     pub fn default_data_dir(
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Option<PathBuf> {
-        check::default_data_dir(&environment.into_iter().collect())
+        local::default_data_dir(&environment.into_iter().collect())
     }
 
     /// What holds, as TOML with the origin of each value; secrets are hidden.
@@ -164,7 +167,7 @@ impl Config {
     pub fn model_defaults(&self) -> Settings {
         Settings {
             timeout: HumaneDuration(self.timeout),
-            env_manager: self.env_manager,
+            env_manager: self.local.env_manager,
             ..Settings::default()
         }
     }

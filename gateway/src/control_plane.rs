@@ -6,6 +6,7 @@
 mod access;
 mod authentication;
 mod engine;
+mod environments;
 mod event_words;
 mod events;
 mod example;
@@ -69,6 +70,13 @@ pub fn router(state: ControlState) -> Router {
             "/models/{name}/versions/{version}/example",
             get(example::show),
         )
+        .route(
+            "/environments",
+            get(environments::list).post(environments::build),
+        )
+        .route("/environments/prune", post(environments::prune))
+        .route("/environments/{key}", get(environments::show))
+        .route("/environments/{key}/log", get(environments::log))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/grants", get(grants::list).delete(grants::revoke))

@@ -8,6 +8,7 @@ pub mod data_plane;
 mod databricks;
 pub mod error;
 mod lifecycle;
+pub mod local_environments;
 pub mod local_tokens;
 mod parts;
 pub mod ports;

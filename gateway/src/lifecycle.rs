@@ -69,8 +69,8 @@ struct Household {
 async fn live(config: Config, control: Handle) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let lock =
-        DataDirLock::claim(&config.data_dir).map_err(|error| RunError::Store(error.to_string()))?;
+    let lock = DataDirLock::claim(&config.local.data_dir)
+        .map_err(|error| RunError::Store(error.to_string()))?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| RunError::Listen {
@@ -145,7 +145,7 @@ impl Household {
         let mut engine = Parts::default();
         let mut keepers = Parts::default();
 
-        let store = Store::open(&config.data_dir).await.map_err(stored)?;
+        let store = Store::open(&config.local.data_dir).await.map_err(stored)?;
         let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
         let authenticator = authenticator(&config, &tokens).await?;
         keepers.start("following tokens", {
@@ -228,6 +228,7 @@ impl Household {
             aspired,
             registry: registry_port,
             files: workers.files(),
+            environments: workers.environments(),
             authenticator,
             rights,
             tokens,
@@ -281,7 +282,7 @@ async fn authenticator(
     }
     let kept = tokens.load().await.map_err(stored)?;
     if kept.tokens.is_empty() {
-        let data_dir = config.data_dir.display();
+        let data_dir = config.local.data_dir.display();
         warn!(
             "there is no token yet; make the first one on this host: \
              sluicegate tokens create --local --principal NAME --admin --data-dir {data_dir}"

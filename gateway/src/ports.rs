@@ -8,7 +8,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use serving_core::{ModelName, ServableId};
+use serving_core::{AspiredVersion, Incarnation, ModelName, Progress, ServableId, VersionSpec};
+
+use crate::api::{
+    BuildFailure, EnvironmentDetail, EnvironmentSummary, PruneEnvironments, PrunedEnvironments,
+};
 
 /// The registry as the control plane sees it.
 #[async_trait]
@@ -18,6 +22,13 @@ pub trait Registry: Send + Sync {
 
     /// Asks the registry now whether `model` is registered.
     async fn is_registered(&self, model: &ModelName) -> Result<bool, RegistryUnavailable>;
+
+    /// Asks the registry now for one version, in whichever stage, of a model that need not be enabled; `None` if there is
+    /// none.
+    async fn version(
+        &self,
+        id: &ServableId,
+    ) -> Result<Option<RegisteredVersion>, RegistryUnavailable>;
 
     /// Asks for a poll soon; returns at once.
     fn poll_soon(&self);
@@ -50,6 +61,15 @@ pub struct RegisteredModel {
     pub last_updated: u64,
 }
 
+/// One version as the registry shows it: as it would be aspired if it were served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredVersion {
+    /// Of its model.
+    pub model_incarnation: Incarnation,
+    /// Its incarnation and where its files are.
+    pub version: AspiredVersion,
+}
+
 /// How polling goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryStatus {
@@ -75,4 +95,48 @@ pub enum LogKind {
     Build,
     /// What the workers print.
     Worker,
+}
+
+/// The environments on this host, and what builds them before somebody waits for it.
+#[async_trait]
+pub trait Environments: Send + Sync {
+    /// All of them, most recently used first.
+    async fn list(&self) -> Result<Vec<EnvironmentSummary>, EnvironmentsError>;
+
+    /// The one whose key is, or begins with, `key`.
+    async fn find(&self, key: &str) -> Result<EnvironmentDetail, EnvironmentsError>;
+
+    /// What its build wrote, oldest lines first; empty if that is gone.
+    async fn build_log(&self, key: &str) -> Result<String, EnvironmentsError>;
+
+    /// Fetches the version, which is readable, and builds its environment, or finds both. Dropping the future abandons
+    /// the work, unless somebody else waits for the same.
+    async fn build(
+        &self,
+        spec: Arc<VersionSpec>,
+        progress: Progress,
+    ) -> Result<EnvironmentDetail, BuildFailure>;
+
+    /// Removes environments that nobody uses.
+    async fn prune(
+        &self,
+        wish: &PruneEnvironments,
+    ) -> Result<PrunedEnvironments, EnvironmentsError>;
+}
+
+/// Why something cannot be said or done about environments: sentences for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnvironmentsError {
+    /// No environment has this key.
+    #[error("{0}")]
+    Unknown(String),
+    /// What was asked for can mean several things, or nothing.
+    #[error("{0}")]
+    Unclear(String),
+    /// A build failed.
+    #[error("{}", .0.message)]
+    Build(BuildFailure),
+    /// The disk.
+    #[error("{0}")]
+    Failed(String),
 }

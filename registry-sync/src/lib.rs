@@ -16,4 +16,5 @@ mod sync;
 pub use artifacts::{Artifacts, Fetched, sweep_partial};
 pub use config::{ConfigError, RegistryConfig, RegistryCredentials};
 pub use error::{FetchError, RegistryError};
+pub use select::FoundVersion;
 pub use sync::{Catalog, Interest, RegisteredModel, RegistryHandle, RegistrySync, SyncStatus};

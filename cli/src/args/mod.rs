@@ -2,6 +2,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod environment;
+pub(crate) mod environments;
 pub(crate) mod models;
 pub(crate) mod quickstart;
 pub(crate) mod serve;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Quickstart(quickstart::QuickstartArgs),
     /// See and operate models, and score them.
     Models(models::ModelsArgs),
+    /// See the environments that models run in, build them ahead of time, and make room.
+    Environments(environments::EnvironmentsArgs),
     /// Make, list and revoke tokens.
     Tokens(tokens::TokensArgs),
     /// Check that the gateway and what it stands on are well, and say what to do where they are not.
@@ -71,6 +74,10 @@ pub(crate) struct DoctorArgs {
     /// Look at this data folder [default: the platform's data folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+
+    /// The gateway's configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// `config`.

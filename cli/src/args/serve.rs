@@ -29,13 +29,17 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DURATION")]
     pub(crate) poll_interval: Option<String>,
 
-    /// Who builds the environments of model versions: conda, uv, virtualenv or local (none is built).
+    /// Who builds the environments of model versions: conda, uv, virtualenv or local (none is built) [default: conda].
     #[arg(long, value_name = "MANAGER")]
     pub(crate) env_manager: Option<String>,
 
     /// Python interpreter of the environment manager `local`.
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
+
+    /// Build environments of what is cached, and fetch no package.
+    #[arg(long)]
+    pub(crate) offline: bool,
 
     /// Enable serving of this registered model at start; may be given several times.
     #[arg(long, value_name = "NAME")]
@@ -61,6 +65,7 @@ impl ServeArgs {
             poll_interval: self.poll_interval,
             env_manager: self.env_manager,
             python: self.python,
+            offline: self.offline,
             enable: self.enable,
             enable_all: self.enable_all,
             rights: self.rights,

@@ -1,5 +1,6 @@
 //! A thin typed client of a gateway: one method per call of `/api/v1`, errors that name the next step.
 
+mod environments;
 mod failure;
 mod models;
 mod scoring;

@@ -3,6 +3,8 @@
 mod completions;
 mod config;
 mod doctor;
+mod environments;
+mod failures;
 pub(crate) mod models;
 mod serve;
 pub(crate) mod tokens;
@@ -22,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Serve(args) => serve::run(args),
         Command::Quickstart(args) => wait_for(quickstart::run(args, environment)),
         Command::Models(args) => wait_for(models::run(args, &environment, format)),
+        Command::Environments(args) => wait_for(environments::run(args, &environment, format)),
         Command::Tokens(args) => wait_for(tokens::run(args, &environment, format)),
         Command::Doctor(args) => wait_for(doctor::run(args, &environment, format)),
         Command::Config(args) => config::run(args.verb),

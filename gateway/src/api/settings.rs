@@ -61,11 +61,11 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvManager {
-    /// Conda, as the model declares it.
+    /// What the model's `conda.yaml` declares, built without an installation of conda.
     Conda,
-    /// uv.
+    /// What its `python_env.yaml` declares, built with uv.
     Uv,
-    /// virtualenv.
+    /// What its `python_env.yaml` declares, built with `venv` and pip.
     Virtualenv,
     /// Nothing: an interpreter that is already there.
     Local,
@@ -193,7 +193,7 @@ impl Default for Settings {
             max_concurrency: engine.max_concurrency,
             max_queue: engine.max_queue,
             timeout: HumaneDuration(engine.timeout),
-            env_manager: EnvManager::Uv,
+            env_manager: EnvManager::Conda,
             environment: BTreeMap::new(),
             warm_up: true,
         }
@@ -202,11 +202,6 @@ impl Default for Settings {
 
 impl EnvManager {
     const ALL: [Self; 4] = [Self::Conda, Self::Uv, Self::Virtualenv, Self::Local];
-
-    /// Whether this version can build with it.
-    pub fn is_available(self) -> bool {
-        matches!(self, Self::Uv | Self::Local)
-    }
 
     /// MLflow's word for it.
     pub fn as_str(self) -> &'static str {
@@ -229,7 +224,7 @@ impl FromStr for EnvManager {
     type Err = InvalidSetting;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let manager = Self::ALL
+        Self::ALL
             .into_iter()
             .find(|manager| manager.as_str() == word)
             .ok_or_else(|| {
@@ -238,14 +233,7 @@ impl FromStr for EnvManager {
                     .map(|meant| format!("; did you mean {meant:?}?"))
                     .unwrap_or_default();
                 InvalidSetting(format!("{word:?} is not one of {known}{hint}"))
-            })?;
-        if manager.is_available() {
-            Ok(manager)
-        } else {
-            Err(InvalidSetting(format!(
-                "{word:?} is not available in this version (uv and local are)"
-            )))
-        }
+            })
     }
 }
 

@@ -1,23 +1,19 @@
 //! Turns what was said into a configuration that holds, or into a list of everything that is wrong with it.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use auth::Secret;
-use toml::Value;
 use url::Url;
 
-use super::error::{ConfigError, Problem};
+use super::error::ConfigError;
 use super::keys::Origin;
 use super::raw::Raw;
+use super::reader::{Reader, parse, place};
 use super::{
-    AuthConfig, ByteSize, Config, LogConfig, LogFormat, RegistryConfig, RegistryCredentials,
-    RightsSource, inherited,
+    AuthConfig, ByteSize, Config, LocalConfig, LogConfig, LogFormat, RegistryConfig,
+    RegistryCredentials, RightsSource, local,
 };
-use crate::api::{EnvManager, HumaneDuration, LONGEST_TIMEOUT};
 
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// Bodies of the largest size that fit into the memory for bodies where nobody says how large that is.
@@ -28,25 +24,11 @@ pub(super) fn check(
     raw: Raw,
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
-    let mut reader = Reader {
-        raw,
-        origins: BTreeMap::new(),
-    };
+    let mut reader = Reader::new(raw);
     let registry_url = reader.registry_url();
     let credentials = reader.credentials();
     let poll_interval = reader.duration("poll_interval", Duration::from_secs(5), SHORTEST_POLL);
-    let data_dir = reader
-        .path("data_dir")
-        .or_else(|| default_data_dir(environment));
-    if data_dir.is_none() {
-        reader.problem(
-            "data_dir",
-            "no home folder is known here; say where to keep data",
-        );
-    }
-    let more_variables = reader.list("worker_environment");
-    let worker_environment = inherited::for_workers(environment, &more_variables);
-    let build_environment = inherited::for_builds(environment);
+    let local = local::read(&mut reader, environment);
 
     let listen = reader.parsed("listen", ([127, 0, 0, 1], 8080).into(), |text| {
         text.parse().map_err(|_| {
@@ -56,7 +38,6 @@ pub(super) fn check(
     let public_url = reader
         .text("public_url")
         .and_then(|(text, origin)| reader.accept("public_url", &origin, web_address(&text)));
-    let env_manager = reader.parsed("env_manager", EnvManager::Uv, parse::<EnvManager>);
     let body_limit = reader.parsed("body_limit", 16 << 20, body_size);
     let default_memory = body_limit.saturating_mul(BODIES_HELD);
     let body_memory = reader.parsed("body_memory", default_memory, |text| {
@@ -81,24 +62,17 @@ pub(super) fn check(
     let enable = reader.list("enable");
     let enable_all = reader.flag("enable_all", false);
     let show_stack_traces = reader.flag("show_stack_traces", false);
-    let python = reader.path("python");
-    let uv = reader.path("uv");
-    let constraints = reader.path("constraints");
 
-    match (registry_url, data_dir) {
-        (Some(url), Some(data_dir)) if reader.raw.problems.is_empty() => Ok(Config {
+    match (registry_url, local) {
+        (Some(url), Some(local)) if reader.raw.problems.is_empty() => Ok(Config {
             registry: RegistryConfig {
                 url,
                 credentials,
                 poll_interval,
             },
             listen,
-            data_dir,
+            local,
             public_url,
-            env_manager,
-            python,
-            uv,
-            constraints,
             enable,
             enable_all,
             auth,
@@ -108,8 +82,6 @@ pub(super) fn check(
             drain_timeout,
             show_stack_traces,
             log,
-            worker_environment,
-            build_environment,
             origins: reader.origins,
         }),
         _ => Err(ConfigError {
@@ -118,110 +90,20 @@ pub(super) fn check(
     }
 }
 
-/// `$XDG_DATA_HOME/sluicegate`, else `$HOME/.local/share/sluicegate`; a relative one does not count (XDG base directories).
-pub(super) fn default_data_dir(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let path = PathBuf::from(environment.get(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let data =
-        absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
-    Some(data.join("sluicegate"))
-}
-
-/// Takes values out of the raw configuration and notes what is wrong with them.
-struct Reader {
+/// Checks the keys that hold without a gateway, and lets the others be.
+pub(super) fn check_local(
     raw: Raw,
-    origins: BTreeMap<&'static str, Origin>,
+    environment: &BTreeMap<String, String>,
+) -> Result<LocalConfig, ConfigError> {
+    let mut reader = Reader::new(raw);
+    let local = local::read(&mut reader, environment);
+    let problems = reader.raw.problems;
+    local
+        .filter(|_| problems.is_empty())
+        .ok_or(ConfigError { problems })
 }
 
 impl Reader {
-    fn problem(&mut self, place: impl Display, message: impl Display) {
-        self.raw.problems.push(Problem::new(place, message));
-    }
-
-    fn take(&mut self, key: &'static str) -> Option<(Value, Origin)> {
-        let (value, origin) = self.raw.take(key)?;
-        self.origins.insert(key, origin.clone());
-        Some((value, origin))
-    }
-
-    fn accept<T>(&mut self, key: &str, origin: &Origin, result: Result<T, String>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.problem(place(key, origin), message);
-                None
-            }
-        }
-    }
-
-    /// A number counts as its text: `timeout = 60` is as good as `timeout = "60s"`.
-    fn text(&mut self, key: &'static str) -> Option<(String, Origin)> {
-        let (value, origin) = self.take(key)?;
-        let text = match value {
-            Value::String(text) => Ok(text),
-            Value::Integer(number) => Ok(number.to_string()),
-            Value::Float(number) => Ok(number.to_string()),
-            _ => Err("a text is allowed here".to_owned()),
-        };
-        Some((self.accept(key, &origin, text)?, origin))
-    }
-
-    fn parsed<T>(
-        &mut self,
-        key: &'static str,
-        default: T,
-        read: impl FnOnce(String) -> Result<T, String>,
-    ) -> T {
-        let read = self.text(key).and_then(|(text, origin)| {
-            let result = read(text);
-            self.accept(key, &origin, result)
-        });
-        read.unwrap_or(default)
-    }
-
-    fn duration(&mut self, key: &'static str, default: Duration, least: Duration) -> Duration {
-        self.parsed(key, default, |text| {
-            let HumaneDuration(duration) = parse(text)?;
-            // Points in time are computed with these; a longer one would be no point in time any more.
-            if (least..=LONGEST_TIMEOUT).contains(&duration) {
-                Ok(duration)
-            } else {
-                let least = HumaneDuration(least);
-                Err(format!("from {least} to 24h is allowed"))
-            }
-        })
-    }
-
-    fn path(&mut self, key: &'static str) -> Option<PathBuf> {
-        self.text(key).map(|(text, _)| text.into())
-    }
-
-    fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        let Some((value, origin)) = self.take(key) else {
-            return default;
-        };
-        let read = value
-            .as_bool()
-            .ok_or_else(|| "true or false is allowed".to_owned());
-        self.accept(key, &origin, read).unwrap_or(default)
-    }
-
-    fn list(&mut self, key: &'static str) -> Vec<String> {
-        let Some((value, origin)) = self.take(key) else {
-            return Vec::new();
-        };
-        let texts = value.as_array().and_then(|items| {
-            items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect::<Option<Vec<_>>>()
-        });
-        let read = texts.ok_or_else(|| "a list of texts is allowed".to_owned());
-        self.accept(key, &origin, read).unwrap_or_default()
-    }
-
     fn registry_url(&mut self) -> Option<Url> {
         let Some((text, origin)) = self.text("registry") else {
             self.problem(
@@ -267,22 +149,6 @@ impl Reader {
             (None, None, _) | (Some(_), Some(_), _) => RegistryCredentials::None,
         }
     }
-}
-
-fn place(key: &str, origin: &Origin) -> String {
-    match origin {
-        Origin::Default => key.to_owned(),
-        Origin::File(file) => format!("{key} in {file}"),
-        Origin::Variable(_) | Origin::Flag(_) => origin.to_string(),
-    }
-}
-
-fn parse<T>(text: String) -> Result<T, String>
-where
-    T: FromStr,
-    T::Err: Display,
-{
-    text.parse().map_err(|error: T::Err| error.to_string())
 }
 
 /// Credentials in a URL end up in process lists and logs, so they are refused, and the message does not repeat them.

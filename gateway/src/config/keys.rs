@@ -23,6 +23,8 @@ pub(super) enum Shape {
     Flag,
     /// Several texts; in a variable, separated by commas.
     List,
+    /// Names and texts, or lists of texts; in a variable, as JSON or as an inline table of TOML.
+    Map,
 }
 
 /// What set a value.
@@ -50,12 +52,23 @@ pub(super) const KEYS: &[Key] = &[
     key("python", Shape::Text),
     key("uv", Shape::Text),
     key("constraints", Shape::Text),
+    key("offline", Shape::Flag),
     key("worker_environment", Shape::List),
     key("body_limit", Shape::Text),
     key("body_memory", Shape::Text),
     key("timeout", Shape::Text),
     key("drain_timeout", Shape::Text),
     key("show_stack_traces", Shape::Flag),
+    key("conda.channel_alias", Shape::Text),
+    key("conda.channels", Shape::Map),
+    key("conda.mirrors", Shape::Map),
+    key("conda.refresh", Shape::Text),
+    key("conda.credentials", Shape::Text),
+    key("pip.index_url", Shape::Text),
+    key("pip.extra_index_urls", Shape::List),
+    key("space.environments", Shape::Text),
+    key("space.models", Shape::Text),
+    key("space.logs", Shape::Text),
     key("auth.enabled", Shape::Flag),
     key("auth.rights", Shape::Text),
     key("log.format", Shape::Text),

@@ -21,6 +21,8 @@ pub struct Overrides {
     pub env_manager: Option<String>,
     /// `--python`.
     pub python: Option<PathBuf>,
+    /// `--offline`.
+    pub offline: bool,
     /// `--enable`, as often as given.
     pub enable: Vec<String>,
     /// `--enable-all`.
@@ -49,6 +51,9 @@ impl Overrides {
         if !self.enable.is_empty() {
             let names = self.enable.into_iter().map(Value::String).collect();
             values.push(("enable", "--enable", Value::Array(names)));
+        }
+        if self.offline {
+            values.push(("offline", "--offline", Value::Boolean(true)));
         }
         if self.enable_all {
             values.push(("enable_all", "--enable-all", Value::Boolean(true)));

@@ -131,5 +131,15 @@ fn from_text(key: &Key, text: &str) -> Value {
                 .filter(|item| !item.is_empty());
             Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
         }
+        Shape::Map => map(text).unwrap_or_else(|| Value::String(text.to_owned())),
     }
+}
+
+/// A JSON object, or an inline table of TOML.
+fn map(text: &str) -> Option<Value> {
+    if let Ok(table) = serde_json::from_str::<Table>(text) {
+        return Some(Value::Table(table));
+    }
+    let mut document: Table = format!("map = {text}").parse().ok()?;
+    document.remove("map").filter(Value::is_table)
 }

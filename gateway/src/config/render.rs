@@ -1,10 +1,14 @@
 //! Prints the configuration that holds: TOML that could be read back, each value with its origin, secrets hidden.
 
+use std::path::PathBuf;
+
 use toml::Value;
 
 use super::keys::{KEYS, Origin};
-use super::{ByteSize, Config, LogFormat, RegistryCredentials, RightsSource};
+use super::{Address, ByteSize, Config, LocalConfig, LogFormat, RegistryCredentials, RightsSource};
 use crate::api::HumaneDuration;
+
+const HIDDEN: &str = "***";
 
 /// One line a key in the order of [`KEYS`]; keys without a value are shown as comments.
 pub(super) fn render(config: &Config) -> String {
@@ -28,12 +32,17 @@ pub(super) fn render(config: &Config) -> String {
 }
 
 fn value(config: &Config, key: &str) -> Option<Value> {
-    let path = |path: &Option<std::path::PathBuf>| {
-        let path = path.as_ref()?;
-        Some(path.to_string_lossy().into_owned())
-    };
+    let section = key.split_once('.').map(|(section, _)| section);
+    match section {
+        Some("conda" | "pip" | "space") => of_environments(&config.local, key),
+        _ => of_gateway(config, key),
+    }
+}
+
+fn of_gateway(config: &Config, key: &str) -> Option<Value> {
+    let local = &config.local;
     let credentials = &config.registry.credentials;
-    let hidden = || Some("***".to_owned());
+    let hidden = || Some(HIDDEN.to_owned());
     let text = match key {
         "registry" => Some(config.registry.url.to_string()),
         "registry_username" => match credentials {
@@ -51,11 +60,11 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         "poll_interval" => Some(HumaneDuration(config.registry.poll_interval).to_string()),
         "listen" => Some(config.listen.to_string()),
         "public_url" => config.public_url.as_ref().map(ToString::to_string),
-        "data_dir" => Some(config.data_dir.to_string_lossy().into_owned()),
-        "env_manager" => Some(config.env_manager.to_string()),
-        "python" => path(&config.python),
-        "uv" => path(&config.uv),
-        "constraints" => path(&config.constraints),
+        "data_dir" => Some(local.data_dir.to_string_lossy().into_owned()),
+        "env_manager" => Some(local.env_manager.to_string()),
+        "python" => path(&local.python),
+        "uv" => path(&local.uv),
+        "constraints" => path(&local.constraints),
         "body_limit" => Some(ByteSize(config.body_limit as u64).to_string()),
         "body_memory" => Some(ByteSize(config.body_memory as u64).to_string()),
         "timeout" => Some(HumaneDuration(config.timeout).to_string()),
@@ -68,18 +77,61 @@ fn value(config: &Config, key: &str) -> Option<Value> {
             LogFormat::Json => "json".to_owned(),
         }),
         "log.level" => Some(config.log.level.clone()),
+        "offline" => return Some(Value::Boolean(local.offline)),
         "enable_all" => return Some(Value::Boolean(config.enable_all)),
         "show_stack_traces" => return Some(Value::Boolean(config.show_stack_traces)),
         "auth.enabled" => return Some(Value::Boolean(config.auth.enabled)),
-        "enable" => return Some(list(config.enable.iter())),
+        "enable" => return Some(list(&config.enable)),
         "worker_environment" => {
-            return Some(list(config.worker_environment.iter().map(|(name, _)| name)));
+            return Some(list(local.worker_environment.iter().map(|(name, _)| name)));
         }
         _ => None,
     };
     text.map(Value::String)
 }
 
-fn list<'a>(items: impl Iterator<Item = &'a String>) -> Value {
-    Value::Array(items.cloned().map(Value::String).collect())
+fn of_environments(local: &LocalConfig, key: &str) -> Option<Value> {
+    let LocalConfig {
+        conda, pip, space, ..
+    } = local;
+    let size = |bytes: Option<u64>| bytes.map(|bytes| ByteSize(bytes).to_string());
+    let text = match key {
+        "conda.channel_alias" => Some(conda.channel_alias.to_string()),
+        "conda.channels" => {
+            let channels = conda.channels.iter();
+            return Some(map(
+                channels.map(|(name, meant)| (Address::shown(name), meant))
+            ));
+        }
+        "conda.mirrors" => {
+            let mirrors = conda.mirrors.iter();
+            return Some(map(
+                mirrors.map(|(prefix, places)| (prefix.to_string(), places))
+            ));
+        }
+        "conda.refresh" => Some(HumaneDuration(conda.refresh).to_string()),
+        "conda.credentials" => path(&conda.credentials),
+        "pip.index_url" => pip.index_url.as_ref().map(ToString::to_string),
+        "pip.extra_index_urls" => return Some(list(&pip.extra_index_urls)),
+        "space.environments" => size(space.environments),
+        "space.models" => size(space.models),
+        "space.logs" => size(space.logs),
+        _ => None,
+    };
+    text.map(Value::String)
+}
+
+fn path(path: &Option<PathBuf>) -> Option<String> {
+    let path = path.as_ref()?;
+    Some(path.to_string_lossy().into_owned())
+}
+
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> Value {
+    let items = items.into_iter().map(|item| item.to_string());
+    Value::Array(items.map(Value::String).collect())
+}
+
+fn map<'a>(entries: impl Iterator<Item = (String, &'a Vec<Address>)>) -> Value {
+    let entries = entries.map(|(name, addresses)| (name, list(addresses)));
+    Value::Table(entries.collect())
 }

@@ -102,19 +102,6 @@ fn a_registry_is_needed_and_a_place_for_the_data() {
 }
 
 #[test]
-fn conda_is_understood_and_not_available_yet() {
-    let overrides = Overrides {
-        env_manager: Some("conda".to_owned()),
-        ..registry("http://mlflow:5000")
-    };
-    let error = Config::load(overrides, variables(&[])).unwrap_err();
-    assert!(
-        error.to_string().contains("not available in this version"),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_file_that_is_no_toml_is_refused_without_showing_its_text() {
     let error = load_file("registry_password = 'hunter2\n", &[], Overrides::default()).unwrap_err();
     assert!(error.contains("is not TOML (line 1)"), "{error}");
@@ -246,10 +233,10 @@ fn workers_see_named_variables_only() {
         list.iter().map(|(name, _)| name.clone()).collect()
     };
     assert_eq!(
-        names(&config.worker_environment),
+        names(&config.local.worker_environment),
         ["HOME", "LC_ALL", "MY_FLAG", "PATH"]
     );
-    assert_eq!(names(&config.build_environment), ["PIP_INDEX_URL"]);
+    assert_eq!(names(&config.local.build_environment), ["PIP_INDEX_URL"]);
 }
 
 #[test]
@@ -269,4 +256,130 @@ fn the_data_folder_follows_the_platform() {
         "/d/sluicegate"
     );
     assert_eq!(dir(&[("XDG_DATA_HOME", "relative")]), None);
+}
+
+const CONDA: &str = "registry = 'http://mlflow:5000'
+offline = true
+[conda]
+channel_alias = 'https://ada:hunter2@conda.example/'
+refresh = '7d'
+[conda.channels]
+defaults = ['https://repo.anaconda.com/pkgs/main', 'ours']
+'https://old.example/ch' = 'https://new.example/t/hunter2/ch'
+[conda.mirrors]
+'https://conda.anaconda.org' = ['https://mirror.example/conda?key=hunter2']
+[pip]
+index_url = 'https://hunter2@pypi.example/simple'
+extra_index_urls = ['https://ada:hunter2@more.example/simple']
+[space]
+environments = '50GB'
+models = 1048576
+";
+
+#[test]
+fn where_packages_come_from_is_passed_on_whole_and_shown_without_credentials() {
+    let config = load_file(CONDA, &[], Overrides::default()).unwrap();
+    let local = &config.local;
+    assert!(local.offline);
+    assert_eq!(
+        local.conda.channel_alias.expose(),
+        "https://ada:hunter2@conda.example"
+    );
+    assert_eq!(local.conda.refresh, Duration::from_secs(7 * 86_400));
+    let meant = &local.conda.channels["https://old.example/ch"];
+    assert_eq!(meant[0].expose(), "https://new.example/t/hunter2/ch");
+    assert_eq!(local.conda.channels["defaults"].len(), 2);
+    assert_eq!(local.space.environments, Some(50 << 30));
+    assert_eq!(local.space.models, Some(1 << 20));
+    assert_eq!(local.space.logs, None);
+    let shown = config.render();
+    let debug = format!("{config:?}");
+    assert!(!shown.contains("hunter2") && !debug.contains("hunter2"));
+    let start = shown.find("[conda]").unwrap();
+    let end = shown.find("[auth]").unwrap();
+    insta::assert_snapshot!(shown[start..end].replace(&origin(&shown), "gate.toml"));
+    assert!(load_file(&shown, &[], Overrides::default()).is_ok());
+}
+
+/// The file that `refresh` came from.
+fn origin(shown: &str) -> String {
+    let line = shown.lines().find(|line| line.starts_with("refresh"));
+    line.unwrap().rsplit_once("# ").unwrap().1.to_owned()
+}
+
+#[test]
+fn a_variable_holds_a_map_as_json_or_as_an_inline_table() {
+    for text in [
+        r#"{"defaults": "ours", "a": ["b", "c"]}"#,
+        "{ defaults = 'ours', a = ['b', 'c'] }",
+    ] {
+        let environment = [("SLUICEGATE_CONDA_CHANNELS", text)];
+        let config = Config::load(registry("http://mlflow:5000"), variables(&environment)).unwrap();
+        let meant = |name: &str| -> Vec<String> {
+            let meant = config.local.conda.channels[name].iter();
+            meant.map(ToString::to_string).collect()
+        };
+        assert_eq!(meant("defaults"), ["ours"]);
+        assert_eq!(meant("a"), ["b", "c"]);
+    }
+}
+
+#[test]
+fn channels_that_are_named_leave_the_meaning_of_defaults_as_it_is() {
+    let environment = [(
+        "SLUICEGATE_CONDA_CHANNELS",
+        r#"{"ours": "file:///srv/ours"}"#,
+    )];
+    let config = Config::load(registry("http://mlflow:5000"), variables(&environment)).unwrap();
+    let channels = &config.local.conda.channels;
+    assert_eq!(channels["defaults"][0].expose(), "conda-forge");
+    assert_eq!(channels["ours"][0].expose(), "file:///srv/ours");
+}
+
+#[test]
+fn what_is_wrong_about_packages_and_space_is_told_without_credentials() {
+    let file = "constraints = '/nowhere/constraints.txt'
+python = '/'
+[conda]
+channel_alias = 'ada:hunter2'
+channels = { 'two words' = 'ours', defaults = [], ours = '/srv/ours', theirs = 'ftp://hunter2@host' }
+mirrors = { 'conda-forge' = 'https://hunter2@mirror.example', 'https://a.example' = 'file:///srv/a' }
+refresh = '31d'
+credentials = '/nowhere/credentials.json'
+channel = 'x'
+[pip]
+index_url = 'hunter2@pypi'
+extra_index_urls = ['https://fine.example', 'hunter2']
+[space]
+environments = 'all'
+";
+    let environment = [
+        ("SLUICEGATE_SPACE_LOGS", "-1"),
+        ("SLUICEGATE_OFFLINE", "maybe"),
+    ];
+    let error = load_file(file, &environment, registry("http://mlflow:5000")).unwrap_err();
+    assert!(!error.contains("hunter2"), "{error}");
+    insta::assert_snapshot!(error);
+    let environment = [("SLUICEGATE_CONDA_MIRRORS", "{hunter2")];
+    let error = Config::load(registry("http://mlflow:5000"), variables(&environment));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("as JSON or as an inline table") && !error.contains("hunter2"));
+}
+
+#[test]
+fn without_a_gateway_no_registry_is_needed_and_its_keys_are_not_looked_at() {
+    let environment = [
+        ("SLUICEGATE_LISTEN", "nowhere"),
+        ("SLUICEGATE_DATA_DIR", "/data"),
+        ("SLUICEGATE_ENV_MANAGER", "uv"),
+    ];
+    let local = Config::load_local(Overrides::default(), variables(&environment)).unwrap();
+    assert_eq!(local.data_dir, std::path::Path::new("/data"));
+    assert_eq!(local.env_manager, crate::api::EnvManager::Uv);
+    let environment = [("SLUICEGATE_CONDA_REFRESH", "soon")];
+    let error = Config::load_local(Overrides::default(), variables(&environment)).unwrap_err();
+    assert!(error.to_string().contains("SLUICEGATE_CONDA_REFRESH"));
+    // A word that is no key may be meant as one of these.
+    let environment = [("SLUICEGATE_OFLINE", "true")];
+    assert!(Config::load_local(Overrides::default(), variables(&environment)).is_err());
 }

@@ -73,6 +73,19 @@ impl IntentBook {
         }
     }
 
+    /// How `model` is served, or would be if it were enabled now.
+    pub fn settings_if_served(&self, model: &str) -> Settings {
+        match self.stored.load().get(model) {
+            Some(intent) => intent.settings.or(&self.defaults),
+            None => self.defaults.clone(),
+        }
+    }
+
+    /// Settings as the engine is told them.
+    pub fn to_engine(&self, settings: &Settings) -> serving_core::Settings {
+        settings.to_engine(&self.defaults)
+    }
+
     /// Models that somebody enabled by name.
     pub fn enabled(&self) -> Vec<ModelName> {
         let stored = self.stored.load();

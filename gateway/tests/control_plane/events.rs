@@ -19,7 +19,7 @@ fn one_of_each() -> Vec<Event> {
     let took = Duration::from_millis(1500);
     let failure = Failure {
         kind: FailureKind::Permanent,
-        code: None,
+        code: Some("PYTHON_NOT_AVAILABLE".into()),
         message: "the model needs Python 2.7".into(),
         last_lines: vec!["no".to_owned()],
         next_try: None,

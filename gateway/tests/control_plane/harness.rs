@@ -17,7 +17,8 @@ use gateway::api::Settings;
 use gateway::control_plane::{About, ControlState, Engine, IntentBook, router};
 use gateway::data_plane::Example;
 use gateway::ports::{
-    Catalog, LogKind, RegisteredModel, Registry, RegistryStatus, RegistryUnavailable, WorkerFiles,
+    Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
+    RegistryUnavailable, WorkerFiles,
 };
 use gateway::store::Store;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -32,6 +33,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+use super::scripted_environments::ScriptedEnvironments;
 
 /// 2026-01-01T00:00:00Z: the only time there is in these tests.
 pub(crate) fn now() -> SystemTime {
@@ -52,6 +55,7 @@ pub(crate) struct Plane {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) registry: Arc<ScriptedRegistry>,
     pub(crate) files: Arc<ScriptedFiles>,
+    pub(crate) environments: Arc<ScriptedEnvironments>,
     pub(crate) store: Store,
     pub(crate) intents: Arc<IntentBook>,
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
@@ -81,6 +85,8 @@ pub(crate) struct ScriptedRegistry {
     pub(crate) catalog: Mutex<Arc<Catalog>>,
     /// Registered since the catalog was read.
     pub(crate) fresh: Mutex<Vec<ModelName>>,
+    /// What it answers when it is asked for one version.
+    pub(crate) versions: Mutex<BTreeMap<ServableId, Source>>,
     /// Why it does not answer.
     pub(crate) down: Mutex<Option<String>>,
     pub(crate) polls: AtomicU32,
@@ -136,6 +142,23 @@ impl Registry for ScriptedRegistry {
             Some(reason) => Err(RegistryUnavailable(reason.clone())),
             None => Ok(self.fresh.lock().unwrap().contains(model)),
         }
+    }
+
+    async fn version(
+        &self,
+        id: &ServableId,
+    ) -> Result<Option<RegisteredVersion>, RegistryUnavailable> {
+        if let Some(reason) = &*self.down.lock().unwrap() {
+            return Err(RegistryUnavailable(reason.clone()));
+        }
+        let versions = self.versions.lock().unwrap();
+        Ok(versions.get(id).map(|source| RegisteredVersion {
+            model_incarnation: Incarnation::from("model"),
+            version: AspiredVersion {
+                incarnation: Incarnation::from("version"),
+                source: source.clone(),
+            },
+        }))
     }
 
     fn poll_soon(&self) {
@@ -194,6 +217,7 @@ impl Plane {
         });
         let registry = Arc::new(ScriptedRegistry::default());
         let files = Arc::new(ScriptedFiles(folder.path().to_owned()));
+        let environments = Arc::new(ScriptedEnvironments::default());
         let intents = IntentBook::open(store.clone(), Settings::default(), false)
             .await
             .unwrap();
@@ -208,6 +232,7 @@ impl Plane {
             aspired: aspired.subscribe(),
             registry: Arc::clone(&registry) as _,
             files: Arc::clone(&files) as _,
+            environments: Arc::clone(&environments) as _,
             rights: authenticator.rights(),
             authenticator: Arc::new(authenticator),
             tokens,
@@ -226,6 +251,7 @@ impl Plane {
             engine,
             registry,
             files,
+            environments,
             store,
             intents,
             aspired,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod engine;
+mod environments;
 mod events;
 mod general;
 mod harness;
@@ -11,5 +12,6 @@ mod logs;
 mod models;
 mod names;
 mod rights;
+mod scripted_environments;
 mod serving;
 mod tokens;

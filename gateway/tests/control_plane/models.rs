@@ -9,7 +9,7 @@ use super::harness::{Caller, Plane, now};
 fn failed() -> Phase {
     Phase::Failed(Failure {
         kind: FailureKind::Transient,
-        code: None,
+        code: Some("IMPORT_FAILED".into()),
         message: "the worker ended with exit code 1".into(),
         last_lines: vec!["ModuleNotFoundError: No module named 'sklearn'".to_owned()],
         next_try: Some(now() + Duration::from_secs(30)),

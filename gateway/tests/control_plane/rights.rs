@@ -5,7 +5,7 @@ use serving_core::Phase;
 use super::harness::{Caller, Plane};
 
 /// Statuses in the order of [`Caller::ALL`]: admin, manager, reader, stranger, anonymous.
-const MATRIX: [(&str, &str, &str, [u16; 5]); 19] = [
+const MATRIX: [(&str, &str, &str, [u16; 5]); 24] = [
     ("GET", "/api/v1/models", "", [200, 200, 200, 200, 401]),
     ("GET", "/api/v1/models/iris", "", [200, 200, 200, 404, 401]),
     (
@@ -92,6 +92,31 @@ const MATRIX: [(&str, &str, &str, [u16; 5]); 19] = [
         "/api/v1/grants?principal=eve&right=READ&model=iris",
         "",
         [404, 403, 403, 403, 401],
+    ),
+    ("GET", "/api/v1/environments", "", [200, 403, 403, 403, 401]),
+    (
+        "GET",
+        "/api/v1/environments/0",
+        "",
+        [404, 403, 403, 403, 401],
+    ),
+    (
+        "GET",
+        "/api/v1/environments/0/log",
+        "",
+        [404, 403, 403, 403, 401],
+    ),
+    (
+        "POST",
+        "/api/v1/environments/prune",
+        "",
+        [200, 403, 403, 403, 401],
+    ),
+    (
+        "POST",
+        "/api/v1/environments",
+        r#"{"model": "iris", "version": 9}"#,
+        [404, 404, 403, 404, 401],
     ),
     ("GET", "/metrics", "", [200, 403, 403, 403, 401]),
     ("GET", "/api/v1/status", "", [200, 200, 200, 200, 401]),

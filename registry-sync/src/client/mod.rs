@@ -129,13 +129,39 @@ impl Client {
         name: &str,
         usage: &Usage,
     ) -> Result<bool, RegistryError> {
+        Ok(self.registered_model(name, usage).await?.is_some())
+    }
+
+    /// The registered model of exactly this name. A prompt is not a model.
+    pub(crate) async fn registered_model(
+        &self,
+        name: &str,
+        usage: &Usage,
+    ) -> Result<Option<ModelRow>, RegistryError> {
         let query = [("name", name)];
         match self.registry("registered-models/get", &query, usage).await {
-            // Databases that compare without case answer with the other one.
-            Ok(ModelReply { registered_model }) => {
-                Ok(registered_model.name == name && !registered_model.is_prompt())
+            Ok(ModelReply { registered_model }) => Ok(Some(registered_model)
+                // Databases that compare without case answer with the other one.
+                .filter(|model| model.name == name && !model.is_prompt())),
+            Err(RegistryError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The version of exactly this name and number.
+    pub(crate) async fn model_version(
+        &self,
+        name: &str,
+        version: &str,
+        usage: &Usage,
+    ) -> Result<Option<VersionRow>, RegistryError> {
+        let query = [("name", name), ("version", version)];
+        match self.registry("model-versions/get", &query, usage).await {
+            Ok(VersionReply { model_version }) => {
+                Ok(Some(model_version)
+                    .filter(|found| found.name == name && found.version == version))
             }
-            Err(RegistryError::NotFound(_)) => Ok(false),
+            Err(RegistryError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

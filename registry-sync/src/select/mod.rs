@@ -46,6 +46,15 @@ pub(crate) struct Selection {
     pub(crate) oddities: BTreeSet<String>,
 }
 
+/// One version as the registry shows it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundVersion {
+    /// Of its model.
+    pub model_incarnation: Incarnation,
+    /// As it would be aspired if it were wanted.
+    pub version: AspiredVersion,
+}
+
 /// What a stage means for serving.
 enum Stage {
     Archived,
@@ -106,6 +115,20 @@ pub(crate) fn select(view: &RegistryView, interest: &Interest) -> Selection {
     selection
 }
 
+/// One version by itself, in whichever stage, as [`select`] would give it.
+pub(crate) fn single(model_row: &ModelRow, row: &VersionRow) -> FoundVersion {
+    let pending = || AspiredVersion {
+        incarnation: incarnation(row),
+        source: Source::Unreadable(
+            "its files are still being copied (PENDING_REGISTRATION); try again shortly".into(),
+        ),
+    };
+    FoundVersion {
+        model_incarnation: model(model_row).incarnation,
+        version: version(row).unwrap_or_else(pending),
+    }
+}
+
 /// When each model was made: differs between two views if one of them saw a model before it was deleted and
 /// registered again, so that its aliases and versions may not belong together.
 pub(crate) fn births(view: &RegistryView) -> BTreeMap<&str, u64> {
@@ -136,12 +159,15 @@ fn version(row: &VersionRow) -> Option<AspiredVersion> {
             Source::Unreadable(format!("the registry says {status}: {reason}").into())
         }
     };
-    // Numbers start again at 1 when a model is deleted and registered again.
-    let incarnation = format!("{}/{}/{}", row.creation_timestamp, row.run_id, row.source);
     Some(AspiredVersion {
-        incarnation: Incarnation::from(incarnation),
+        incarnation: incarnation(row),
         source,
     })
+}
+
+/// Numbers start again at 1 when a model is deleted and registered again.
+fn incarnation(row: &VersionRow) -> Incarnation {
+    format!("{}/{}/{}", row.creation_timestamp, row.run_id, row.source).into()
 }
 
 fn stage(stage: &str) -> Stage {

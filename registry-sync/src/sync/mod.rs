@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serving_core::{Aspired, ModelName};
+use serving_core::{Aspired, ModelName, ServableId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::artifacts::Artifacts;
 use crate::client::{Client, Usage};
 use crate::config::{ConfigError, RegistryConfig};
 use crate::error::RegistryError;
+use crate::select::{FoundVersion, single};
 use catalog::CatalogKeeper;
 use follow::Follower;
 use pace::Pace;
@@ -178,6 +179,19 @@ impl RegistryHandle {
     pub async fn is_registered(&self, model: &ModelName) -> Result<bool, RegistryError> {
         let usage = Usage::default();
         self.client.is_registered(model.as_str(), &usage).await
+    }
+
+    /// Asks the registry now for one version, in whichever stage and whether its model is of interest or not; `None` if
+    /// there is none.
+    pub async fn version(&self, id: &ServableId) -> Result<Option<FoundVersion>, RegistryError> {
+        let usage = Usage::default();
+        let name = id.model.as_str();
+        let Some(model) = self.client.registered_model(name, &usage).await? else {
+            return Ok(None);
+        };
+        let number = id.version.to_string();
+        let version = self.client.model_version(name, &number, &usage).await?;
+        Ok(version.map(|version| single(&model, &version)))
     }
 
     /// Fetches the files of versions.

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
 use registry_sync::{Interest, RegistryConfig, RegistryCredentials, RegistryError, RegistrySync};
 use serde_json::json;
+use serving_core::{ServableId, Source, Version};
 use tokio::sync::watch;
 
 use crate::polling::{Running, models};
@@ -40,6 +41,44 @@ async fn whether_a_model_is_registered_is_asked_by_its_exact_name() {
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_version_asked_for_by_itself_is_the_one_that_would_be_aspired() {
+    let registry = FakeRegistry::start().await;
+    registry.lock().register("iris", 2, &[]);
+    let of_interest = Running::start(registry.config(), models(&["iris"]), None);
+    let aspired = of_interest
+        .until(|aspired| !aspired.models.is_empty())
+        .await;
+    let expected = &aspired.models["iris"];
+    let running = Running::start(registry.config(), models(&[]), None);
+    let id = |model: &str, version| ServableId::new(model, Version(version));
+    let found = running.handle.version(&id("iris", 2)).await.unwrap();
+    let found = found.unwrap();
+    assert_eq!(found.model_incarnation, expected.incarnation);
+    assert_eq!(found.version, expected.versions[&Version(2)]);
+    assert_eq!(running.handle.version(&id("iris", 3)).await, Ok(None));
+    assert_eq!(running.handle.version(&id("nope", 1)).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_version_asked_for_by_itself_may_be_archived_or_not_there_yet() {
+    let registry = FakeRegistry::start().await;
+    registry.lock().register("iris", 2, &[]);
+    let running = Running::start(registry.config(), models(&[]), None);
+    registry.lock().versions[0]["current_stage"] = json!("Archived");
+    registry.lock().versions[1]["status"] = json!("PENDING_REGISTRATION");
+    let source = async |version| {
+        let id = ServableId::new("iris", Version(version));
+        let found = running.handle.version(&id).await.unwrap();
+        found.unwrap().version.source
+    };
+    assert!(matches!(source(1).await, Source::Readable(_)));
+    let Source::Unreadable(reason) = source(2).await else {
+        panic!("a version that is still being registered can be read");
+    };
+    assert!(reason.contains("PENDING_REGISTRATION"), "{reason}");
 }
 
 #[tokio::test]

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use gateway::api::EnvManager;
+use gateway::config::LocalConfig;
 
 use super::Finding;
 use crate::args::environment::Environment;
-use crate::commands::tokens::local;
 
 /// Environments of models take some 700 MB each.
 const TIGHT: u64 = 5 << 30;
@@ -14,34 +16,47 @@ const TIGHT: u64 = 5 << 30;
 /// Too little for a single environment.
 const FULL: u64 = 1 << 30;
 
-pub(super) fn run(data_dir: Option<PathBuf>, environment: &Environment) -> Vec<Finding> {
+pub(super) fn run(config: &LocalConfig, environment: &Environment) -> Vec<Finding> {
+    let folder = &config.data_dir;
     let mut findings = vec![
-        program(
-            environment,
-            "uv",
-            "the environment manager uv cannot build; install it from https://docs.astral.sh/uv",
-        ),
-        program(
-            environment,
-            "python3",
-            "the environment manager local needs one (or `--python PATH`), and so does the quickstart",
-        ),
+        uv(config, environment),
+        python(config, environment),
+        writable(folder),
+        space(folder),
     ];
-    match local::data_dir(data_dir) {
-        Ok(folder) => findings.extend([writable(&folder), space(&folder)]),
-        Err(error) => findings.push(Finding::fail("data", error.message(), error.next_step())),
-    }
     findings.extend(environment.config_file().and_then(|file| secrecy(&file)));
     findings
 }
 
-fn program(environment: &Environment, name: &'static str, without: &str) -> Finding {
-    match environment.find_program(name) {
-        Some(path) => Finding::ok(name, path.display().to_string()),
-        None => Finding::warn(
-            name,
-            format!("there is no {name} on the PATH of this host"),
-            without,
+fn uv(config: &LocalConfig, environment: &Environment) -> Finding {
+    let named = config.uv.clone();
+    match named.or_else(|| environment.find_program("uv")) {
+        Some(path) => Finding::ok("uv", path.display().to_string()),
+        None if config.offline => Finding::warn(
+            "uv",
+            "there is no uv on the PATH, and none can be fetched offline",
+            "without one, Python packages are installed by pip, which takes longer; name one with `uv`",
+        ),
+        None => Finding::ok(
+            "uv",
+            "there is none on the PATH; one is fetched for the first build that wants it",
+        ),
+    }
+}
+
+/// Only the manager that builds nothing needs one.
+fn python(config: &LocalConfig, environment: &Environment) -> Finding {
+    let named = config.python.clone();
+    match named.or_else(|| environment.find_program("python3")) {
+        Some(path) => Finding::ok("python3", path.display().to_string()),
+        None if config.env_manager == EnvManager::Local => Finding::fail(
+            "python3",
+            "there is no python3 on the PATH of this host",
+            "the environment manager local needs one with MLflow: `--python PATH`, or another `env_manager`",
+        ),
+        None => Finding::ok(
+            "python3",
+            "there is none on the PATH; environments bring their own",
         ),
     }
 }
@@ -105,6 +120,8 @@ fn secrecy(file: &Path) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use gateway::config::{Config, Overrides};
+
     use super::super::Level;
     use super::*;
 
@@ -131,8 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_told_with_what_it_is_for() {
-        let finding = program(&Environment::default(), "uv", "install it");
-        assert_eq!(finding.level, Level::Warn);
+    fn a_python_is_needed_only_where_nothing_is_built() {
+        let config = |manager: &str| {
+            let variables = [("HOME", "/"), ("SLUICEGATE_ENV_MANAGER", manager)];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Config::load_local(Overrides::default(), variables).unwrap()
+        };
+        let nowhere = Environment::default();
+        assert_eq!(python(&config("conda"), &nowhere).level, Level::Ok);
+        assert_eq!(python(&config("local"), &nowhere).level, Level::Fail);
+        let mut conda = config("conda");
+        assert_eq!(uv(&conda, &nowhere).level, Level::Ok);
+        conda.offline = true;
+        assert_eq!(uv(&conda, &nowhere).level, Level::Warn);
     }
 }

@@ -2,7 +2,9 @@
 
 mod gateway_checks;
 mod host_checks;
+mod package_checks;
 
+use gateway::config::{Config, Overrides, process_environment};
 use serde::Serialize;
 
 use crate::args::DoctorArgs;
@@ -37,7 +39,22 @@ pub(super) async fn run(
 ) -> Result<(), CommandError> {
     let client = Client::new(args.connection.resolve(environment)?)?;
     let mut findings = gateway_checks::run(&client).await;
-    findings.extend(host_checks::run(args.data_dir, environment));
+    let overrides = Overrides {
+        config: args.config,
+        data_dir: args.data_dir,
+        ..Overrides::default()
+    };
+    match Config::load_local(overrides, process_environment()) {
+        Ok(config) => {
+            findings.extend(host_checks::run(&config, environment));
+            findings.extend(package_checks::run(&config).await);
+        }
+        Err(error) => findings.push(Finding::fail(
+            "config",
+            error.to_string(),
+            "docs/configuration.md lists the keys",
+        )),
+    }
     match format {
         Format::Json => output::json(&findings)?,
         Format::Table => output::line(&text(&findings))?,

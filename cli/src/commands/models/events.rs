@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gateway::api::Event;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::args::models::EventsArgs;
@@ -47,7 +48,9 @@ fn text(event: &Event) -> String {
         ..
     } = event;
     let version = version.map_or_else(|| "-".to_owned(), |version| version.to_string());
-    format!("{at}  {version:>4}  {kind:<16}  {message}")
+    let code = event.details.get("code").and_then(Value::as_str);
+    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+    format!("{at}  {version:>4}  {kind:<16}  {message}{code}")
 }
 
 #[cfg(test)]
@@ -66,6 +69,10 @@ mod tests {
             event(json!({
                 "id": 2, "at": "2026-03-01T12:00:09.5Z", "model": "iris", "version": 12, "type": "replica_crashed",
                 "message": "worker 1 died: exit code 1"
+            })),
+            event(json!({
+                "id": 3, "at": "2026-03-01T12:00:10Z", "model": "iris", "version": 12, "type": "failed",
+                "message": "Failed: no answer", "details": {"kind": "transient", "code": "NETWORK", "message": "no answer"}
             })),
         ];
         insta::assert_snapshot!(lines.join("\n"));

@@ -3,6 +3,7 @@
 use gateway::api::{FailureDetail, LabelDetail, ModelDetail, Settings, VersionDetail};
 
 use crate::client::Client;
+use crate::commands::failures;
 use crate::error::CommandError;
 use crate::output::{self, Format};
 
@@ -27,7 +28,8 @@ fn text(model: &ModelDetail) -> String {
         let rows = model.labels.iter().map(label_row);
         blocks.push(output::table(&["LABEL", "ANSWERS", "URL"], rows));
     }
-    blocks.extend(model.versions.iter().filter_map(failure_text));
+    let failures = model.versions.iter();
+    blocks.extend(failures.filter_map(|version| failure_text(&model.name, version)));
     if let Some(settings) = &model.settings {
         blocks.push(output::table(
             &["SETTING", "VALUE"],
@@ -83,15 +85,17 @@ fn label_row(label: &LabelDetail) -> Vec<String> {
 }
 
 /// Why a version is not served, with the last lines that it printed.
-fn failure_text(version: &VersionDetail) -> Option<String> {
+fn failure_text(model: &str, version: &VersionDetail) -> Option<String> {
     let failure = version.last_error.as_ref()?;
-    let mut text = format!("version {}: {}", version.version, failure.message);
-    for line in &failure.last_lines {
-        text.push_str("\n  | ");
-        text.push_str(line);
-    }
-    text.push_str(&next_try(failure));
-    Some(text)
+    let number = version.version;
+    let text = failures::text(
+        failure.code.as_deref(),
+        &failure.message,
+        &failure.last_lines,
+    );
+    let next_try = next_try(failure);
+    let log = failures::log_command(model, number, Some(failure));
+    Some(format!("version {number}: {text}{next_try}\n  {log}"))
 }
 
 fn next_try(failure: &FailureDetail) -> String {
@@ -146,7 +150,7 @@ mod tests {
                 {
                     "version": 3, "state": "FAILED", "since": "2026-03-01T12:00:02Z", "uris": [], "replicas": 0, "crashes": 0,
                     "last_error": {
-                        "kind": "permanent", "message": "its requirements cannot be met",
+                        "kind": "permanent", "code": "UNSATISFIABLE", "message": "its requirements cannot be met",
                         "last_lines": ["no solution found", "because nosuch==1 does not exist"], "attempts": 1
                     }
                 },

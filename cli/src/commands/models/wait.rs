@@ -7,6 +7,7 @@ use gateway::api::{ModelDetail, ModelState, VersionDetail, VersionState};
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Client, Waited};
+use crate::commands::failures;
 use crate::error::CommandError;
 use crate::progress::{Progress, Step, seconds};
 
@@ -119,13 +120,10 @@ fn failed(name: &str, version: &VersionDetail) -> CommandError {
     let failure = version.last_error.as_ref();
     let message = failure.map_or("no reason was given", |failure| &failure.message);
     let last_lines = failure.map_or(&[][..], |failure| &failure.last_lines);
-    let shown: Vec<String> = [format!("version {number} of {name} failed: {message}")]
-        .into_iter()
-        .chain(last_lines.iter().map(|line| format!("  | {line}")))
-        .collect();
-    CommandError::failed(shown.join("\n")).next(format!(
-        "`sluicegate models logs {name} {number} --kind build` and `--kind worker` show all that it printed"
-    ))
+    let code = failure.and_then(|failure| failure.code.as_deref());
+    let text = failures::text(code, message, last_lines);
+    CommandError::failed(format!("version {number} of {name} failed: {text}"))
+        .next(failures::log_command(name, number, failure))
 }
 
 /// One step of the display for each version.
@@ -186,6 +184,19 @@ mod tests {
             "uris": [], "replicas": 0, "crashes": 0,
             "last_error": {
                 "kind": "permanent", "message": "it raises on load", "last_lines": ["Traceback", "ValueError"]
+            },
+        }))
+        .unwrap();
+        insta::assert_snapshot!(failed("iris", &version));
+    }
+
+    #[test]
+    fn a_failed_build_is_told_with_its_code_and_the_log_of_the_build_alone() {
+        let version = serde_json::from_value(json!({
+            "version": 2, "state": "FAILED", "since": "2026-03-01T12:00:00Z",
+            "uris": [], "replicas": 0, "crashes": 0,
+            "last_error": {
+                "kind": "permanent", "code": "PACKAGE_NOT_FOUND", "message": "no channel has skikit-learn", "last_lines": []
             },
         }))
         .unwrap();

@@ -79,11 +79,9 @@ impl LocalTokens {
 pub(crate) fn data_dir(named: Option<PathBuf>) -> Result<PathBuf, CommandError> {
     let overrides = Overrides {
         data_dir: named,
-        // Which registry does not matter here, and need not be known.
-        registry: Some("http://localhost".to_owned()),
         ..Overrides::default()
     };
-    Config::load(overrides, process_environment())
+    Config::load_local(overrides, process_environment())
         .map(|config| config.data_dir)
         .map_err(|error| {
             CommandError::usage(error.to_string()).next("name the data folder with --data-dir")
