@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use integration_tests::{Client, Test, World, conda_yaml, tests, until};
+use integration_tests::{Client, Test, World, conda_yaml, platform, tests, until};
 use serde_json::{Value, json};
 
 /// Nobody listens on this port of any machine.
@@ -51,20 +51,25 @@ async fn what_cannot_be_fetched_says_why(world: Arc<World>) -> Result<()> {
             entry["size"] = json!(ABSURD);
         }
     })?;
+    let mut digest = String::new();
     let forged = channels.altered(&run.folder("forged")?, |entry| {
         if entry["name"] == "wheel" {
+            digest.push_str(entry["sha256"].as_str().unwrap_or_default());
             entry["sha256"] = json!("0".repeat(64));
         }
     })?;
     let own = world.environment().await?.python_version().await?;
     let of = |channel: &str| conda_yaml(&own, &["mlflow"]).replace("conda-forge", channel);
-    fail(
+    let cases = [
+        ("disk_full", of(&absurd)),
+        ("hash_mismatch", of(&forged)),
+        ("network", of(NOBODY)),
+    ];
+    let folders = [&absurd, &forged].map(|address| (address.clone(), "[channel]"));
+    fail_besides(
         &world,
-        [
-            ("disk_full", of(&absurd)),
-            ("hash_mismatch", of(&forged)),
-            ("network", of(NOBODY)),
-        ],
+        cases,
+        [(digest, "[digest]")].into_iter().chain(folders),
     )
     .await
 }
@@ -112,6 +117,15 @@ async fn a_network_that_fails_is_tried_again(world: Arc<World>) -> Result<()> {
 
 /// Has each declaration fail and compares what is said with the golden file of that name.
 async fn fail<const N: usize>(world: &World, cases: [(&str, String); N]) -> Result<()> {
+    fail_besides(world, cases, []).await
+}
+
+/// With further texts that differ from run to run.
+async fn fail_besides<const N: usize>(
+    world: &World,
+    cases: [(&str, String); N],
+    texts: impl IntoIterator<Item = (String, &'static str)>,
+) -> Result<()> {
     let failures = cases.iter().map(async |(name, declaration)| {
         let client = declared(world, name, declaration).await?;
         let failure = client.until_failed(name, 1).await?;
@@ -119,7 +133,8 @@ async fn fail<const N: usize>(world: &World, cases: [(&str, String); N]) -> Resu
         anyhow::Ok(failure)
     });
     let failures = try_join_all(failures).await?;
-    let replaced = machine(world).await?;
+    let mut replaced: Vec<_> = texts.into_iter().collect();
+    replaced.extend(machine(world).await?);
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("environment_failures");
     settings.set_prepend_module_to_snapshot(false);
@@ -129,6 +144,7 @@ async fn fail<const N: usize>(world: &World, cases: [(&str, String); N]) -> Resu
         for (text, placeholder) in &replaced {
             told = told.replace(text, placeholder);
         }
+        let told = without_free_bytes(&told);
         settings.bind(|| insta::assert_snapshot!(*name, told));
     }
     Ok(())
@@ -150,6 +166,15 @@ fn told(failure: &Value) -> Result<String> {
     Ok(told)
 }
 
+/// How much room a disk has is nobody's choice.
+fn without_free_bytes(told: &str) -> String {
+    let Some((before, after)) = told.split_once(" GB left") else {
+        return told.to_owned();
+    };
+    let (before, _) = before.rsplit_once(' ').unwrap_or_default();
+    format!("{before} [some] GB left{after}")
+}
+
 /// What differs from machine to machine and from run to run.
 async fn machine(world: &World) -> Result<Vec<(String, &'static str)>> {
     let channels = world.channels().await?;
@@ -168,6 +193,8 @@ async fn machine(world: &World) -> Result<Vec<(String, &'static str)>> {
             "[Python]",
         ),
         (channels.alias(), "[channels]"),
+        (path(channels.folder())?, "[channels]"),
+        (platform().to_owned(), "[platform]"),
         (path(world.building_gateway().await?.data())?, "[data]"),
         (path(world.run().await?.path())?, "[run]"),
         (
