@@ -57,7 +57,7 @@ async fn twenty_versions_with_the_same_requirements_get_one_build() {
             1 => "mlflow==3.17.2\nscikit-learn==1.9.1\n".to_owned(),
             _ => "Scikit_Learn == 1.9.1  # model\n\nmlflow==3.17.2".to_owned(),
         }),
-        fetched: FetchedModel::Complete,
+        ..Models::default()
     }));
     let mut wishes = JoinSet::new();
     for version in 1..=20 {
@@ -304,11 +304,11 @@ async fn what_only_mlflows_client_can_read_is_downloaded_by_the_environments_own
         support::EXAMPLE,
     );
     let runner = machine.runner_of(Models {
-        requirements: Box::new(|_| "mlflow==3.17.2\n".to_owned()),
         fetched: FetchedModel::NeedsClient {
             uri: "s3://bucket/model".to_owned(),
             environment: vec![("CREDENTIAL".to_owned(), "for the download alone".to_owned())],
         },
+        ..Models::default()
     });
     let instance = runner
         .prepare(job(1, &[]))

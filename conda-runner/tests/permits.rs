@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use conda_runner::{EnvManager, FetchedModel};
+use conda_runner::EnvManager;
 use serving_core::{
     Aspired, AspiredModel, AspiredVersion, Incarnation, Inputs, Intents, Loader, Manager,
     ManagerConfig, ModelName, Phase, Snapshot, Source, SystemClock, Version, VersionSnapshot,
@@ -24,7 +24,7 @@ async fn a_cached_version_is_served_while_others_build_and_wait() {
     machine.config.env_manager = EnvManager::Uv;
     let runner = Arc::new(machine.runner_of(Models {
         requirements: Box::new(|source| format!("mlflow==3.17.2\nown-{source}==1\n")),
-        fetched: FetchedModel::Complete,
+        ..Models::default()
     }));
     runner.prepare(job(CACHED.0, &[])).await.unwrap();
     write(&machine.path("hang"), "");

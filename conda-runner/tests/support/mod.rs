@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+pub(crate) mod channel;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use channel::{Channel, Package};
 use conda_runner::{
     CondaRunner, EnvManager, FetchedModel, LogKind, ModelSource, RunnerConfig, Worker,
     WorkerEndpoint,
@@ -29,16 +32,60 @@ pub(crate) const MLMODEL: &str = "flavors: {python_function: {}}\nmlflow_version
 pub(crate) const EXAMPLE: &str =
     "{\"dataframe_split\": {\"columns\": [\"a\"], \"data\": [[1.50]]}}";
 
+/// Leaves a line for each call in the file `calls`. A test that makes the file `broken` has imports fail.
+const PYTHON: &str = r#"#!/bin/sh
+case "$1 $2 $3 $4" in
+"-c "*)
+    if [ -e "HERE/broken" ]; then cat "HERE/broken" ; exit 1; fi
+    echo '{"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "3.11.7"}' ;;
+"-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
+"-m mlflow artifacts download")
+    echo "$CREDENTIAL" > "$8/credential"
+    mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
+esac"#;
+
+/// Where a test makes the file `hang` or `fail`, installing does that. Each call leaves its line.
+const UV: &str = r#"#!/bin/sh
+echo "$*" >> "HERE/calls"
+for last; do :; done
+case "$1" in
+venv)
+    if [ "$4 $5" = "--python 3.11.7" ] && [ -e "HERE/only-3.11" ]; then
+        echo "error: No interpreter found for Python 3.11.7" ; exit 2
+    fi
+    mkdir -p "$last/bin" && cp "HERE/env/bin/python" "$last/bin/python" ;;
+pip)
+    if [ -e "HERE/fail" ]; then cat "HERE/fail"; exit 1; fi
+    if [ -e "HERE/hang" ]; then
+        sleep 1000 & echo $! > "HERE/pid.new" ; mv "HERE/pid.new" "HERE/pid" ; wait
+    fi ;;
+esac"#;
+
 /// A machine for one test.
 pub(crate) struct Machine {
-    pub(crate) folder: TempDir,
     pub(crate) config: RunnerConfig,
+    root: PathBuf,
+    /// Removed with the machine, unless that is somebody else's.
+    _folder: Option<TempDir>,
 }
 
 /// Gives each version a model folder of a few files.
 pub(crate) struct Models {
+    /// The requirements file, by the version's source.
     pub(crate) requirements: Box<dyn Fn(&str) -> String + Send + Sync>,
+    /// `conda.yaml`; empty leaves it out.
+    pub(crate) conda: Box<dyn Fn(&str) -> String + Send + Sync>,
     pub(crate) fetched: FetchedModel,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            requirements: Box::new(|_| "mlflow==3.17.2\n".to_owned()),
+            conda: Box::new(|_| String::new()),
+            fetched: FetchedModel::Complete,
+        }
+    }
 }
 
 #[async_trait]
@@ -56,6 +103,10 @@ impl ModelSource for Models {
             "python: 3.11.7\ndependencies: [-r requirements.txt]\n",
         );
         write(&into.join("requirements.txt"), &(self.requirements)(source));
+        let conda = (self.conda)(source);
+        if !conda.is_empty() {
+            write(&into.join("conda.yaml"), &conda);
+        }
         if self.fetched == FetchedModel::Complete {
             write(&into.join("serving_input_example.json"), EXAMPLE);
         }
@@ -71,38 +122,18 @@ impl Machine {
 
     /// The same, where `folder` says.
     pub(crate) fn on(folder: TempDir) -> Self {
-        let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/worker.py");
-        let at = |name: &str| folder.path().join(name);
-        let python = r#"#!/bin/sh
-            case "$1 $2 $3 $4" in
-            "-c "*) echo '{"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow"}' ;;
-            "-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
-            "-m mlflow artifacts download")
-                echo "$CREDENTIAL" > "$8/credential"
-                mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
-            esac"#;
-        // Where a test makes the file `hang` or `fail`, installing does that. Each call leaves its line.
-        let uv = r#"#!/bin/sh
-            echo "$*" >> "HERE/calls"
-            for last; do :; done
-            case "$1" in
-            venv)
-                if [ "$4 $5" = "--python 3.11.7" ] && [ -e "HERE/only-3.11" ]; then
-                    echo "error: No interpreter found for Python 3.11.7" ; exit 2
-                fi
-                mkdir -p "$last/bin" && cp "HERE/env/bin/python" "$last/bin/python" ;;
-            pip)
-                if [ -e "HERE/fail" ]; then cat "HERE/fail"; exit 1; fi
-                if [ -e "HERE/hang" ]; then
-                    sleep 1000 & echo $! > "HERE/pid.new" ; mv "HERE/pid.new" "HERE/pid" ; wait
-                fi ;;
-            esac"#;
-        let here = |script: &str| {
-            let script = script.replace("HERE", &folder.path().display().to_string());
-            script.replace("SERVER", &server.display().to_string())
-        };
-        program(&at("env/bin/python"), &here(python));
-        program(&at("tools/uv"), &here(uv));
+        let machine = Self::found(folder.path().to_owned());
+        program(&machine.path("env/bin/python"), &machine.script(PYTHON));
+        program(&machine.path("tools/uv"), &machine.script(UV));
+        Self {
+            _folder: Some(folder),
+            ..machine
+        }
+    }
+
+    /// The one that another process made at `root`.
+    pub(crate) fn found(root: PathBuf) -> Self {
+        let at = |name: &str| root.join(name);
         let config = RunnerConfig {
             env_manager: EnvManager::Local,
             python: Some(at("env/bin/python")),
@@ -112,18 +143,54 @@ impl Machine {
             stop_grace: PATIENCE,
             ..RunnerConfig::new(at("data"))
         };
-        Self { folder, config }
+        Self {
+            config,
+            root,
+            _folder: None,
+        }
+    }
+
+    /// Has environments built by conda, from a channel that has a Python, which is a script.
+    pub(crate) fn with_channel(&mut self) -> Channel {
+        let mut channel = Channel::new(self.path("channels"));
+        self.config.env_manager = EnvManager::Conda;
+        self.config.conda.channel_alias = channel.alias();
+        // What a test adds to a channel is seen at once.
+        self.config.conda.refresh = Duration::ZERO;
+        for version in ["3.10.13", "3.11.7"] {
+            self.add_python(&mut channel, version);
+        }
+        channel.add(&Package {
+            name: "pip",
+            version: "25.3",
+            depends: &["python"],
+            files: Vec::new(),
+        });
+        channel
+    }
+
+    pub(crate) fn add_python(&self, channel: &mut Channel, version: &str) {
+        let script = self.script(PYTHON).replace("3.11.7", version);
+        channel.add(&Package {
+            name: "python",
+            version,
+            depends: &[],
+            files: vec![("bin/python".to_owned(), script.trim_start().to_owned())],
+        });
+    }
+
+    fn script(&self, script: &str) -> String {
+        let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/worker.py");
+        let script = script.replace("HERE", &self.root.display().to_string());
+        script.replace("SERVER", &server.display().to_string())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.root.join(name)
     }
 
     pub(crate) fn runner(&self) -> CondaRunner<Worker> {
-        self.runner_of(Models {
-            requirements: Box::new(|_| "mlflow==3.17.2\n".to_owned()),
-            fetched: FetchedModel::Complete,
-        })
+        self.runner_of(Models::default())
     }
 
     pub(crate) fn runner_of(&self, models: Models) -> CondaRunner<Worker> {

@@ -9,6 +9,7 @@ use serving_core::LoadError;
 
 use crate::env::trouble::Trouble;
 use crate::error::disk;
+use crate::names;
 use crate::process::child::Launch;
 use crate::process::host::Host;
 use crate::process::logs::Log;
@@ -73,7 +74,8 @@ async fn run(
 ) -> Result<BTreeMap<String, String>, LoadError> {
     // They are written for the shell of people, which is rarely the plainest one.
     let shell = host.find("bash").or_else(|| host.find("sh"));
-    let written = place.join("conda-meta/.activation");
+    // Several versions may be getting ready in it at once.
+    let written = place.join(format!("conda-meta/.activation.{}", names::fresh()));
     let more = variables
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
