@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use rattler_conda_types::package::{
-    IndexJson, LinkJson, NoArchLinks, PackageFile, PathType, PathsEntry, PathsJson,
-};
+use rattler_conda_types::package::{PathType, PathsEntry, PathsJson};
 
 /// Why an unpacked package is not linked.
 #[derive(Debug)]
@@ -29,7 +27,6 @@ pub(super) fn inspect(folder: &Path) -> Result<Vec<String>, Fault> {
     for entry in &paths {
         inspect_entry(&root, entry, &mut looked_into)?;
     }
-    inspect_commands(folder)?;
     let scripts = paths.iter().filter(|entry| is_link_script(entry));
     Ok(scripts
         .map(|entry| entry.relative_path.display().to_string())
@@ -113,32 +110,6 @@ fn stays_inside(from: &Path, target: &Path) -> bool {
         }
     }
     true
-}
-
-/// Packages of Python alone name commands that are written for them.
-fn inspect_commands(folder: &Path) -> Result<(), Fault> {
-    let index = IndexJson::from_package_directory(folder)
-        .map_err(|error| Fault::Damaged(format!("its description: {error}")))?;
-    if !index.noarch.is_python() {
-        return Ok(());
-    }
-    let link = match LinkJson::from_package_directory(folder) {
-        Ok(link) => link,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Fault::Damaged(format!("its list of commands: {error}"))),
-    };
-    let NoArchLinks::Python(commands) = link.noarch else {
-        return Ok(());
-    };
-    let mut names = commands.entry_points.iter().map(|entry| &entry.command);
-    match names
-        .find(|name| Path::new(name).components().count() != 1 || !is_inside(Path::new(name)))
-    {
-        Some(name) => Err(Fault::Unsafe(format!(
-            "its command {name:?} would be put outside of the folder for commands"
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// `bin/.NAME-post-link.sh` and its like.

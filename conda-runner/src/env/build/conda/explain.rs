@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rattler_conda_types::{MatchSpec, Matches, PackageName, RepoDataRecord, Subdir, Version};
+use rattler_repodata_gateway::RepoData;
 use serving_core::LoadError;
 
 use super::failures::listed;
@@ -33,8 +34,16 @@ pub(super) async fn foresee(
         if name.as_normalized().starts_with("__") || spec.url.is_some() {
             continue;
         }
-        let of_name: Vec<&RepoDataRecord> = lists
-            .named(name)
+        let fits = |record: &RepoDataRecord| {
+            spec.matches(&record.package_record) && specs.is_allowed(record)
+        };
+        if lists.named(name).any(fits) {
+            continue;
+        }
+        let of_name = lists.everything_named(name).await;
+        let of_name: Vec<&RepoDataRecord> = of_name
+            .iter()
+            .flat_map(RepoData::iter)
             .filter(|record| specs.is_allowed(record))
             .collect();
         let channels = listed(&specs.channels_of(name), "and");
@@ -42,12 +51,9 @@ pub(super) async fn foresee(
             let near = near(name, &lists.names().await);
             return Err(not_found(name, &channels, platform, &near, &lists.age));
         }
-        let fits = |record: &&RepoDataRecord| spec.matches(&record.package_record);
-        if !of_name.iter().any(fits) {
-            return Err(no_version(
-                spec, name, &of_name, &channels, platform, &lists.age,
-            ));
-        }
+        return Err(no_version(
+            spec, name, &of_name, &channels, platform, &lists.age,
+        ));
     }
     Ok(())
 }
@@ -82,10 +88,10 @@ fn not_found(
     let source = name.as_source();
     let near = match near {
         [] => String::new(),
-        near => format!(" Near names are {}.", listed(near, "and")),
+        near => format!(" Near names: {}.", listed(near, "and")),
     };
     let message = format!(
-        "the conda package {source} is not in {channels}, for {platform} or for every platform.{near} \
+        "the conda package {source} is not in {channels} for {platform}.{near} \
          If it is a package of PyPI, it belongs under `pip:` in conda.yaml"
     );
     match age {
@@ -107,14 +113,14 @@ fn no_version(
     if name.as_normalized() == "python" {
         let wanted = spec.version.as_ref().map(|version| format!(" {version}"));
         let message = format!(
-            "Python{} is not in {channels}, for {platform}. There is {versions}. Log the model with one of these, or \
+            "Python{} is not in {channels} for {platform}. There is {versions}. Log the model with one of these, or \
              name a channel that has it",
             wanted.unwrap_or_default(),
         );
         return aged(Trouble::PythonNotAvailable, message, age);
     }
     let message = format!(
-        "no conda package in {channels} fits {spec}, for {platform} or for every platform. There is {} {versions}",
+        "no conda package in {channels} fits {spec} for {platform}. There is {} {versions}",
         name.as_source(),
     );
     aged(Trouble::Unsatisfiable, message, age)
@@ -200,7 +206,7 @@ mod tests {
         let all = ["numpy", "scikit-learn", "pandas", "nump", "numba", "zlib"];
         let all = all.map(PackageName::new_unchecked);
         let near = |name: &str| super::near(&PackageName::new_unchecked(name), &all);
-        assert_eq!(near("numpi"), ["numpy", "nump"]);
+        assert_eq!(near("numpi"), ["nump", "numpy"]);
         assert_eq!(near("scikit-lern"), ["scikit-learn"]);
         assert!(near("tensorflow").is_empty());
     }

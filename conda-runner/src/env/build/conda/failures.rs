@@ -15,6 +15,7 @@ use url::Url;
 
 use super::address::redacted;
 use super::channels::short_name;
+use super::lock::channel_of;
 use super::specs::Specs;
 use crate::env::trouble::Trouble;
 
@@ -68,7 +69,7 @@ pub(super) fn of_lists(error: &GatewayError, specs: &Specs) -> LoadError {
 /// Why a package is not in the cache.
 pub(super) fn of_package(error: &PackageCacheError, record: &RepoDataRecord) -> LoadError {
     let package = record.identifier.to_string();
-    let channel = short_name(&record.platform_url());
+    let channel = channel_of(record);
     if is_disk_full(error) {
         return disk_full(&format!("the package {package}"));
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use rattler_cache::package_cache::PackageCache;
-use rattler_conda_types::{Channel, PackageName, RepoDataRecord, Subdir};
+use rattler_conda_types::{Channel, MatchSpec, PackageName, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
 use rattler_repodata_gateway::fetch::{CacheAction, FetchRepoDataError};
 use rattler_repodata_gateway::{
@@ -29,7 +29,7 @@ const REQUESTS: usize = 16;
 /// Files that are read at the same time.
 const FILES: usize = 32;
 
-/// What the channels have of the wanted packages and of all that these could need.
+/// The packages that fit what is wanted, and all that these could need.
 pub(super) struct Lists {
     records: Vec<RepoData>,
     /// How far they can be trusted.
@@ -261,7 +261,7 @@ impl Lists {
         &self.records
     }
 
-    /// All packages of this name.
+    /// Those of this name.
     pub(super) fn named<'a>(
         &'a self,
         name: &'a PackageName,
@@ -270,6 +270,42 @@ impl Lists {
             .iter()
             .flat_map(RepoData::iter)
             .filter(move |record| &record.package_record.name == name)
+    }
+
+    /// All packages of this name, also those that do not fit what is wanted. Best effort.
+    pub(super) async fn everything_named(&self, name: &PackageName) -> Vec<RepoData> {
+        let name = MatchSpec::from(name.clone());
+        self.query(vec![name], false).await.unwrap_or_default()
+    }
+
+    /// The same with all packages that have the names of wanted ones, and what these could need: with them a solver
+    /// explains better why none fits. `None` if they cannot be had.
+    pub(super) async fn wider(&self, specs: &Specs) -> Option<Self> {
+        let names = specs.specs.iter().filter_map(|spec| spec.name.as_exact());
+        let names = names.cloned().map(MatchSpec::from).collect();
+        Some(Self {
+            records: self.query(names, true).await?,
+            age: self.age.clone(),
+            gateway: self.gateway.clone(),
+            channels: self.channels.clone(),
+            platforms: self.platforms.clone(),
+        })
+    }
+
+    async fn query(&self, specs: Vec<MatchSpec>, recursive: bool) -> Option<Vec<RepoData>> {
+        let query = self
+            .gateway
+            .query(self.channels.clone(), self.platforms.clone(), specs);
+        let query = query
+            .recursive(recursive)
+            .channel_relations(ChannelRelationsMode::Disabled);
+        match query.execute().await {
+            Ok(output) => Some(output.repodata),
+            Err(error) => {
+                tracing::debug!(%error, "cannot read more of the lists of packages");
+                None
+            }
+        }
     }
 
     /// All names, for those who search for one. Best effort.

@@ -76,19 +76,20 @@ async fn attempt(
     let lists = fetch.lists(ask).await.map_err(|error| (error, None))?;
     report.progress("choosing conda packages");
     let age = lists.age.clone();
-    choose(settings, specs.clone(), lists, platform)
+    choose(settings, specs, lists, platform)
         .await
         .map_err(|error| (error, Some(age)))
 }
 
 async fn choose(
     settings: &Settings,
-    specs: Specs,
+    specs: &Specs,
     lists: Lists,
     platform: Subdir,
 ) -> Result<Vec<RepoDataRecord>, LoadError> {
-    explain::foresee(&specs, &lists, platform).await?;
-    let cached = if lists.age == Age::Offline {
+    explain::foresee(specs, &lists, platform).await?;
+    let age = lists.age.clone();
+    let cached = if age == Age::Offline {
         // Best effort: without it, what is missing is said when it is installed.
         PackageCache::new(settings.packages.clone())
             .index()
@@ -97,30 +98,52 @@ async fn choose(
     } else {
         None
     };
-    let token = CancellationToken::new();
-    let _cancel = CancelOnDrop(token.clone());
-    let solving = tokio::task::spawn_blocking(move || -> Result<_, LoadError> {
-        let machine = virtual_packages()?;
-        let task = Task {
-            specs: &specs,
-            lists: &lists,
-            machine: &machine,
-            token: &token,
-        };
-        match cached {
-            Some(cached) => task.with_what_is_cached(&cached),
-            None => task
-                .run(HashMap::new())
-                .map_err(|error| told(&error, &lists.age)),
-        }
-    });
-    let mut records = solving.await.unwrap_or_else(|_| {
-        Err(LoadError::transient(
-            "the choosing of conda packages broke off: the gateway's own log says why",
-        ))
+    let (specs, lists, cached) = (Arc::new(specs.clone()), Arc::new(lists), Arc::new(cached));
+    let mut result = search(&specs, &lists, &cached).await;
+    if matches!(&result, Err(Failure::Solver(SolveError::Unsolvable(_))))
+        && let Some(wider) = lists.wider(&specs).await
+    {
+        result = search(&specs, &Arc::new(wider), &cached).await;
+    }
+    let mut records = result.map_err(|failure| match failure {
+        Failure::Solver(error) => told(&error, &age),
+        Failure::Told(error) => error,
     })?;
     records.sort_by(|one, other| one.package_record.name.cmp(&other.package_record.name));
     Ok(records)
+}
+
+enum Failure {
+    Solver(SolveError),
+    Told(LoadError),
+}
+
+/// On a thread of its own, which stops soon when nobody waits any more.
+async fn search(
+    specs: &Arc<Specs>,
+    lists: &Arc<Lists>,
+    cached: &Arc<Option<CacheIndex>>,
+) -> Result<Vec<RepoDataRecord>, Failure> {
+    let token = CancellationToken::new();
+    let _cancel = CancelOnDrop(token.clone());
+    let (specs, lists, cached) = (Arc::clone(specs), Arc::clone(lists), Arc::clone(cached));
+    let solving = tokio::task::spawn_blocking(move || {
+        let task = Task {
+            specs: &specs,
+            lists: &lists,
+            machine: &virtual_packages().map_err(Failure::Told)?,
+            token: &token,
+        };
+        match cached.as_ref() {
+            Some(cached) => task.with_what_is_cached(cached),
+            None => task.run(HashMap::new()).map_err(Failure::Solver),
+        }
+    });
+    solving.await.unwrap_or_else(|_| {
+        Err(Failure::Told(LoadError::transient(
+            "the choosing of conda packages broke off: the gateway's own log says why",
+        )))
+    })
 }
 
 /// A solver asks now and then whether it should go on.
@@ -158,7 +181,7 @@ impl Task<'_> {
     }
 
     /// Prefers packages that need not be fetched, for they cannot be.
-    fn with_what_is_cached(&self, cached: &CacheIndex) -> Result<Vec<RepoDataRecord>, LoadError> {
+    fn with_what_is_cached(&self, cached: &CacheIndex) -> Result<Vec<RepoDataRecord>, Failure> {
         let reason: Arc<str> = "not in the package cache".into();
         let is_there = |record: &RepoDataRecord| {
             record.url.scheme() == "file" || cached.contains_record(record)
@@ -168,14 +191,12 @@ impl Task<'_> {
             .filter(|record| !is_there(record))
             .map(|record| (record.url.clone(), Arc::clone(&reason)))
             .collect();
-        let age = &self.lists.age;
         if let Ok(records) = self.run(excluded) {
             return Ok(records);
         }
-        let wanted = self
-            .run(HashMap::new())
-            .map_err(|error| told(&error, age))?;
-        Err(not_cached(wanted.iter().filter(|record| !is_there(record))))
+        let wanted = self.run(HashMap::new()).map_err(Failure::Solver)?;
+        let missing = wanted.iter().filter(|record| !is_there(record));
+        Err(Failure::Told(not_cached(missing)))
     }
 }
 

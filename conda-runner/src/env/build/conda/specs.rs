@@ -114,7 +114,7 @@ mod tests {
             ("pip", "pip"),
             ("numpy >=1.2,<2", "numpy >=1.2,<2"),
             ("numpy>=1.2, <2", "numpy >=1.2,<2"),
-            ("scikit-learn=1.2.2=py310*", "scikit-learn 1.2.2.* py310*"),
+            ("scikit-learn=1.2.2=py310*", "scikit-learn ==1.2.2 py310*"),
             ("openssl 3.0.0 h1234_0", "openssl ==3.0.0 h1234_0"),
             ("conda-forge::x=1", "x 1.*"),
             ("Pillow", "pillow"),

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 const WORKERS: usize = 2;
 /// Threads that unpack, read lists and wait for locks.
 const BLOCKING: usize = 16;
-/// Added to the niceness of the threads.
+/// The niceness of the threads, if that of the process is not higher anyway.
 const NICENESS: i32 = 10;
 
 /// Does `work` on threads of its own. Dropping the future drops the work, and with it all tasks that it started; what
@@ -56,8 +56,14 @@ impl Drop for Owned {
 /// them. Elsewhere than on Linux niceness belongs to the whole process, and stays.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(%error, "cannot lower the priority of a thread");
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+
+        let lowered = getpriority_process(None)
+            .and_then(|niceness| setpriority_process(None, niceness.max(NICENESS)));
+        if let Err(error) = lowered {
+            tracing::debug!(%error, "cannot lower the priority of a thread");
+        }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = NICENESS;
@@ -80,7 +86,7 @@ mod tests {
                 tokio::task::spawn_blocking(|| rustix::process::getpriority_process(None).unwrap());
             Ok((of_task, blocking.await.unwrap()))
         });
-        let expected = (own + NICENESS).min(19);
+        let expected = own.max(NICENESS);
         assert_eq!(lowered.await.unwrap(), (expected, expected));
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
     }
