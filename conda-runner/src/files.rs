@@ -52,9 +52,17 @@ impl RunnerFiles {
             LogKind::Build => "build.log",
             LogKind::Worker => "worker.log",
         };
-        self.root
-            .join(names::of_model(&id.model))
-            .join(id.version.to_string())
-            .join(name)
+        folder(&self.root, id).join(name)
     }
+
+    /// All logs are below it.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// Where the logs of a version are, with all logs below `root`.
+pub(crate) fn folder(root: &Path, id: &ServableId) -> PathBuf {
+    root.join(names::of_model(&id.model))
+        .join(id.version.to_string())
 }

@@ -5,6 +5,7 @@
 //! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
 
 mod config;
+mod data_folder;
 mod durable;
 mod env;
 mod error;

@@ -1,26 +1,26 @@
 //! The loader: from a wanted version to its files and its environment.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use serving_core::{LoadError, LoadJob, Loader, Prepared};
-use tokio_util::task::TaskTracker;
 
-use crate::config::{EnvManager, PipConfig, RunnerConfig};
-use crate::env::{Care, Environments, INTERPRETER, Wish};
+use crate::config::{EnvManager, RunnerConfig};
+use crate::data_folder::{DataFolder, absolute};
+use crate::env::{Care, Wish};
 use crate::error::RunnerError;
 use crate::fetch::Fetch;
 use crate::files::{LogKind, RunnerFiles};
-use crate::model::{MODEL_FILE, ModelFacts};
+use crate::model::ModelFacts;
 use crate::names;
 use crate::prepared::{PreparedModel, Tools};
 use crate::process::host::Host;
-use crate::process::logs::{Log, LogWriter};
+use crate::process::logs::Log;
 use crate::process::sockets::Sockets;
-use crate::shelf::Shelf;
+use crate::shelf::{Finished, Hold};
 use crate::source::ModelSource;
+use crate::space::{Keeper, RunnerEnvironments};
 use crate::time::rfc3339;
 use crate::words::Words;
 use crate::worker::Worker;
@@ -29,43 +29,30 @@ use crate::worker::Worker;
 pub struct CondaRunner<S> {
     env_manager: EnvManager,
     source: Arc<dyn ModelSource>,
-    models: Shelf,
-    environments: Arc<Environments>,
-    files: RunnerFiles,
+    folder: Arc<DataFolder>,
+    space: RunnerEnvironments,
+    keeper: Keeper,
     tools: Arc<Tools<S>>,
-    tasks: TaskTracker,
 }
 
 impl<S> CondaRunner<S> {
     /// A runner below `config.data_dir`, which is made if need be and swept of what a killed predecessor left. Blocks
-    /// on the disk. `offer` turns a worker that answers into what callers use.
+    /// on the disk. `offer` turns a worker that answers into what callers use. In a runtime the quotas are kept from
+    /// now on, otherwise from the first version on.
     pub fn new(
         config: RunnerConfig,
         source: Arc<dyn ModelSource>,
         offer: Arc<dyn Fn(Worker) -> S + Send + Sync>,
     ) -> Result<Self, RunnerError> {
         let config = absolute(config)?;
-        std::fs::create_dir_all(&config.data_dir).map_err(RunnerError::folder(&config.data_dir))?;
-        let tasks = TaskTracker::new();
-        let below = |name: &str| config.data_dir.join(name);
-        let host = Host::new(&config.inherited_environment, tasks.clone());
-        let builder = Host::new(
-            &[
-                config.inherited_environment.as_slice(),
-                config.build_environment.as_slice(),
-            ]
-            .concat(),
-            tasks.clone(),
-        );
-        let shelf = Shelf::open(below("environments"), INTERPRETER, tasks.clone())?;
-        let writer = LogWriter::start(config.log_size)?;
-        let environments = Environments::new(&config, builder, shelf, writer.clone())?;
+        let folder = Arc::new(DataFolder::open(&config)?);
+        let space = RunnerEnvironments::of(Arc::clone(&folder));
+        let host = Host::new(&config.inherited_environment, folder.tasks.clone());
         Ok(Self {
             env_manager: config.env_manager,
             source,
-            models: Shelf::open(below("models"), MODEL_FILE, tasks.clone())?,
-            environments: Arc::new(environments),
-            files: RunnerFiles::new(below("logs"), writer),
+            keeper: Keeper::new(space.clone()),
+            space,
             tools: Arc::new(Tools {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
@@ -75,22 +62,27 @@ impl<S> CondaRunner<S> {
                 stop_grace: config.stop_grace,
                 offer,
             }),
-            tasks,
+            folder,
         })
     }
 
     /// The logs of what it runs.
     pub fn files(&self) -> RunnerFiles {
-        self.files.clone()
+        self.folder.files.clone()
+    }
+
+    /// The environments that it builds and runs workers in.
+    pub fn environments(&self) -> RunnerEnvironments {
+        self.space.clone()
     }
 
     /// Resolves when no process of it is left and nothing is being cleared up. For the end of a program, after all
     /// that was prepared has been dropped.
     pub async fn idle(&self) {
-        self.environments.stop().await;
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.tasks.reopen();
+        self.folder.environments.stop().await;
+        self.folder.tasks.close();
+        self.folder.tasks.wait().await;
+        self.folder.tasks.reopen();
     }
 
     async fn model_folder(
@@ -98,10 +90,10 @@ impl<S> CondaRunner<S> {
         job: &LoadJob,
         manager: EnvManager,
         log: &Log,
-    ) -> Result<PathBuf, LoadError> {
+    ) -> Result<Finished, LoadError> {
         let fetch = Fetch {
             source: Arc::clone(&self.source),
-            environments: Arc::clone(&self.environments),
+            environments: Arc::clone(&self.folder.environments),
             host: self.tools.host.clone(),
             job: job.clone(),
             manager,
@@ -112,7 +104,44 @@ impl<S> CondaRunner<S> {
             fetch.run(&staging).await?;
             Ok(format!("{}\n", fetch.job.spec.id))
         };
-        Ok(self.models.find_or_make(&key, make).await?.path)
+        self.folder.models.find_or_make(&key, make).await
+    }
+
+    /// Everything that has to be there before a worker starts, in the hands of its version from then on.
+    async fn provide(
+        &self,
+        job: &LoadJob,
+        words: Words,
+        log: &Log,
+    ) -> Result<PreparedModel<S>, LoadError> {
+        let manager = words.env_manager.unwrap_or(self.env_manager);
+        let model = self.model_folder(job, manager, log).await?;
+        let wish = Wish {
+            manager,
+            folder: &model.path,
+            care: Care::Shelf(model.hold.clone()),
+            fresh: words.fresh,
+        };
+        let environment = self.folder.environments.provide(wish, job, log).await?;
+        let held = environment.hold.iter().cloned();
+        let held = held.fold(model.hold, Hold::join);
+        let facts = ModelFacts::read(&model.path, environment.mlflow_major()).await?;
+        log.line(&format!(
+            "ready to serve with MLflow {}",
+            environment.mlflow_version
+        ))
+        .await;
+        Ok(PreparedModel {
+            tools: Arc::clone(&self.tools),
+            request_timeout: self.tools.request_timeout.max(job.spec.settings.timeout),
+            log: self.folder.files.log(&job.spec.id, LogKind::Worker),
+            progress: job.progress.clone(),
+            in_use: held.used_by(&job.spec.id).await?,
+            environment,
+            model: model.path,
+            words,
+            facts: Arc::new(facts),
+        })
     }
 }
 
@@ -120,41 +149,17 @@ impl<S> CondaRunner<S> {
 impl<S: Send + 'static> Loader<S> for CondaRunner<S> {
     async fn prepare(&self, job: LoadJob) -> Result<Arc<dyn Prepared<S>>, LoadError> {
         let words = Words::of(&job.spec.settings)?;
-        let manager = words.env_manager.unwrap_or(self.env_manager);
-        let log = self.files.log(&job.spec.id, LogKind::Build);
+        let log = self.folder.files.log(&job.spec.id, LogKind::Build);
         log.line(&format!(
             "--- attempt at {}, {} ---",
             rfc3339(SystemTime::now()),
             job.spec.id
         ))
         .await;
-        let prepared = async {
-            let model = self.model_folder(&job, manager, &log).await?;
-            let wish = Wish {
-                manager,
-                folder: &model,
-                care: Care::Owner,
-                fresh: words.fresh,
-            };
-            let environment = self.environments.provide(wish, &job, &log).await?;
-            let facts = ModelFacts::read(&model, environment.mlflow_major()).await?;
-            log.line(&format!(
-                "ready to serve with MLflow {}",
-                environment.mlflow_version
-            ))
-            .await;
-            Ok(PreparedModel {
-                tools: Arc::clone(&self.tools),
-                request_timeout: self.tools.request_timeout.max(job.spec.settings.timeout),
-                log: self.files.log(&job.spec.id, LogKind::Worker),
-                progress: job.progress.clone(),
-                environment,
-                model,
-                words,
-                facts: Arc::new(facts),
-            })
-        };
-        match prepared.await {
+        let prepared = self.provide(&job, words, &log).await;
+        // Whatever came of it may have taken space.
+        self.keeper.wake();
+        match prepared {
             Ok(prepared) => Ok(Arc::new(prepared)),
             Err(error) => {
                 log.line(&format!("failed: {error}")).await;
@@ -162,18 +167,4 @@ impl<S: Send + 'static> Loader<S> for CondaRunner<S> {
             }
         }
     }
-}
-
-/// Children work in other folders, so no path may depend on the current one.
-fn absolute(config: RunnerConfig) -> Result<RunnerConfig, RunnerError> {
-    let path = |path: PathBuf| std::path::absolute(&path).map_err(RunnerError::folder(&path));
-    Ok(RunnerConfig {
-        data_dir: path(config.data_dir)?,
-        pip: PipConfig {
-            constraints: config.pip.constraints.map(path).transpose()?,
-            ..config.pip
-        },
-        uv: config.uv.map(path).transpose()?,
-        ..config
-    })
 }

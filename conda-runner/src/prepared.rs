@@ -18,6 +18,7 @@ use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::probe;
 use crate::process::sockets::{Sockets, WorkerFolder};
+use crate::shelf::InUse;
 use crate::time::rfc3339;
 use crate::words::Words;
 use crate::worker::{Worker, WorkerEndpoint};
@@ -53,6 +54,8 @@ pub(crate) struct PreparedModel<S> {
     pub(crate) progress: Progress,
     pub(crate) environment: Environment,
     pub(crate) model: PathBuf,
+    /// Keeps both on the disk. Each worker has it as well: it may outlive what it was prepared as.
+    pub(crate) in_use: InUse,
     pub(crate) words: Words,
     pub(crate) facts: Arc<ModelFacts>,
 }
@@ -98,6 +101,7 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
 impl<S> PreparedModel<S> {
     async fn start(&self, replica: ReplicaId, folder: WorkerFolder) -> Result<Process, LoadError> {
         self.progress.step("starting worker");
+        self.in_use.touch().await;
         let serving = Serving {
             environment: &self.environment,
             model: &self.model,
@@ -113,7 +117,8 @@ impl<S> PreparedModel<S> {
             launch.shown()
         );
         self.log.line(&header).await;
-        self.tools.host.start(&launch, self.log.clone(), folder)
+        let keep = (folder, self.in_use.clone());
+        self.tools.host.start(&launch, self.log.clone(), keep)
     }
 
     /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.

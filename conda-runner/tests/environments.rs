@@ -1,4 +1,4 @@
-//! Building environments with a scripted uv: once, whole or not at all, and with errors that say what to do.
+//! Building environments with a scripted uv, venv and pip: once, whole or not at all, and with errors that say what to do.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
@@ -6,12 +6,12 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use conda_runner::{EnvManager, FetchedModel, LogKind};
 use serving_core::{LoadError, LoadJob, Loader, Progress, ReplicaId, Retry};
-use support::{Machine, Models, dead, eventually, get, is_alive, job, log, socket, write};
+use support::{Machine, Models, dead, eventually, get, is_alive, job, log, program, socket, write};
 use tokio::task::JoinSet;
 
 fn machine() -> Machine {
@@ -20,19 +20,44 @@ fn machine() -> Machine {
     machine
 }
 
+/// Calls of uv, venv and pip that begin so.
 fn calls(machine: &Machine, command: &str) -> usize {
-    let calls = std::fs::read_to_string(machine.path("calls")).unwrap_or_default();
+    let calls = all_calls(machine);
     calls
         .lines()
         .filter(|line| line.starts_with(command))
         .count()
 }
 
-/// Names of what counts as an environment, and of what is being made.
-fn environments(machine: &Machine) -> BTreeSet<String> {
+fn all_calls(machine: &Machine) -> String {
+    std::fs::read_to_string(machine.path("calls")).unwrap_or_default()
+}
+
+/// Folders of what counts as an environment.
+fn environments(machine: &Machine) -> BTreeSet<PathBuf> {
+    folders(machine)
+        .into_iter()
+        .filter(|path| path.join(".sluicegate.json").exists())
+        .collect()
+}
+
+/// Folders of what is being made.
+fn staging(machine: &Machine) -> BTreeSet<PathBuf> {
+    folders(machine)
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains(".staging-"))
+        .collect()
+}
+
+fn folders(machine: &Machine) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(machine.path("data/environments")).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name != ".locks").collect()
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn only_environment(machine: &Machine) -> PathBuf {
+    let all = environments(machine);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.into_iter().next().unwrap()
 }
 
 /// Ends the process that an installing script waits for.
@@ -69,7 +94,7 @@ async fn twenty_versions_with_the_same_requirements_get_one_build() {
     }
     assert_eq!(calls(&machine, "venv"), 1);
     runner.idle().await;
-    assert_eq!(environments(&machine).len(), 1);
+    only_environment(&machine);
     let built = |version| log(&runner, version, LogKind::Build).contains("building environment");
     assert_eq!((1..=20).filter(|version| built(*version)).count(), 1);
 }
@@ -86,17 +111,25 @@ async fn a_worker_runs_in_the_environment_that_was_built() {
         .await
         .unwrap();
     let seen = get(socket(&instance.servable), "/environment").await;
-    let name = environments(&machine)
-        .into_iter()
-        .find(|name| !name.starts_with('.'))
-        .unwrap();
-    let built = machine.path("data/environments").join(name);
+    let built = only_environment(&machine).display().to_string();
     let path = seen["variables"]["PATH"].as_str().unwrap();
-    assert!(
-        path.starts_with(&format!("{}/bin:", built.display())),
-        "{path}"
-    );
+    assert!(path.starts_with(&format!("{built}/bin:")), "{path}");
+    assert_eq!(seen["variables"]["VIRTUAL_ENV"], built);
     instance.stop.stop().await;
+}
+
+#[tokio::test]
+async fn each_manager_has_an_environment_of_its_own_for_the_same_model() {
+    let machine = machine();
+    let runner = machine.runner();
+    for manager in ["uv", "virtualenv", "uv", "virtualenv"] {
+        let words = [("env_manager", manager)];
+        runner.prepare(job(1, &words)).await.unwrap();
+    }
+    assert_eq!(environments(&machine).len(), 2);
+    assert_eq!(calls(&machine, "venv"), 2);
+    // uv makes one of them, the interpreter's own venv the other.
+    assert_eq!(calls(&machine, "venv --relocatable"), 1);
 }
 
 #[tokio::test]
@@ -113,14 +146,15 @@ async fn an_abandoned_build_is_killed_and_leaves_nothing_that_counts() {
     runner.idle().await;
     dead(&[installer]).await;
     assert_eq!(environments(&machine), BTreeSet::new());
+    assert_eq!(staging(&machine), BTreeSet::new());
 
     std::fs::remove_file(machine.path("hang")).unwrap();
     assert!(runner.prepare(job(1, &[])).await.is_ok());
-    assert_eq!(environments(&machine).len(), 1);
+    only_environment(&machine);
 }
 
 #[tokio::test]
-async fn a_build_that_others_wait_for_goes_on_when_its_first_version_is_given_up() {
+async fn who_joins_a_build_sees_its_steps_and_keeps_it_going_when_its_first_version_is_given_up() {
     let machine = machine();
     let runner = Arc::new(machine.runner());
     write(&machine.path("hang"), "");
@@ -136,11 +170,8 @@ async fn a_build_that_others_wait_for_goes_on_when_its_first_version_is_given_up
         ..job(2, &[])
     };
     second.spawn(async move { waiting.prepare(job).await.map(drop) });
-    let waits = |step: &Option<Arc<str>>| {
-        step.as_ref()
-            .is_some_and(|step| step.starts_with("building environment"))
-    };
-    steps.wait_for(waits).await.unwrap();
+    let sees = |step: &Option<Arc<str>>| step.as_deref() == Some("installing Python packages");
+    steps.wait_for(sees).await.unwrap();
     first.shutdown().await;
     assert!(is_alive(installer));
     std::fs::remove_file(machine.path("hang")).unwrap();
@@ -155,11 +186,7 @@ async fn an_environment_whose_python_is_gone_is_built_anew() {
     let runner = machine.runner();
     runner.prepare(job(1, &[])).await.unwrap();
     runner.idle().await;
-    let name = environments(&machine).into_iter().next().unwrap();
-    let python = machine
-        .path("data/environments")
-        .join(name)
-        .join("bin/python");
+    let python = only_environment(&machine).join("bin/python");
     std::fs::remove_file(&python).unwrap();
     std::os::unix::fs::symlink("/nowhere/python3", &python).unwrap();
     runner.prepare(job(1, &[])).await.unwrap();
@@ -180,9 +207,10 @@ async fn a_model_whose_folder_is_gone_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn uv_that_is_installed_later_is_found_without_a_new_start() {
+async fn without_uv_the_interpreters_own_venv_and_pip_build_the_same() {
     let mut machine = machine();
-    let late = machine.path("late");
+    std::fs::remove_file(machine.path("tools/uv")).unwrap();
+    machine.config.uv = None;
     let path = machine
         .config
         .inherited_environment
@@ -190,29 +218,57 @@ async fn uv_that_is_installed_later_is_found_without_a_new_start() {
         .find(|(name, _)| name == "PATH")
         .unwrap();
     let has_no_uv = |folder: &&str| !Path::new(folder).join("uv").exists();
-    let others: Vec<&str> = path.1.split(':').filter(has_no_uv).collect();
-    path.1 = format!("{}:{}", late.display(), others.join(":"));
-    machine.config.uv = None;
+    let folders: Vec<&str> = path.1.split(':').filter(has_no_uv).collect();
+    path.1 = folders.join(":");
+    machine.runner().prepare(job(1, &[])).await.unwrap();
+    only_environment(&machine);
+    assert_eq!(calls(&machine, "venv --relocatable"), 0);
+}
+
+#[tokio::test]
+async fn what_was_installed_once_is_wanted_again_and_a_fresh_build_chooses_anew() {
+    let machine = machine();
+    machine.runner().prepare(job(1, &[])).await.unwrap();
+    assert!(!all_calls(&machine).contains("own==1.0"));
+    // Pruning takes the environment, not the lock.
+    std::fs::remove_dir_all(machine.path("data/environments")).unwrap();
     let runner = machine.runner();
-    assert!(runner.prepare(job(1, &[])).await.is_err());
-    std::os::unix::fs::symlink(machine.path("tools"), late).unwrap();
-    assert!(runner.prepare(job(1, &[])).await.is_ok());
+    runner.prepare(job(1, &[])).await.unwrap();
+    assert!(all_calls(&machine).contains("  own==1.0"));
+
+    std::fs::remove_file(machine.path("calls")).unwrap();
+    runner.prepare(job(1, &[("fresh", "true")])).await.unwrap();
+    assert_eq!(calls(&machine, "venv"), 1);
+    assert!(!all_calls(&machine).contains("own==1.0"));
+    only_environment(&machine);
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_not_built_afresh() {
+    let machine = machine();
+    let runner = machine.runner();
+    let prepared = runner.prepare(job(1, &[])).await.unwrap();
+    let Err(error) = runner.prepare(job(2, &[("fresh", "true")])).await else {
+        panic!("it was built under a version that uses it");
+    };
+    assert!(error.message.contains("in use by iris@1"), "{error}");
+    assert_eq!(calls(&machine, "venv"), 1);
+    drop(prepared);
+    runner.prepare(job(2, &[("fresh", "true")])).await.unwrap();
+    assert_eq!(calls(&machine, "venv"), 2);
 }
 
 #[tokio::test]
 async fn requirements_without_a_solution_are_a_permanent_error_with_uvs_own_words() {
     let machine = machine();
-    let words = "error: No solution found when resolving dependencies\n  cause: there is no version of numpy==99.1";
+    let words = "  × No solution found when resolving dependencies:\n  ╰─▶ Because there is no version of numpy==99.1 and you require numpy==99.1, we can conclude that your requirements are unsatisfiable.";
     write(&machine.path("fail"), words);
     let error = refused(&machine).await;
-    assert_eq!(error.retry, Retry::Never);
-    assert!(error.message.contains("No solution found"), "{error}");
-    assert!(
-        error
-            .last_lines
-            .iter()
-            .any(|line| line.contains("numpy==99.1"))
-    );
+    assert_eq!(error.retry, Retry::Never, "{error}");
+    assert!(error.code.is_some(), "{error}");
+    assert!(error.message.contains("numpy"), "{error}");
+    let has_words = |line: &String| line.contains("numpy==99.1");
+    assert!(error.last_lines.iter().any(has_words));
 }
 
 #[tokio::test]
@@ -220,50 +276,98 @@ async fn an_index_that_cannot_be_reached_is_worth_another_try() {
     let machine = machine();
     write(
         &machine.path("fail"),
-        "error: Request failed after 3 retries\n  cause: Failed to fetch: http://index/",
+        "error: Request failed after 3 retries\n  Caused by: Failed to fetch: `http://index/mlflow/`\n  Caused by: error sending request for url (http://index/mlflow/)\n",
     );
-    assert_eq!(refused(&machine).await.retry, Retry::Later);
+    let error = refused(&machine).await;
+    assert_eq!(error.retry, Retry::Later, "{error}");
+    assert_eq!(error.code.as_deref(), Some("NETWORK"), "{error}");
 }
 
 #[tokio::test]
 async fn a_missing_patch_version_of_python_is_replaced_by_its_neighbour_and_noted() {
     let machine = machine();
-    write(&machine.path("only-3.11"), "");
+    program(&machine.path("tools/python3.77"), &machine.python("3.77.9"));
     let runner = machine.runner();
     runner.prepare(job(1, &[])).await.unwrap();
     let told = log(&runner, 1, LogKind::Build);
     assert!(
-        told.contains("Python 3.11.7 is not installed: taking any Python 3.11 instead"),
+        told.contains("Python 3.77.1 is not installed: taking 3.77.9"),
         "{told}"
     );
 }
 
 #[tokio::test]
-async fn without_uv_the_error_names_the_way_out() {
+async fn a_python_that_is_nowhere_to_be_had_is_explained() {
     let mut machine = machine();
-    machine.config.uv = Some(machine.path("nowhere/uv"));
-    let error = refused(&machine).await;
-    assert_eq!(error.retry, Retry::Never);
-    assert!(
-        error.message.contains("--env-manager local --python"),
-        "{error}"
-    );
+    std::fs::remove_file(machine.path("tools/python3.77")).unwrap();
+    machine.config.conda.channel_alias = format!("file://{}", machine.path("nowhere").display());
+    for manager in [EnvManager::Uv, EnvManager::Virtualenv] {
+        machine.config.env_manager = manager;
+        let error = refused(&machine).await;
+        assert!(
+            error
+                .message
+                .starts_with("Python 3.77.1 is not installed, and could not be had from conda: "),
+            "{error}"
+        );
+        assert!(error.code.is_some(), "{error}");
+    }
+}
+
+#[cfg(feature = "conda")]
+#[tokio::test]
+async fn a_python_that_is_not_installed_comes_from_conda_once_for_all_who_need_it() {
+    let mut machine = machine();
+    std::fs::remove_file(machine.path("tools/python3.77")).unwrap();
+    let mut channel = machine.with_channel();
+    machine.add_python(&mut channel, "3.77.1");
+    machine.config.env_manager = EnvManager::Uv;
+    let runner = Arc::new(machine.runner_of(Models {
+        requirements: Box::new(|source| format!("mlflow==3.17.2\nown-{source}==1\n")),
+        ..Models::default()
+    }));
+    let mut wishes = JoinSet::new();
+    for version in 1..=3 {
+        let runner = Arc::clone(&runner);
+        wishes.spawn(async move { runner.prepare(job(version, &[])).await.map(drop) });
+    }
+    for wish in wishes.join_all().await {
+        wish.unwrap();
+    }
+    runner.idle().await;
+    // Three that are made of a fourth one.
+    let all = environments(&machine);
+    assert_eq!(all.len(), 4);
+    let marker = |path: &PathBuf| -> serde_json::Value {
+        let text = std::fs::read_to_string(path.join(".sluicegate.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let bases: BTreeSet<String> = all
+        .iter()
+        .filter_map(|path| marker(path)["base"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(bases.len(), 1);
+    let base = machine
+        .path("data/environments")
+        .join(bases.first().unwrap());
+    assert!(all.contains(&base));
+
+    // Without it they are worth nothing, and are built anew with it.
+    std::fs::remove_dir_all(base).unwrap();
+    runner.prepare(job(1, &[])).await.unwrap();
+    assert_eq!(calls(&machine, "venv"), 4);
 }
 
 #[tokio::test]
-async fn managers_of_later_versions_are_refused_for_now() {
-    let machine = machine();
-    for manager in ["conda", "virtualenv"] {
-        let Err(error) = machine
-            .runner()
-            .prepare(job(1, &[("env_manager", manager)]))
-            .await
-        else {
-            panic!("{manager} was prepared");
-        };
-        assert_eq!(error.retry, Retry::Never);
+async fn without_an_interpreter_env_manager_local_says_what_to_do() {
+    let mut machine = machine();
+    machine.config.env_manager = EnvManager::Local;
+    for python in [None, Some(Path::new("python3").to_owned())] {
+        machine.config.python = python;
+        let error = refused(&machine).await;
+        assert_eq!(error.code.as_deref(), Some("TOOL_MISSING"));
         assert!(
-            error.message.contains("not available in this version"),
+            error.message.contains("--python /path/to/python"),
             "{error}"
         );
     }
@@ -277,12 +381,10 @@ async fn constraints_reach_uv_and_change_the_environment() {
     machine.config.pip.constraints = Some(machine.path("constraints.txt"));
     machine.runner().prepare(job(1, &[])).await.unwrap();
     assert_eq!(calls(&machine, "venv"), 2);
-    let told = std::fs::read_to_string(machine.path("calls")).unwrap();
+    let told = all_calls(&machine);
+    let constraints = machine.path("constraints.txt").display().to_string();
     assert!(
-        told.contains(&format!(
-            "--constraints {}",
-            machine.path("constraints.txt").display()
-        )),
+        told.contains(&format!("--constraint {constraints}")),
         "{told}"
     );
 }
@@ -293,7 +395,7 @@ async fn what_only_mlflows_client_can_read_is_downloaded_by_the_environments_own
     write(&machine.path("template/MLmodel"), support::MLMODEL);
     write(
         &machine.path("template/python_env.yaml"),
-        "python: 3.11.7\ndependencies: [-r requirements.txt]\n",
+        "python: 3.77.1\ndependencies: [-r requirements.txt]\n",
     );
     write(
         &machine.path("template/requirements.txt"),
@@ -340,5 +442,6 @@ async fn a_second_gateway_on_the_data_folder_waits_for_the_first_ones_build() {
         done.unwrap();
     }
     assert_eq!(calls(&machine, "venv"), 1);
-    eventually(|| (environments(&machine).len() == 1).then_some(())).await;
+    eventually(|| staging(&machine).is_empty().then_some(())).await;
+    only_environment(&machine);
 }

@@ -23,7 +23,7 @@ use crate::config::{EnvManager, RunnerConfig};
 use crate::error::{RunnerError, disk};
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
-use crate::shelf::{Finished, Hold, Shelf, Staging};
+use crate::shelf::{Finished, Hold, Removal, Shelf, Staging};
 use crate::time::rfc3339;
 
 /// All environments.
@@ -228,6 +228,9 @@ impl Environments {
             served,
             fresh: wish.fresh,
         };
+        if wish.fresh {
+            self.discard(&key).await?;
+        }
         let short = &key[..8];
         if !wish.fresh && self.shelf.find(&key).await.is_some() {
             asker.progress.step(format!("reusing environment {short}"));
@@ -280,6 +283,24 @@ impl Environments {
             );
         }
         Ok(built)
+    }
+
+    /// Makes way for a new one. Never takes the old one from those who use it.
+    async fn discard(&self, key: &str) -> Result<(), LoadError> {
+        if self.shelf.discard(key).await? != Removal::InUse {
+            return Ok(());
+        }
+        let (shelf, owned) = (self.shelf.clone(), key.to_owned());
+        let users = tokio::task::spawn_blocking(move || shelf.users(&owned)).await;
+        let users: Vec<String> = users.iter().flatten().map(ToString::to_string).collect();
+        let by = match users.as_slice() {
+            [] => String::new(),
+            users => format!(" by {}", users.join(", ")),
+        };
+        Err(LoadError::permanent(format!(
+            "the environment {} is in use{by}, so it cannot be built afresh: disable what uses it, and build it then",
+            &key[..8]
+        )))
     }
 
     /// With the hold of what it is made from.

@@ -18,6 +18,7 @@ use super::trouble::Trouble;
 use crate::config::CondaConfig;
 use crate::process::host::Host;
 use crate::shelf::{Shelf, Staging};
+use crate::space;
 
 /// All that builds share. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +65,7 @@ impl Maker {
         staging: &Staging,
         report: &Report,
     ) -> Result<Marker, LoadError> {
+        space::room(&self.shelf).await?;
         for note in &order.wanted.notes {
             report.line(note).await;
         }
@@ -77,7 +79,7 @@ impl Maker {
         let lock = self.lock(order, report).await;
         let begun = match order.wanted.builder {
             Builder::Conda => self.link(&site, order, &lock).await?,
-            Builder::Uv | Builder::Virtualenv => self.derive(&site, order).await?,
+            Builder::Uv | Builder::Virtualenv => self.derive(&site, order, staging).await?,
         };
         let installed = self.install(&site, order, &begun, &lock.pip).await?;
         build::relocate(&site.prefix, &site.place).await?;
@@ -166,12 +168,25 @@ impl Maker {
     }
 
     /// Makes a virtual environment.
-    async fn derive(&self, site: &Site, order: &Order) -> Result<Begun, LoadError> {
-        let (interpreter, base) = self.interpreter(order, &site.report).await?;
-        let installer = match order.wanted.builder {
-            Builder::Virtualenv => Installer::Pip,
-            Builder::Uv | Builder::Conda => self.installer(site, &interpreter).await,
+    async fn derive(
+        &self,
+        site: &Site,
+        order: &Order,
+        staging: &Staging,
+    ) -> Result<Begun, LoadError> {
+        let is_alone = order.wanted.builder == Builder::Virtualenv;
+        let report = &site.report;
+        let looking = self.interpreter(order, is_alone, staging, report);
+        let (mut interpreter, mut base) = looking.await?;
+        let installer = if is_alone {
+            Installer::Pip
+        } else {
+            self.installer(site, &interpreter).await
         };
+        if installer == Installer::Pip && !is_alone {
+            // Without uv the interpreter has to do it, and this one need not be able to.
+            (interpreter, base) = self.interpreter(order, true, staging, report).await?;
+        }
         let uv = match &installer {
             Installer::Uv(uv) => Some(uv.as_path()),
             Installer::Pip => None,
@@ -187,14 +202,23 @@ impl Maker {
         })
     }
 
-    /// An installed interpreter, or else one of conda's with the key of its environment.
+    /// An installed interpreter, or else one of conda's with the key of its environment. `venv` if it has to make
+    /// virtual environments by itself.
     async fn interpreter(
         &self,
         order: &Order,
+        venv: bool,
+        staging: &Staging,
         report: &Report,
     ) -> Result<(PathBuf, Option<String>), LoadError> {
         let python = order.wanted.python.as_deref();
-        if let Some(interpreter) = build::installed(&self.host, python).await {
+        let looked_for = build::Wanted {
+            version: python,
+            venv,
+        };
+        let looking = build::installed(&self.host, looked_for, report);
+        let found = report.step("looking for installed interpreters", looking);
+        if let Some(interpreter) = found.await {
             report
                 .line(&format!("using the interpreter {}", interpreter.display()))
                 .await;
@@ -223,6 +247,7 @@ impl Maker {
                 .into(),
             ..error
         })?;
+        staging.keep(finished.hold);
         Ok((finished.path.join(INTERPRETER), Some(key)))
     }
 
@@ -259,8 +284,7 @@ impl Maker {
         ] {
             if !lines.is_empty() {
                 let installing = installer.install(site, lines, locked, &self.pip);
-                let installed = site.report.step(step, installing).await;
-                installed.map_err(|error| explained(error, !locked.is_empty()))?;
+                site.report.step(step, installing).await?;
             }
         }
         installer.installed(site).await

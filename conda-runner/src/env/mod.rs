@@ -19,6 +19,9 @@ pub use build::{Package, StepTime};
 pub(crate) use cache::{Care, Environments, Wish};
 pub(crate) use environment::Environment;
 pub(crate) use facts::ScoringServer;
+pub(crate) use lock::Lock;
+pub(crate) use marker::Marker;
+pub(crate) use trouble::Trouble;
 
 /// Where a built environment has its interpreter: most often a link to one of the machine's, which may go away.
 pub(crate) const INTERPRETER: &str = "bin/python";

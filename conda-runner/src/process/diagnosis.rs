@@ -168,6 +168,11 @@ pub(crate) fn failed_answer(message: String, ended: &Ended) -> LoadError {
     judged(message, lasting).with_last_lines(last(&ended.lines))
 }
 
+/// Whether the machine or the network failed whoever printed this.
+pub(crate) fn speaks_of_passing(lines: &[String]) -> bool {
+    has_any(lines, &PASSING)
+}
+
 fn judged(message: String, lasting: bool) -> LoadError {
     if lasting {
         LoadError::permanent(message)
@@ -248,7 +253,7 @@ fn last_exceptions(lines: &[String]) -> impl Iterator<Item = &String> {
 }
 
 /// The last exception: the first line after the last traceback that is not indented.
-fn exception(lines: &[String]) -> Option<&str> {
+pub(crate) fn exception(lines: &[String]) -> Option<&str> {
     let start = lines.iter().rposition(|line| line == TRACEBACK)?;
     let is_frame = |line: &str| line.is_empty() || line.starts_with(' ');
     lines[start + 1..]

@@ -1,147 +1,254 @@
 //! The environments, models and logs on the disk: what there is, who uses it, and what may go.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+mod bytes;
+mod error;
+mod extent;
+mod info;
+mod keeper;
+mod ledger;
+mod logs;
+mod pack;
+mod packages;
+mod prune;
+mod quota;
+mod room;
+mod sizes;
+mod stock;
 
-use serving_core::{LoadError, Progress, ServableId};
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 
+use serving_core::{LoadError, Progress};
+use tokio::sync::Mutex;
+
+pub use self::error::SpaceError;
+pub use self::info::EnvironmentInfo;
+pub use self::prune::{PruneWish, Pruned};
+
+pub(crate) use self::keeper::Keeper;
+pub(crate) use self::room::room;
+
+use self::prune::one_of;
+use self::quota::Quotas;
+use self::sizes::Sizes;
 use crate::config::{EnvManager, RunnerConfig};
-use crate::env::{Package, StepTime};
+use crate::data_folder::{DataFolder, absolute};
 use crate::error::RunnerError;
+use crate::shelf::{Entry, Hold};
 
 /// The environments of one data folder. Cheap to clone. Several processes may have one on the same folder.
-#[derive(Clone, Debug)]
-pub struct RunnerEnvironments {}
+#[derive(Clone)]
+pub struct RunnerEnvironments(Arc<Inner>);
 
-/// One built environment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EnvironmentInfo {
-    /// Its key: 32 hexadecimal digits. A beginning of it that no other has is enough to name it.
-    pub key: String,
-    /// Its folder.
-    pub path: PathBuf,
-    /// Who built it.
-    pub manager: EnvManager,
-    /// The version of its Python.
-    pub python: Option<String>,
-    /// The version of its MLflow; `None` if there is none in it.
-    pub mlflow: Option<String>,
-    /// Bytes of all files in it, as if none was shared.
-    pub size: u64,
-    /// Bytes among them of files that the package caches or other environments hold as well: pruning frees the rest.
-    pub shared: u64,
-    /// The versions that have it in use now, in whichever process.
-    pub used_by: Vec<ServableId>,
-    /// When it was built.
-    pub built: SystemTime,
-    /// When a worker was last started in it, or it was built.
-    pub last_used: SystemTime,
-    /// The steps of its build.
-    pub steps: Vec<StepTime>,
-    /// What is in it, by name. Empty in a list: only [`RunnerEnvironments::find`] looks.
-    pub packages: Vec<Package>,
-}
-
-/// Which environments are to go. Those in use stay in any case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PruneWish {
-    /// These keys (or beginnings of keys); empty means all that nobody uses.
-    pub keys: Vec<String>,
-    /// Only those that nobody has used for so long.
-    pub unused_for: Option<Duration>,
-    /// Least recently used first, until all that is left is no larger.
-    pub to_size: Option<u64>,
-    /// Only tell what would go.
-    pub dry_run: bool,
-}
-
-/// What went, or would go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Keys of the environments.
-    pub environments: Vec<String>,
-    /// Bytes that are free now (an estimate where files are shared).
-    pub freed: u64,
-    /// Keys that were wished away and are in use.
-    pub in_use: Vec<String>,
-}
-
-/// Why something cannot be said or done about environments.
-#[derive(Debug, thiserror::Error)]
-pub enum SpaceError {
-    /// No environment has this key.
-    #[error("there is no environment {0}: `sluicegate environments list` shows them all")]
-    Unknown(String),
-    /// Several environments have a key that begins so.
-    #[error("{key} could be any of {}: give more digits", candidates.join(", "))]
-    Ambiguous {
-        /// What was given.
-        key: String,
-        /// Keys that begin with it.
-        candidates: Vec<String>,
-    },
-    /// What is to be imported is no packed environment, or one of another platform.
-    #[error("{} cannot be imported: {reason}", path.display())]
-    Import {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The disk.
-    #[error(transparent)]
-    Runner(#[from] RunnerError),
-    /// A build.
-    #[error(transparent)]
-    Load(#[from] LoadError),
+struct Inner {
+    folder: Arc<DataFolder>,
+    sizes: Sizes,
+    /// Removing takes turns: two at once would each count on what the other one removes.
+    removing: Mutex<()>,
 }
 
 impl RunnerEnvironments {
     /// The environments below `config.data_dir`, without a runner: for the command line and for images. Blocks on the
     /// disk.
-    pub fn open(_config: RunnerConfig) -> Result<Self, RunnerError> {
-        Ok(Self {})
+    pub fn open(config: RunnerConfig) -> Result<Self, RunnerError> {
+        let folder = DataFolder::open(&absolute(config)?)?;
+        Ok(Self::of(Arc::new(folder)))
+    }
+
+    /// Those of a data folder that is open already.
+    pub(crate) fn of(folder: Arc<DataFolder>) -> Self {
+        Self(Arc::new(Inner {
+            folder,
+            sizes: Sizes::default(),
+            removing: Mutex::default(),
+        }))
     }
 
     /// All of them, most recently used first.
     pub async fn list(&self) -> Result<Vec<EnvironmentInfo>, SpaceError> {
-        Ok(Vec::new())
+        let list = |inner: &Inner| {
+            let shelf = &inner.folder.shelf;
+            let mut entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
+            inner.sizes.keep(&entries);
+            entries.sort_by(|one, other| other.last_used.cmp(&one.last_used));
+            let infos = entries.into_iter().map(|entry| EnvironmentInfo {
+                packages: Vec::new(),
+                ..inner.info(entry)
+            });
+            Ok(infos.collect())
+        };
+        self.blocking(list).await
     }
 
     /// The one whose key is, or begins with, `key`.
     pub async fn find(&self, key: &str) -> Result<EnvironmentInfo, SpaceError> {
-        Err(SpaceError::Unknown(key.to_owned()))
+        let key = key.to_owned();
+        self.blocking(move |inner| inner.find(&key)).await
     }
 
-    /// The log of its build, oldest lines first; empty if there is none any more.
-    pub async fn build_log(&self, _key: &str) -> Result<String, SpaceError> {
-        Ok(String::new())
+    /// The log of its build, oldest lines first; empty if there is none any more. A key of which there is no
+    /// environment, since its build failed, has to be given as a whole.
+    pub async fn build_log(&self, key: &str) -> Result<String, SpaceError> {
+        let key = key.to_owned();
+        let read = move |inner: &Inner| {
+            let key = match inner.find_entry(&key) {
+                Ok(entry) => entry.key,
+                Err(SpaceError::Unknown(_)) if is_key(&key) => key,
+                Err(error) => return Err(error),
+            };
+            let files = inner.folder.environments.build_log(&key);
+            let texts: Vec<Vec<u8>> = files
+                .iter()
+                .filter_map(|file| std::fs::read(file).ok())
+                .collect();
+            Ok(String::from_utf8_lossy(&texts.concat()).into_owned())
+        };
+        self.blocking(read).await
     }
 
     /// Builds what the model in `folder` declares, or finds it built. `fresh` forgets what was chosen before and
     /// solves anew.
     pub async fn build(
         &self,
-        _folder: &Path,
-        _manager: EnvManager,
-        _fresh: bool,
-        _progress: &Progress,
+        folder: &Path,
+        manager: EnvManager,
+        fresh: bool,
+        progress: &Progress,
     ) -> Result<EnvironmentInfo, SpaceError> {
-        Err(SpaceError::Unknown(String::new()))
+        let environments = &self.0.folder.environments;
+        let built = environments
+            .build_folder(folder, manager, fresh, progress)
+            .await?;
+        let (key, holds) = (built.key.clone(), built.hold.clone());
+        let info = self.blocking(move |inner| {
+            // Somebody wants it, so it is not the first to go.
+            holds.iter().for_each(Hold::touch);
+            inner.find(&key)
+        });
+        let info = info.await?;
+        if self.0.folder.quotas.environments.is_some() {
+            self.pass(Quotas::default()).await;
+        }
+        // Not before: nobody else may be using it yet.
+        drop(built);
+        Ok(info)
     }
 
     /// Removes environments that nobody uses, and whatever else only they needed.
-    pub async fn prune(&self, _wish: &PruneWish) -> Result<Pruned, SpaceError> {
-        Ok(Pruned::default())
+    pub async fn prune(&self, wish: &PruneWish) -> Result<Pruned, SpaceError> {
+        let _turn = self.0.removing.lock().await;
+        let wish = wish.clone();
+        let prune = move |inner: &Inner| prune::prune(&inner.folder, &wish);
+        self.blocking(prune).await
     }
 
-    /// Packs an environment into one new file: a tar archive, compressed with zstd.
-    pub async fn export(&self, key: &str, _into: &Path) -> Result<(), SpaceError> {
-        Err(SpaceError::Unknown(key.to_owned()))
+    /// Packs an environment into one new file: a tar archive, compressed with zstd. An environment that uses the
+    /// Python of another one is packed with that one.
+    pub async fn export(&self, key: &str, into: &Path) -> Result<(), SpaceError> {
+        let key = self.find(key).await?.key;
+        pack::export(&self.0.folder, &key, into).await
     }
 
-    /// Takes in what [`RunnerEnvironments::export`] wrote, on this machine or another of the same platform.
+    /// Takes in what [`RunnerEnvironments::export`] wrote, on this machine or another of the same platform. It is not
+    /// asked who packed it: import only what you would run.
     pub async fn import(&self, from: &Path) -> Result<EnvironmentInfo, SpaceError> {
-        Err(SpaceError::Unknown(from.display().to_string()))
+        let key = pack::import(&self.0.folder, from).await?;
+        self.find(&key).await
     }
+
+    /// Resolves when nothing is done in the background any more: what was built has been compiled. For the end of a
+    /// program that builds.
+    pub async fn idle(&self) {
+        let folder = &self.0.folder;
+        folder.environments.compiled().await;
+        folder.tasks.close();
+        folder.tasks.wait().await;
+        folder.tasks.reopen();
+    }
+
+    /// Keeps the quotas once, and does what else is to be done now and then.
+    async fn pass(&self, mut quotas: Quotas) -> Quotas {
+        let _turn = self.0.removing.lock().await;
+        let inner = Arc::clone(&self.0);
+        let pass = move || {
+            inner.tidy();
+            quotas.keep(&inner.folder);
+            quotas
+        };
+        // A panic was told by the runtime; the next pass begins without memory.
+        let done = self.0.folder.tasks.spawn_blocking(pass).await;
+        done.unwrap_or_default()
+    }
+
+    async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<R, SpaceError> + Send + 'static,
+    ) -> Result<R, SpaceError> {
+        let inner = Arc::clone(&self.0);
+        let tasks = &self.0.folder.tasks;
+        let done = tasks.spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| Err(LoadError::transient(error.to_string()).into()))
+    }
+
+    fn downgrade(&self) -> WeakEnvironments {
+        WeakEnvironments(Arc::downgrade(&self.0))
+    }
+}
+
+impl fmt::Debug for RunnerEnvironments {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shelf = self.0.folder.shelf.root();
+        formatter
+            .debug_tuple("RunnerEnvironments")
+            .field(&shelf)
+            .finish()
+    }
+}
+
+/// Does not keep the data folder open.
+struct WeakEnvironments(Weak<Inner>);
+
+impl WeakEnvironments {
+    fn upgrade(&self) -> Option<RunnerEnvironments> {
+        self.0.upgrade().map(RunnerEnvironments)
+    }
+}
+
+impl Inner {
+    fn find(&self, key: &str) -> Result<EnvironmentInfo, SpaceError> {
+        Ok(self.info(self.find_entry(key)?))
+    }
+
+    fn find_entry(&self, key: &str) -> Result<Entry, SpaceError> {
+        let shelf = &self.folder.shelf;
+        let entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
+        one_of(&entries, key).cloned()
+    }
+
+    fn info(&self, entry: Entry) -> EnvironmentInfo {
+        let shelf = &self.folder.shelf;
+        let (size, shared) = self.sizes.of(&entry, &self.folder.packages());
+        EnvironmentInfo {
+            size,
+            shared,
+            ..EnvironmentInfo::of(shelf, entry)
+        }
+    }
+
+    /// Notes what is in use, and removes what killed processes left.
+    fn tidy(&self) {
+        for shelf in [&self.folder.shelf, &self.folder.models] {
+            shelf.touch_used();
+            if let Err(error) = shelf.sweep() {
+                tracing::warn!(folder = %shelf.root().display(), %error, "cannot sweep");
+            }
+        }
+        packages::sweep(&self.folder.packages());
+    }
+}
+
+/// Whether it is a whole key, and so the name of a folder.
+fn is_key(key: &str) -> bool {
+    key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

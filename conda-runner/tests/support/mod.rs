@@ -32,33 +32,43 @@ pub(crate) const MLMODEL: &str = "flavors: {python_function: {}}\nmlflow_version
 pub(crate) const EXAMPLE: &str =
     "{\"dataframe_split\": {\"columns\": [\"a\"], \"data\": [[1.50]]}}";
 
-/// Leaves a line for each call in the file `calls`. A test that makes the file `broken` has imports fail.
+/// An interpreter in whatever environment it is copied to. Where a test makes the file `broken`, it fails.
 const PYTHON: &str = r#"#!/bin/sh
+[ "$1" = -I ] && shift
+for last; do :; done
 case "$1 $2 $3 $4" in
 "-c "*)
     if [ -e "HERE/broken" ]; then cat "HERE/broken" ; exit 1; fi
-    echo '{"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "3.11.7"}' ;;
+    echo '{"program": "HERE/tools/python3.77", "version": "VERSION", "usual": true, "venv": true,' \
+        '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
 "-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
 "-m mlflow artifacts download")
     echo "$CREDENTIAL" > "$8/credential"
     mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
+"-m venv "*) exec "HERE/installer" venv - - - "$0" "$last" ;;
+"-m pip "*) shift 2; exec "HERE/installer" pip install --python "$0" "$@" ;;
 esac"#;
 
-/// Where a test makes the file `hang` or `fail`, installing does that. Each call leaves its line.
-const UV: &str = r#"#!/bin/sh
+/// uv, as far as it is used, and what `venv` and `pip` do. Where a test makes the file `hang` or `fail`, installing does
+/// that. Each call leaves its line, and what it wants.
+const INSTALLER: &str = r#"#!/bin/sh
 echo "$*" >> "HERE/calls"
 for last; do :; done
 case "$1" in
-venv)
-    if [ "$4 $5" = "--python 3.11.7" ] && [ -e "HERE/only-3.11" ]; then
-        echo "error: No interpreter found for Python 3.11.7" ; exit 2
-    fi
-    mkdir -p "$last/bin" && cp "HERE/env/bin/python" "$last/bin/python" ;;
+venv) mkdir -p "$last/bin" && ln -s "$5" "$last/bin/python" && echo > "$last/pyvenv.cfg" ;;
 pip)
     if [ -e "HERE/fail" ]; then cat "HERE/fail"; exit 1; fi
     if [ -e "HERE/hang" ]; then
         sleep 1000 & echo $! > "HERE/pid.new" ; mv "HERE/pid.new" "HERE/pid" ; wait
-    fi ;;
+    fi
+    for argument; do
+        case "$argument" in
+        *.txt) sed "s/^/  /" "$argument" >> "HERE/calls" ;;
+        esac
+    done
+    packages="${4%/bin/python}/lib/python3.77/site-packages"
+    mkdir -p "$packages/own-1.0.dist-info"
+    printf 'Name: own\nVersion: 1.0\n' > "$packages/own-1.0.dist-info/METADATA" ;;
 esac"#;
 
 /// A machine for one test.
@@ -100,7 +110,7 @@ impl ModelSource for Models {
         write(&into.join("MLmodel"), MLMODEL);
         write(
             &into.join("python_env.yaml"),
-            "python: 3.11.7\ndependencies: [-r requirements.txt]\n",
+            "python: 3.77.1\ndependencies: [-r requirements.txt]\n",
         );
         write(&into.join("requirements.txt"), &(self.requirements)(source));
         let conda = (self.conda)(source);
@@ -123,8 +133,11 @@ impl Machine {
     /// The same, where `folder` says.
     pub(crate) fn on(folder: TempDir) -> Self {
         let machine = Self::found(folder.path().to_owned());
-        program(&machine.path("env/bin/python"), &machine.script(PYTHON));
-        program(&machine.path("tools/uv"), &machine.script(UV));
+        let python = machine.python("3.77.1");
+        program(&machine.path("env/bin/python"), &python);
+        program(&machine.path("tools/python3.77"), &python);
+        program(&machine.path("installer"), &machine.script(INSTALLER));
+        std::os::unix::fs::symlink(machine.path("installer"), machine.path("tools/uv")).unwrap();
         Self {
             _folder: Some(folder),
             ..machine
@@ -138,7 +151,7 @@ impl Machine {
             env_manager: EnvManager::Local,
             python: Some(at("env/bin/python")),
             uv: Some(at("tools/uv")),
-            inherited_environment: inherited(),
+            inherited_environment: inherited(&root),
             start_timeout: PATIENCE,
             stop_grace: PATIENCE,
             ..RunnerConfig::new(at("data"))
@@ -170,13 +183,18 @@ impl Machine {
     }
 
     pub(crate) fn add_python(&self, channel: &mut Channel, version: &str) {
-        let script = self.script(PYTHON).replace("3.11.7", version);
+        let script = self.python(version);
         channel.add(&Package {
             name: "python",
             version,
             depends: &[],
             files: vec![("bin/python".to_owned(), script.trim_start().to_owned())],
         });
+    }
+
+    /// The script of an interpreter. The environment of the tests has no Python 3.77, whatever machine they run on.
+    pub(crate) fn python(&self, version: &str) -> String {
+        self.script(PYTHON).replace("VERSION", version)
     }
 
     fn script(&self, script: &str) -> String {
@@ -305,7 +323,7 @@ pub(crate) fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-fn program(path: &Path, script: &str) {
+pub(crate) fn program(path: &Path, script: &str) {
     write(path, script.trim_start());
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
@@ -314,11 +332,14 @@ fn program(path: &Path, script: &str) {
     clippy::disallowed_methods,
     reason = "the tests' scripts need the machine's python3"
 )]
-fn inherited() -> Vec<(String, String)> {
-    let mut all: Vec<_> = ["PATH", "HOME"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
-        .collect();
-    all.push(("MLFLOW_TRACKING_TOKEN".to_owned(), "secret".to_owned()));
-    all
+fn inherited(root: &Path) -> Vec<(String, String)> {
+    let path = std::env::var("PATH").unwrap();
+    let root = root.display();
+    [
+        ("PATH", format!("{root}/tools:{path}")),
+        ("HOME", format!("{root}/home")),
+        ("MLFLOW_TRACKING_TOKEN", "secret".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }

@@ -8,9 +8,12 @@ use crate::process::host::Host;
 const PYPI: &str = "https://pypi.org/simple";
 
 /// Settings that spoil an installation into an environment that is not the one the settings were made for.
-const NEUTRAL: [(&str, &str); 6] = [
+const NEUTRAL: [(&str, &str); 8] = [
     ("PIP_REQUIRE_VIRTUALENV", "false"),
     ("PIP_USER", "false"),
+    // Some conda packages of Python say that only conda may install into it, which is what a build does not want.
+    ("PIP_BREAK_SYSTEM_PACKAGES", "true"),
+    ("UV_BREAK_SYSTEM_PACKAGES", "true"),
     ("PIP_NO_INPUT", "true"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "true"),
     // A person's own packages are no part of an environment.
@@ -62,6 +65,11 @@ impl Indexes {
         }
     }
 
+    /// Whether only what is cached may be used.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// The variables that tell uv and pip, and what the programs inherit besides is overridden by them.
     pub(crate) fn variables(&self, host: &Host) -> Vec<(&'static str, String)> {
         let mut all: Vec<(&str, String)> = NEUTRAL
@@ -87,7 +95,6 @@ impl Indexes {
         }
         all.extend(translated(host));
         if self.offline {
-            all.push(("UV_OFFLINE", "1".to_owned()));
             all.push(("PIP_NO_INDEX", "true".to_owned()));
         }
         all
@@ -166,7 +173,9 @@ mod tests {
     fn seen(settings: &PipSettings, inherited: &[(&str, &str)]) -> BTreeMap<String, String> {
         let host = host(inherited);
         let variables = Indexes::new(settings, &host).variables(&host);
-        let more = variables.iter().map(|(name, value)| (*name, value.as_str()));
+        let more = variables
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
         host.environment(None, more).into_iter().collect()
     }
 
@@ -221,7 +230,7 @@ mod tests {
     fn without_settings_nobody_is_told_of_an_index() {
         let seen = seen(&PipSettings::default(), &[]);
         assert!(seen.keys().all(|name| !name.contains("INDEX_URL")));
-        assert!(!seen.contains_key("UV_OFFLINE"));
+        assert!(!seen.contains_key("PIP_NO_INDEX"));
     }
 
     #[test]
@@ -234,8 +243,14 @@ mod tests {
         let shown = Indexes::new(&settings, &host(&[])).shown();
         assert_eq!(shown, "https://own/simple, https://b/");
         for (text, clean) in [
-            ("fetch git+ssh://git@host/x now", "fetch git+ssh://host/x now"),
-            ("`https://a:b@c` and (http://d)", "`https://c` and (http://d)"),
+            (
+                "fetch git+ssh://git@host/x now",
+                "fetch git+ssh://host/x now",
+            ),
+            (
+                "`https://a:b@c` and (http://d)",
+                "`https://c` and (http://d)",
+            ),
             ("mail me@home", "mail me@home"),
             ("https://host/a@b", "https://host/a@b"),
         ] {

@@ -2,6 +2,9 @@
 
 mod check;
 mod compile;
+mod distributions;
+mod failure;
+mod indexes;
 mod interpreters;
 mod pip;
 mod relocate;
@@ -9,6 +12,9 @@ mod report;
 mod uv;
 mod uv_tool;
 mod venv;
+
+#[cfg(test)]
+mod testing;
 
 #[cfg(feature = "conda")]
 mod conda;
@@ -21,7 +27,7 @@ use std::path::PathBuf;
 pub(crate) use check::import_check;
 pub(crate) use compile::compile;
 pub(crate) use conda::{Conda, Solved, activation};
-pub(crate) use interpreters::installed;
+pub(crate) use interpreters::{Wanted, installed};
 pub(crate) use pip::{Installer, PipSettings};
 pub(crate) use relocate::relocate;
 pub(crate) use report::Report;

@@ -1,0 +1,123 @@
+//! The cache of conda packages: what is unpacked in it, and what of it may go.
+
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::extent::Extent;
+use crate::names;
+use crate::shelf::Removal;
+
+/// What makes a folder an unpacked package: every conda package has it.
+const INDEX: &str = "info/index.json";
+/// How deep packages lie below the cache at most.
+const DEPTH: u32 = 3;
+/// The lock of rattler's cache: whoever installs has it from the first download to the last link.
+const LOCK: &str = ".cache.lock";
+/// Starts the names of packages that are being removed.
+const REMOVED: &str = ".removed-";
+
+/// One unpacked package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CachedPackage {
+    /// Its folder.
+    pub(super) path: PathBuf,
+    /// When it was unpacked.
+    pub(super) unpacked: SystemTime,
+}
+
+/// What is in a package cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cache {
+    /// The packages, in no order.
+    pub(super) packages: Vec<CachedPackage>,
+    /// Bytes of everything else: lists of packages, for example.
+    pub(super) rest: u64,
+}
+
+/// What is in the cache at `root`. Blocks on the disk.
+pub(super) fn look(root: &Path) -> Cache {
+    let mut cache = Cache::default();
+    let mut folders = vec![(root.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else {
+                continue;
+            };
+            if metadata.is_file() {
+                cache.rest += metadata.len();
+            } else if !metadata.is_dir() {
+                continue;
+            } else if is_removed(&path) {
+                cache.rest += Extent::of(&path).own;
+            } else if path.join(INDEX).is_file() {
+                cache.packages.push(CachedPackage {
+                    path,
+                    unpacked: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                });
+            } else if depth + 1 < DEPTH {
+                folders.push((path, depth + 1));
+            } else {
+                cache.rest += Extent::of(&path).own;
+            }
+        }
+    }
+    cache
+}
+
+/// Removes the package at `path`, unless something is being installed from the cache. Blocks on the disk.
+pub(super) fn remove(root: &Path, path: &Path) -> io::Result<Removal> {
+    let layer = layer(root, path);
+    let mut lock = File::options();
+    let lock = lock.create(true).truncate(false).write(true);
+    let lock = lock.open(layer.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Removal::InUse),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // Half of a package never has its name.
+    let aside = layer.join(format!("{REMOVED}{}", names::fresh()));
+    match std::fs::rename(path, &aside) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removal::Absent),
+        Err(error) => return Err(error),
+    }
+    drop(lock);
+    std::fs::remove_dir_all(&aside)?;
+    Ok(Removal::Removed)
+}
+
+/// Removes what interrupted removals left. Blocks on the disk.
+pub(super) fn sweep(root: &Path) {
+    let mut folders = vec![(root.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if is_removed(&path) {
+                // Another process may be at it.
+                let _ = std::fs::remove_dir_all(&path);
+            } else if depth + 1 < DEPTH
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+                && !path.join(INDEX).is_file()
+            {
+                folders.push((path, depth + 1));
+            }
+        }
+    }
+}
+
+fn is_removed(path: &Path) -> bool {
+    let name = path.file_name().map(OsStr::as_encoded_bytes);
+    name.is_some_and(|name| name.starts_with(REMOVED.as_bytes()))
+}
+
+/// The folder whose lock guards the package at `path`.
+fn layer(root: &Path, path: &Path) -> PathBuf {
+    let above = path.ancestors().skip(1);
+    let mut within = above.take_while(|folder| folder.starts_with(root));
+    let layer = within.find(|folder| folder.join(LOCK).is_file());
+    layer.unwrap_or(root).to_owned()
+}

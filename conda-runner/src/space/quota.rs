@@ -1,0 +1,162 @@
+//! Keeps the quotas: what nobody uses goes, least recently used first, once it is too much.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::bytes::human;
+use super::ledger::Ledger;
+use super::stock::{Cleared, Enough, Item, Stock};
+use super::{logs, packages, prune};
+use crate::data_folder::DataFolder;
+use crate::shelf::Shelf;
+
+/// How long a look is believed when nothing seems to have changed: environments grow while they are compiled.
+const BELIEVED: Duration = Duration::from_secs(3600);
+
+/// What is remembered between two passes.
+#[derive(Debug, Default)]
+pub(super) struct Quotas {
+    environments: Watched,
+    models: Watched,
+    logs: Complaint,
+}
+
+/// One shelf under a quota: measured only if there is a reason to, since there may be a million files.
+#[derive(Debug, Default)]
+struct Watched {
+    seen: Option<(Sight, Instant)>,
+    complaint: Complaint,
+}
+
+/// What decides whether something could be removed now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sight {
+    things: Vec<(String, bool)>,
+    cache: Option<SystemTime>,
+}
+
+/// Said once, until the quota was met again.
+#[derive(Debug, Default)]
+struct Complaint {
+    is_made: bool,
+}
+
+impl Quotas {
+    /// One pass over everything. Blocks on the disk.
+    pub(super) fn keep(&mut self, folder: &DataFolder) {
+        let passes: [(&str, fn(&mut Self, &DataFolder) -> io::Result<()>); 3] = [
+            ("environments", Self::environments),
+            ("models", Self::models),
+            ("logs", Self::logs),
+        ];
+        for (what, pass) in passes {
+            if let Err(error) = pass(self, folder) {
+                tracing::warn!(what, %error, "cannot keep the quota");
+            }
+        }
+    }
+
+    fn environments(&mut self, folder: &DataFolder) -> io::Result<()> {
+        let Some(limit) = folder.quotas.environments else {
+            return Ok(());
+        };
+        let cache = folder.packages();
+        if !self.environments.has_changed(&folder.shelf, &cache)? {
+            return Ok(());
+        }
+        let mut stock = Stock::of_environments(&folder.shelf, &cache)?;
+        let mut act = |item: &Item| prune::remove(folder, item);
+        let is_enough = |ledger: &Ledger| ledger.total() <= limit;
+        let cleared = stock.clear(&|_| true, &Enough::When(&is_enough), &mut act)?;
+        tell("environments and packages", &cleared);
+        let complaint = &mut self.environments.complaint;
+        complaint.about("environments and packages", stock.ledger.total(), limit);
+        Ok(())
+    }
+
+    fn models(&mut self, folder: &DataFolder) -> io::Result<()> {
+        let Some(limit) = folder.quotas.models else {
+            return Ok(());
+        };
+        if !self.models.has_changed(&folder.models, Path::new(""))? {
+            return Ok(());
+        }
+        let mut stock = Stock::of_models(&folder.models)?;
+        let mut act = |item: &Item| match item {
+            Item::Thing(key) => folder.models.remove(key, || true),
+            Item::Package(path) => packages::remove(&folder.packages(), path),
+        };
+        let is_enough = |ledger: &Ledger| ledger.total() <= limit;
+        let cleared = stock.clear(&|_| true, &Enough::When(&is_enough), &mut act)?;
+        tell("model folders", &cleared);
+        let complaint = &mut self.models.complaint;
+        complaint.about("model folders", stock.ledger.total(), limit);
+        Ok(())
+    }
+
+    fn logs(&mut self, folder: &DataFolder) -> io::Result<()> {
+        let Some(limit) = folder.quotas.logs else {
+            return Ok(());
+        };
+        let cleared = logs::clear(folder.files.root(), limit, &folder.models)?;
+        if cleared.files > 0 {
+            let freed = human(cleared.freed);
+            tracing::info!(files = cleared.files, freed, "removed old logs");
+        }
+        self.logs.about("logs", cleared.total, limit);
+        Ok(())
+    }
+}
+
+impl Watched {
+    fn has_changed(&mut self, shelf: &Shelf, cache: &Path) -> io::Result<bool> {
+        let held = |key: String| {
+            let is_held = shelf.is_held(&key);
+            (key, is_held)
+        };
+        let keys = shelf.entries()?.into_iter().map(|entry| entry.key);
+        let sight = Sight {
+            things: keys.map(held).collect(),
+            cache: std::fs::metadata(cache)
+                .and_then(|metadata| metadata.modified())
+                .ok(),
+        };
+        let is_known = self
+            .seen
+            .as_ref()
+            .is_some_and(|(seen, at)| *seen == sight && at.elapsed() < BELIEVED);
+        if !is_known {
+            self.seen = Some((sight, Instant::now()));
+        }
+        Ok(!is_known)
+    }
+}
+
+impl Complaint {
+    /// That it still takes `total` bytes, if that is more than `limit`.
+    fn about(&mut self, what: &str, total: u64, limit: u64) {
+        let is_due = total > limit && !self.is_made;
+        self.is_made = total > limit;
+        if is_due {
+            tracing::warn!(
+                "{what} take {}, more than their quota of {}: what is left is in use. Raise the quota, or serve less",
+                human(total),
+                human(limit)
+            );
+        }
+    }
+}
+
+fn tell(what: &str, cleared: &Cleared) {
+    if !cleared.keys.is_empty() || cleared.packages > 0 {
+        tracing::info!(
+            removed = ?cleared.keys,
+            packages = cleared.packages,
+            freed = human(cleared.freed),
+            "{what} took more than their quota: removed what nobody uses"
+        );
+    }
+}
