@@ -52,6 +52,7 @@ pub(crate) struct Wish<'a> {
 /// What keeps a model's folder where it is: a build goes on for others when its first caller has gone, and still needs
 /// the folder then.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "what is in it is only held")]
 pub(crate) enum Care {
     /// It is being made.
     Staging(Staging),

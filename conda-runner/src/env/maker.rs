@@ -163,7 +163,10 @@ impl Maker {
     }
 
     async fn installer(&self, site: &Site, python: &Path) -> Installer {
-        let uv = self.uv.provide(&site.host, python, &site.report).await;
+        let uv = self
+            .uv
+            .provide(&site.host, python, &self.pip, &site.report)
+            .await;
         uv.map_or(Installer::Pip, Installer::Uv)
     }
 

@@ -9,7 +9,6 @@ mod interpreters;
 mod pip;
 mod relocate;
 mod report;
-mod uv;
 mod uv_tool;
 mod venv;
 
