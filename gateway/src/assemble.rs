@@ -122,7 +122,6 @@ impl RegistryRoom {
 /// The workers of one gateway.
 pub(crate) struct WorkerRoom {
     runner: Arc<CondaRunner<Upstream>>,
-    environments: EnvironmentRoom,
     env_manager: EnvManager,
 }
 
@@ -134,12 +133,10 @@ impl WorkerRoom {
             ..runner_config(&config.local)
         };
         let source = Arc::new(RegistryModels(registry.handle.artifacts()));
-        let failed = |error: conda_runner::RunnerError| RunError::Workers(error.to_string());
-        let runner = CondaRunner::new(runner_config, source, Arc::new(upstream)).map_err(failed)?;
+        let runner = CondaRunner::new(runner_config, source, Arc::new(upstream))
+            .map_err(|error| RunError::Workers(error.to_string()))?;
         Ok(Self {
             runner: Arc::new(runner),
-            environments: EnvironmentRoom::open(&config.local)
-                .map_err(|error| RunError::Workers(error.to_string()))?,
             env_manager: config.local.env_manager,
         })
     }
@@ -157,7 +154,7 @@ impl WorkerRoom {
     /// The environments that workers run in.
     pub(crate) fn environments(&self) -> Arc<dyn Environments> {
         Arc::new(EnvironmentsPort {
-            room: self.environments.clone(),
+            room: EnvironmentRoom(self.runner.environments()),
             loader: self.loader(),
             env_manager: self.env_manager,
             turns: Semaphore::new(BUILDS_AHEAD),
@@ -171,7 +168,6 @@ impl WorkerRoom {
 }
 
 /// The environments in a data folder, with or without a gateway.
-#[derive(Clone)]
 pub(crate) struct EnvironmentRoom(RunnerEnvironments);
 
 impl EnvironmentRoom {
@@ -517,7 +513,7 @@ fn refused(error: SpaceError) -> EnvironmentsError {
         SpaceError::Unknown(_) => EnvironmentsError::Unknown(error.to_string()),
         SpaceError::Ambiguous { .. } => EnvironmentsError::Unclear(error.to_string()),
         SpaceError::Load(error) => EnvironmentsError::Build(failure(&error)),
-        SpaceError::Import { .. } | SpaceError::Runner(_) => {
+        SpaceError::Export { .. } | SpaceError::Import { .. } | SpaceError::Runner(_) => {
             EnvironmentsError::Failed(error.to_string())
         }
     }

@@ -35,7 +35,9 @@ pub(crate) fn of_build(failure: &BuildFailure, otherwise: &str) -> CommandError 
         last_lines,
     } = failure;
     let next = match error_code.as_str() {
-        "DISK_FULL" => "`sluicegate environments prune` removes environments that nobody uses",
+        "DISK_FULL" => {
+            "`sluicegate environments prune` (with --local where no gateway runs) removes environments that nobody uses"
+        }
         "NETWORK" | "ACCESS_DENIED" => {
             "`sluicegate doctor` checks where packages come from; docs/configuration.md tells of channels, mirrors and \
              credentials"

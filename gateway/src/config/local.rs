@@ -133,8 +133,10 @@ fn conda(reader: &mut Reader) -> CondaConfig {
     );
     let mut channels = BTreeMap::from([default_channels]);
     channels.extend(reader.addresses("conda.channels", |name, meant| {
-        // The name may be an address as well, and is compared with what a file says.
-        Address::channel(name)?;
+        // What a file says: a name, an address, or a folder of this host.
+        if !name.starts_with('/') {
+            Address::channel(name)?;
+        }
         Ok((name.to_owned(), each(meant, Address::channel)?))
     }));
     let mirrors = reader.addresses("conda.mirrors", |prefix, places| {

@@ -19,6 +19,9 @@ pub(super) struct Reader {
     pub(super) origins: BTreeMap<&'static str, Origin>,
 }
 
+/// Names and what each of them means.
+pub(super) type Entries = Vec<(String, Vec<String>)>;
+
 impl Reader {
     /// A reader of `raw`.
     pub(super) fn new(raw: Raw) -> Self {
@@ -166,10 +169,7 @@ impl Reader {
     }
 
     /// Names and what they mean: one text, or several.
-    pub(super) fn map(
-        &mut self,
-        key: &'static str,
-    ) -> Option<(Vec<(String, Vec<String>)>, Origin)> {
+    pub(super) fn map(&mut self, key: &'static str) -> Option<(Entries, Origin)> {
         let (value, origin) = self.take(key)?;
         let entries = value.as_table().and_then(|table| {
             let entry = |(name, value): (&String, &Value)| {

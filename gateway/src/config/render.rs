@@ -62,9 +62,9 @@ fn of_gateway(config: &Config, key: &str) -> Option<Value> {
         "public_url" => config.public_url.as_ref().map(ToString::to_string),
         "data_dir" => Some(local.data_dir.to_string_lossy().into_owned()),
         "env_manager" => Some(local.env_manager.to_string()),
-        "python" => path(&local.python),
-        "uv" => path(&local.uv),
-        "constraints" => path(&local.constraints),
+        "python" => path(local.python.as_ref()),
+        "uv" => path(local.uv.as_ref()),
+        "constraints" => path(local.constraints.as_ref()),
         "body_limit" => Some(ByteSize(config.body_limit as u64).to_string()),
         "body_memory" => Some(ByteSize(config.body_memory as u64).to_string()),
         "timeout" => Some(HumaneDuration(config.timeout).to_string()),
@@ -110,7 +110,7 @@ fn of_environments(local: &LocalConfig, key: &str) -> Option<Value> {
             ));
         }
         "conda.refresh" => Some(HumaneDuration(conda.refresh).to_string()),
-        "conda.credentials" => path(&conda.credentials),
+        "conda.credentials" => path(conda.credentials.as_ref()),
         "pip.index_url" => pip.index_url.as_ref().map(ToString::to_string),
         "pip.extra_index_urls" => return Some(list(&pip.extra_index_urls)),
         "space.environments" => size(space.environments),
@@ -121,9 +121,8 @@ fn of_environments(local: &LocalConfig, key: &str) -> Option<Value> {
     text.map(Value::String)
 }
 
-fn path(path: &Option<PathBuf>) -> Option<String> {
-    let path = path.as_ref()?;
-    Some(path.to_string_lossy().into_owned())
+fn path(path: Option<&PathBuf>) -> Option<String> {
+    path.map(|path| path.to_string_lossy().into_owned())
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> Value {

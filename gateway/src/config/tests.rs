@@ -310,7 +310,7 @@ fn origin(shown: &str) -> String {
 #[test]
 fn a_variable_holds_a_map_as_json_or_as_an_inline_table() {
     for text in [
-        r#"{"defaults": "ours", "a": ["b", "c"]}"#,
+        r#"{"defaults": "ours", "a": ["b", "c"], "/srv/old": "ours"}"#,
         "{ defaults = 'ours', a = ['b', 'c'] }",
     ] {
         let environment = [("SLUICEGATE_CONDA_CHANNELS", text)];

@@ -30,12 +30,12 @@ pub(crate) async fn run(
         verb,
     } = args;
     let client = || Client::new(connection.resolve(environment)?);
-    let environments = async |host: HostArgs| match host.local {
-        true => local::open(host).await.map(Environments::Local),
-        false => {
-            local::refuse(&host)?;
-            client().map(Environments::Remote)
+    let environments = async |host: HostArgs| {
+        if host.local {
+            return local::open(host).await.map(Environments::Local);
         }
+        local::refuse(&host)?;
+        client().map(Environments::Remote)
     };
     match verb {
         EnvironmentsVerb::List => list::run(&environments(host).await?, format).await,

@@ -40,9 +40,10 @@ pub(super) async fn run(
 
 fn summary(pruned: &PrunedEnvironments, dry_run: bool) -> String {
     let freed = words::size(pruned.freed_bytes);
-    let (removed, freed) = match dry_run {
-        true => ("would remove", format!("free {freed}")),
-        false => ("removed", format!("freed {freed}")),
+    let (removed, freed) = if dry_run {
+        ("would remove", format!("free {freed}"))
+    } else {
+        ("removed", format!("freed {freed}"))
     };
     match pruned.environments.len() {
         0 => "there is nothing to remove".to_owned(),
