@@ -44,6 +44,11 @@ impl Channels {
         Ok(Self { folder })
     }
 
+    /// The folder that has the channel.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The address below which the channel is: a gateway's `conda.channel_alias`.
     pub fn alias(&self) -> String {
         format!("file://{}", self.folder.display())
@@ -88,8 +93,8 @@ impl Channels {
     }
 }
 
-/// conda's word for this machine.
-fn platform() -> &'static str {
+/// conda's word for this machine, such as `linux-64`.
+pub fn platform() -> &'static str {
     if cfg!(target_arch = "aarch64") {
         "linux-aarch64"
     } else {

@@ -35,14 +35,20 @@ impl MlflowServer {
         name: &str,
         edit: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Logged> {
-        let folder = self.artifacts().join(name);
+        let files = self.files(logged)?;
+        // Beside the folders of models is one for each run. A version's source has to be its run's.
+        let experiment = files.ancestors().nth(3).context("an experiment")?;
+        let run = experiment.join(&logged.run_id).join("artifacts");
+        let folder = run.join(name);
         ensure!(!folder.exists(), "{name} is there already");
+        std::fs::create_dir_all(&run)?;
         let mut copy = command("cp");
-        copy.arg("-R").arg(self.files(logged)?).arg(&folder);
+        copy.arg("-R").arg(&files).arg(&folder);
         output(copy).await?;
         edit(&folder)?;
+        let source = folder.strip_prefix(self.artifacts())?;
         Ok(Logged {
-            source: format!("mlflow-artifacts:/{name}"),
+            source: format!("mlflow-artifacts:/{}", source.display()),
             run_id: logged.run_id.clone(),
             model_id: None,
         })

@@ -29,7 +29,7 @@ mod wait;
 mod wire;
 mod world;
 
-pub use channels::Channels;
+pub use channels::{Channels, platform};
 pub use client::{Answer, Client, score_path};
 pub use declared::conda_yaml;
 pub use environment::{Environment, setting};

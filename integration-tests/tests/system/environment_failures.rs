@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use integration_tests::{Client, Test, World, conda_yaml, tests, until};
+use integration_tests::{Client, Test, World, conda_yaml, platform, tests, until};
 use serde_json::{Value, json};
 
 /// Nobody listens on this port of any machine.
@@ -14,6 +14,14 @@ const NOBODY: &str = "http://127.0.0.1:1/conda-forge";
 
 /// More than any disk has.
 const ABSURD: u64 = 1 << 56;
+
+/// What stands between two texts and differs: free room, keys, indexes of this machine, staging folders.
+const VARYING: [(&str, &str, &str); 4] = [
+    ("[data]/packages/packages has ", " GB left", "[some]"),
+    ("packages of environment ", " are", "[key]"),
+    ("(asked: ", ")", "[indexes]"),
+    ("[data]/environments/.staging-", "/whole", "[staging]"),
+];
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
@@ -51,20 +59,25 @@ async fn what_cannot_be_fetched_says_why(world: Arc<World>) -> Result<()> {
             entry["size"] = json!(ABSURD);
         }
     })?;
+    let mut digest = String::new();
     let forged = channels.altered(&run.folder("forged")?, |entry| {
         if entry["name"] == "wheel" {
+            digest.push_str(entry["sha256"].as_str().unwrap_or_default());
             entry["sha256"] = json!("0".repeat(64));
         }
     })?;
     let own = world.environment().await?.python_version().await?;
     let of = |channel: &str| conda_yaml(&own, &["mlflow"]).replace("conda-forge", channel);
-    fail(
+    let cases = [
+        ("disk_full", of(&absurd)),
+        ("hash_mismatch", of(&forged)),
+        ("network", of(NOBODY)),
+    ];
+    let folders = [&absurd, &forged].map(|address| (address.clone(), "[channel]"));
+    fail_besides(
         &world,
-        [
-            ("disk_full", of(&absurd)),
-            ("hash_mismatch", of(&forged)),
-            ("network", of(NOBODY)),
-        ],
+        cases,
+        [(digest, "[digest]")].into_iter().chain(folders),
     )
     .await
 }
@@ -112,6 +125,15 @@ async fn a_network_that_fails_is_tried_again(world: Arc<World>) -> Result<()> {
 
 /// Has each declaration fail and compares what is said with the golden file of that name.
 async fn fail<const N: usize>(world: &World, cases: [(&str, String); N]) -> Result<()> {
+    fail_besides(world, cases, []).await
+}
+
+/// With further texts that differ from run to run.
+async fn fail_besides<const N: usize>(
+    world: &World,
+    cases: [(&str, String); N],
+    texts: impl IntoIterator<Item = (String, &'static str)>,
+) -> Result<()> {
     let failures = cases.iter().map(async |(name, declaration)| {
         let client = declared(world, name, declaration).await?;
         let failure = client.until_failed(name, 1).await?;
@@ -119,7 +141,8 @@ async fn fail<const N: usize>(world: &World, cases: [(&str, String); N]) -> Resu
         anyhow::Ok(failure)
     });
     let failures = try_join_all(failures).await?;
-    let replaced = machine(world).await?;
+    let mut replaced: Vec<_> = texts.into_iter().collect();
+    replaced.extend(machine(world).await?);
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("environment_failures");
     settings.set_prepend_module_to_snapshot(false);
@@ -129,12 +152,15 @@ async fn fail<const N: usize>(world: &World, cases: [(&str, String); N]) -> Resu
         for (text, placeholder) in &replaced {
             told = told.replace(text, placeholder);
         }
+        for (before, after, placeholder) in VARYING {
+            told = blanked(&told, before, after, placeholder);
+        }
         settings.bind(|| insta::assert_snapshot!(*name, told));
     }
     Ok(())
 }
 
-/// The failure as people and programs meet it.
+/// The failure as people and programs meet it. Of what Python says only the last line: the others depend on its version.
 fn told(failure: &Value) -> Result<String> {
     let text = |field: &str| failure[field].as_str().with_context(|| failure.to_string());
     let mut told = format!(
@@ -144,10 +170,29 @@ fn told(failure: &Value) -> Result<String> {
         text("message")?
     );
     let lines = failure["last_lines"].as_array().into_iter().flatten();
-    for line in lines.filter_map(Value::as_str) {
+    let lines: Vec<&str> = lines.filter_map(Value::as_str).collect();
+    let shown = match lines.first() {
+        Some(&"Traceback (most recent call last):") => &lines[lines.len() - 1..],
+        _ => &lines[..],
+    };
+    for line in shown {
         writeln!(told, "| {line}")?;
     }
     Ok(told)
+}
+
+/// Blanks what stands between two texts, wherever it does.
+fn blanked(told: &str, before: &str, after: &str, placeholder: &str) -> String {
+    let mut parts = told.split(before);
+    let mut blanked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        blanked.push_str(before);
+        match part.split_once(after) {
+            Some((_, rest)) => blanked.extend([placeholder, after, rest]),
+            None => blanked.push_str(part),
+        }
+    }
+    blanked
 }
 
 /// What differs from machine to machine and from run to run.
@@ -161,13 +206,20 @@ async fn machine(world: &World) -> Result<Vec<(String, &'static str)>> {
             .collect::<Result<Vec<_>, _>>()
             .ok()
     });
+    let newest = pythons.pop().unwrap_or_default();
+    let all = match &pythons[..] {
+        [] => newest,
+        older => format!("{} and {newest}", older.join(", ")),
+    };
     Ok(vec![
-        (pythons.join(", "), "[all Pythons]"),
+        (all, "[all Pythons]"),
         (
             world.environment().await?.python_version().await?,
             "[Python]",
         ),
         (channels.alias(), "[channels]"),
+        (path(channels.folder())?, "[channels]"),
+        (platform().to_owned(), "[platform]"),
         (path(world.building_gateway().await?.data())?, "[data]"),
         (path(world.run().await?.path())?, "[run]"),
         (
