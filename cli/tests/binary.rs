@@ -392,3 +392,32 @@ fn a_build_of_what_is_no_folder_ends_with_1_and_of_nothing_at_all_with_2() {
     let ran = build("/", "local");
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
+
+#[test]
+fn quickstart_without_a_python_and_without_channels_says_both_and_what_to_install() {
+    let sluicegate = Sluicegate::new();
+    let nothing = sluicegate.home.path().join("nothing");
+    fs::create_dir(&nothing).unwrap();
+    let ran = Ran::from(
+        sluicegate
+            .command(&["quickstart", "--once"])
+            .env("PATH", &nothing)
+            .env(
+                "SLUICEGATE_CONDA_CHANNEL_ALIAS",
+                format!("file://{}", nothing.display()),
+            )
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for told in [
+        "taking Python 3.11 from conda packages",
+        "there is no python3 on the PATH, and none could be made from conda packages",
+        "conda-forge",
+        "python3-venv",
+        "uv python install",
+        "SLUICEGATE_CONDA_CHANNEL_ALIAS",
+    ] {
+        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+}

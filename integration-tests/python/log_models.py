@@ -6,6 +6,7 @@
     gated         scripted, but is loaded only when the file GATE is there
     spoilable     scripted, but raises when it is loaded while the file GATE.spoiled is there
     impossible    scripted, with requirements that no index can satisfy
+    declared-iris like iris, with the requirements that MLflow finds out by itself; only if it is named (it takes longer)
 
 Usage: log_models.py TRACKING_URI GATE [NAME…]
 """
@@ -36,7 +37,7 @@ def place(name):
     return {"name": name} if NAMED else {"artifact_path": name}
 
 
-def log_iris(name):
+def log_iris(name, **requirements):
     iris = load_iris(as_frame=True)
     features = iris.data.set_axis(["sepal_length", "sepal_width", "petal_length", "petal_width"], axis=1)
     model = LogisticRegression(max_iter=1000).fit(features, iris.target)
@@ -45,7 +46,7 @@ def log_iris(name):
         **place(name),
         signature=infer_signature(features, model.predict(features)),
         input_example=features.head(2),
-        pip_requirements=[*REQUIREMENTS, f"scikit-learn=={sklearn.__version__}"],
+        **requirements,
     )
 
 
@@ -59,7 +60,7 @@ def log_scripted(name, requirements=(), **config):
 
 
 LOGGERS = {
-    "iris": log_iris,
+    "iris": lambda name: log_iris(name, pip_requirements=[*REQUIREMENTS, f"scikit-learn=={sklearn.__version__}"]),
     **{f"scripted-{tag}": lambda name, tag=tag: log_scripted(name, tag=tag) for tag in "abcd"},
     "refusing": lambda name: log_scripted(name, tag=name, refuse=True),
     "gated": lambda name: log_scripted(name, tag=name, gate=gate),
@@ -67,12 +68,14 @@ LOGGERS = {
     "impossible": lambda name: log_scripted(name, ["sluicegate-no-such-package==99"], tag=name),
 }
 
+ON_DEMAND = {"declared-iris": log_iris}
+
 mlflow.set_tracking_uri(tracking_uri)
 mlflow.set_experiment("integration-tests")
 logged = {}
 for name in wanted or LOGGERS:
     with mlflow.start_run() as run:
-        information = LOGGERS[name](name)
+        information = (LOGGERS | ON_DEMAND)[name](name)
     model_id = getattr(information, "model_id", None)
     logged[name] = {
         "run_id": run.info.run_id,

@@ -5,6 +5,7 @@ Its input has the columns `do` and `value`, or else is a dictionary of a languag
 
 import os
 import pathlib
+import sys
 import time
 
 import mlflow
@@ -38,6 +39,9 @@ class Scripted(mlflow.pyfunc.PythonModel):
 
     def do_process(self, value, rows):
         return os.getpid()
+
+    def do_python(self, value, rows):
+        return [*sys.version_info[:3], sys.prefix]
 
     def do_environment(self, value, rows):
         return dict(os.environ)

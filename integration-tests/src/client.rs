@@ -198,6 +198,35 @@ impl Client {
         self.until_state(model, version, "READY").await
     }
 
+    /// Why a version failed, once it did.
+    pub async fn until_failed(&self, model: &str, version: u64) -> Result<Value> {
+        until(&format!("{model} {version} fails"), async || {
+            let seen = self.version(model, version).await?;
+            Ok(if seen["last_error"].is_object() {
+                Ok(seen["last_error"].clone())
+            } else {
+                Err(seen)
+            })
+        })
+        .await
+    }
+
+    /// The log of a version's build, oldest lines first.
+    pub async fn build_log(&self, model: &str, version: u64) -> Result<String> {
+        let path = format!(
+            "/api/v1/models/{}/versions/{version}/logs?kind=build",
+            encoded(model)
+        );
+        Ok(self.get(&path).await?.succeeded()?.text())
+    }
+
+    /// All environments, most recently used first.
+    pub async fn environments(&self) -> Result<Vec<Value>> {
+        let page = self.get("/api/v1/environments").await?;
+        let page = page.succeeded()?.json()?;
+        Ok(page["environments"].as_array().cloned().unwrap_or_default())
+    }
+
     /// The event log of a version, newest first.
     pub async fn events(&self, model: &str, version: u64) -> Result<Vec<Value>> {
         let path = format!(

@@ -21,6 +21,12 @@ pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Those of these variables that are set.
+pub(crate) fn forwarded<'a>(names: &[&'a str]) -> Vec<(&'a str, String)> {
+    let set = names.iter().map(|name| Some((*name, setting(name)?)));
+    set.flatten().collect()
+}
+
 /// Names of the variables that would change how MLflow or the gateway behave.
 #[expect(
     clippy::disallowed_methods,
@@ -39,9 +45,10 @@ impl Environment {
             PathBuf::from(path)
         } else {
             let mut make = command(project_root().join("scripts/test-environment"));
-            for name in ["SLUICEGATE_TEST_CACHE", "SLUICEGATE_BASE_PYTHON"] {
-                make.envs(setting(name).map(|value| (name, value)));
-            }
+            make.envs(forwarded(&[
+                "SLUICEGATE_TEST_CACHE",
+                "SLUICEGATE_BASE_PYTHON",
+            ]));
             let made = output(make)
                 .await
                 .context("make the Python environment of the tests")?;
@@ -65,6 +72,24 @@ impl Environment {
     /// The interpreter, which has MLflow.
     pub fn python(&self) -> &Path {
         &self.python
+    }
+
+    /// The version of the interpreter, such as `3.11.7`.
+    pub async fn python_version(&self) -> Result<String> {
+        self.tells("import platform; print(platform.python_version())")
+            .await
+    }
+
+    /// The version of the MLflow in it.
+    pub async fn mlflow_version(&self) -> Result<String> {
+        self.tells("import importlib.metadata as metadata; print(metadata.version('mlflow'))")
+            .await
+    }
+
+    async fn tells(&self, script: &str) -> Result<String> {
+        let mut python = command(&self.python);
+        python.args(["-I", "-c", script]);
+        Ok(output(python).await?.trim().to_owned())
     }
 
     /// A program that was installed beside the interpreter.

@@ -36,37 +36,31 @@ struct Start {
     data: PathBuf,
     path: String,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     token: Option<String>,
 }
 
 impl Gateway {
-    /// A gateway that follows the registry at a URL; workers run in `environment`.
+    /// A gateway that follows the registry at a URL, and finds `environment` on its `PATH`, with uv.
     pub fn builder<'a>(
         run: &'a Run,
         environment: &Environment,
         binary: &Path,
         registry: &str,
-    ) -> Result<GatewayBuilder<'a>> {
-        let python = environment.python().to_str().context("UTF-8")?;
-        let arguments = [
-            "--registry",
-            registry,
-            "--env-manager",
-            "local",
-            "--python",
-            python,
-        ];
+    ) -> GatewayBuilder<'a> {
         let start = Start {
             binary: binary.to_owned(),
             data: run.fresh("gateway"),
-            // uv is found here.
             path: environment.path(),
-            arguments: arguments.map(str::to_owned).into(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
             token: None,
         };
-        Ok(GatewayBuilder { run, start }
+        GatewayBuilder { run, start }
+            .argument("--registry")
+            .argument(registry)
             .argument("--poll-interval")
-            .argument("1s"))
+            .argument("1s")
     }
 
     /// An admin's client.
@@ -116,14 +110,25 @@ impl Gateway {
         Ok(())
     }
 
+    /// From its next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        let variable = (name.to_owned(), value.to_owned());
+        self.start.variables.push(variable);
+    }
+
     /// Runs the same program as a command line client of this gateway; gives its stdout.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
+        output(self.client_command(arguments)).await
+    }
+
+    /// The same program as a command line client of this gateway.
+    pub fn client_command(&self, arguments: &[&str]) -> Command {
         let mut client = self.start.command(&self.start.data);
         client
             .env("SLUICEGATE_URL", self.client.base())
             .env("SLUICEGATE_TOKEN", self.client.token().unwrap_or_default())
             .args(arguments);
-        output(client).await
+        client
     }
 }
 
@@ -132,6 +137,23 @@ impl GatewayBuilder<'_> {
     #[must_use]
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.start.arguments.push(argument.into());
+        self
+    }
+
+    /// Workers run in `environment`, whatever models declare.
+    pub fn local(self, environment: &Environment) -> Result<Self> {
+        let python = environment.python().to_str().context("UTF-8")?;
+        Ok(self
+            .argument("--env-manager")
+            .argument("local")
+            .argument("--python")
+            .argument(python))
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.start.variables.push((name.to_owned(), value.into()));
         self
     }
 
@@ -183,7 +205,10 @@ impl Start {
 
     fn command(&self, folder: &Path) -> Command {
         let mut command = command(&self.binary);
-        command.current_dir(folder).env("PATH", &self.path);
+        command
+            .current_dir(folder)
+            .env("PATH", &self.path)
+            .envs(self.variables.iter().cloned());
         command
     }
 }

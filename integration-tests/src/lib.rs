@@ -3,6 +3,7 @@
 //! - [`World`]: what the tests of one binary share; made piece by piece, when a test first asks for it
 //! - [`MlflowServer`] and [`Registry`]: a real MLflow server, and the changes that people make in it
 //! - [`Models`]: tiny models logged by MLflow's own client; [`Logged`] ones are registered as often as a test likes
+//! - [`Channels`]: conda packages of this machine's interpreters, in the place of the Internet's
 //! - [`Gateway`]: the real `sluicegate serve`; [`Client`]: who scores and operates
 //! - [`ScoringServer`]: `mlflow models serve` asked directly, for comparison
 //! - [`Wire`]: a TCP line that can be cut, and that counts what passes
@@ -12,7 +13,9 @@
 //! harness this one ends what the tests shared, and fails if a process is left.
 
 mod binary;
+mod channels;
 mod client;
+mod declared;
 mod environment;
 mod gateway;
 mod mlflow;
@@ -26,7 +29,9 @@ mod wait;
 mod wire;
 mod world;
 
+pub use channels::{Channels, platform};
 pub use client::{Answer, Client, score_path};
+pub use declared::conda_yaml;
 pub use environment::{Environment, setting};
 pub use gateway::{Gateway, GatewayBuilder, SECRET};
 pub use mlflow::{MlflowServer, MlflowServerBuilder};
@@ -35,7 +40,7 @@ pub use process::{Process, command, kill, output, process_lives};
 pub use registry::{Registry, Stage};
 pub use run::Run;
 pub use scoring_server::ScoringServer;
-pub use trial::{Outcome, Test, run};
+pub use trial::{Outcome, Test, lacking, run};
 pub use wait::{PATIENCE, until};
 pub use wire::Wire;
 pub use world::World;

@@ -57,6 +57,11 @@ impl MlflowServer {
         &self.database
     }
 
+    /// The folder of what it serves as `mlflow-artifacts:/`.
+    pub fn artifacts(&self) -> PathBuf {
+        self.database.with_file_name("artifacts")
+    }
+
     /// Ends it with everything that it started.
     pub async fn stop(mut self) -> Result<()> {
         // MLflow 2 and 1 leave gunicorn behind at SIGTERM: dropping the process kills its whole group.

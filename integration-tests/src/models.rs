@@ -66,6 +66,11 @@ impl Models {
         self.get("iris")
     }
 
+    /// Iris flowers, with the `conda.yaml` that MLflow writes if nobody interferes. Only if it was named.
+    pub fn declared_iris(&self) -> Result<&Logged> {
+        self.get("declared-iris")
+    }
+
     /// Does what its input says, and answers with its tag, one of `a`, `b`, `c`, `d`.
     pub fn scripted(&self, tag: &str) -> Result<&Logged> {
         self.get(&format!("scripted-{tag}"))

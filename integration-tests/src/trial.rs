@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::FutureExt;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
@@ -30,6 +30,23 @@ pub struct Test {
 /// What the async function of a test ends with.
 pub type Outcome = Pin<Box<dyn Future<Output = Result<()>>>>;
 type Body = Box<dyn FnOnce(Arc<World>) -> Outcome + Send>;
+
+/// What a test needs and this machine does not have.
+#[derive(Debug)]
+struct Lacking(String);
+
+/// The error of a test that cannot be run on this machine: it counts as ignored, with this reason.
+pub fn lacking(reason: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Lacking(reason.into()))
+}
+
+impl std::fmt::Display for Lacking {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Lacking {}
 
 /// Lists async functions `fn(Arc<World>) -> anyhow::Result<()>` as tests, named by module and function.
 ///
@@ -81,7 +98,7 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
         .map(|test| {
             let world = Arc::clone(&world);
             let handle = runtime.handle().clone();
-            Trial::test(test.name, move || attempt(&handle, test.body, world))
+            Trial::ignorable_test(test.name, move || attempt(&handle, test.body, world))
         })
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -96,7 +113,7 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
     conclusion.exit_code()
 }
 
-fn attempt(handle: &Handle, body: Body, world: Arc<World>) -> Result<(), Failed> {
+fn attempt(handle: &Handle, body: Body, world: Arc<World>) -> Result<Completion, Failed> {
     let outcome = handle.block_on(async {
         let test = AssertUnwindSafe(body(Arc::clone(&world))).catch_unwind();
         match timeout(LONGEST, test).await.context("the test hangs")? {
@@ -104,11 +121,18 @@ fn attempt(handle: &Handle, body: Body, world: Arc<World>) -> Result<(), Failed>
             Err(panic) => bail!("{}", told(panic.as_ref())),
         }
     });
-    outcome.map_err(|error| {
-        let log = world.gateway_log();
-        let log = log.map(|log| format!("\nThe shared gateway's last lines:\n{log}"));
-        Failed::from(format!("{error:#}{}", log.unwrap_or_default()))
-    })
+    let Err(error) = outcome else {
+        return Ok(Completion::Completed);
+    };
+    if let Some(lacking) = error.downcast_ref::<Lacking>() {
+        return Ok(Completion::ignored_with(lacking));
+    }
+    let log = world.gateway_log();
+    let log = log.map(|log| format!("\nThe shared gateways' last lines:\n{log}"));
+    Err(Failed::from(format!(
+        "{error:#}{}",
+        log.unwrap_or_default()
+    )))
 }
 
 /// What a panic said.

@@ -4,17 +4,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde_json::json;
+use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::binary::sluicegate;
+use crate::channels::Channels;
 use crate::client::Client;
 use crate::environment::Environment;
 use crate::gateway::{Gateway, GatewayBuilder};
 use crate::mlflow::MlflowServer;
 use crate::models::{Logged, Models};
+use crate::process::command;
 use crate::registry::{Registry, Stage};
 use crate::run::Run;
 use crate::scoring_server::ScoringServer;
+
+/// Names the address of conda's channels to the program.
+const ALIAS: &str = "SLUICEGATE_CONDA_CHANNEL_ALIAS";
 
 /// Shared pieces. Tests that stop, kill or starve something make their own.
 #[derive(Debug, Default)]
@@ -23,7 +29,10 @@ pub struct World {
     binary: OnceCell<PathBuf>,
     mlflow: OnceCell<MlflowServer>,
     models: OnceCell<Models>,
+    declared_iris: OnceCell<Logged>,
+    channels: OnceCell<Channels>,
     gateway: OnceCell<Gateway>,
+    building_gateway: OnceCell<Gateway>,
     iris: OnceCell<()>,
     scripted: OnceCell<()>,
     scoring_server: OnceCell<ScoringServer>,
@@ -71,6 +80,52 @@ impl World {
             .await
     }
 
+    /// Iris flowers, with the `conda.yaml` that MLflow writes if nobody interferes.
+    pub async fn declared_iris(&self) -> Result<&Logged> {
+        self.declared_iris
+            .get_or_try_init(async || {
+                let Ground { environment, run } = self.ground().await?;
+                let (server, names) = (self.mlflow().await?, ["declared-iris"]);
+                let models = Models::log_these(run, environment, server, &names).await?;
+                models.declared_iris().cloned()
+            })
+            .await
+    }
+
+    /// The conda channel.
+    pub async fn channels(&self) -> Result<&Channels> {
+        self.channels
+            .get_or_try_init(async || Channels::find(self.environment().await?).await)
+            .await
+    }
+
+    /// The gateway that builds the environments that models declare, as it does by default; each test enables its own models.
+    pub async fn building_gateway(&self) -> Result<&Gateway> {
+        self.building_gateway
+            .get_or_try_init(async || self.another_building_gateway().await?.start().await)
+            .await
+    }
+
+    /// A gateway of the test's own that builds environments, with the shared channel and its own caches (but for uv's).
+    pub async fn another_building_gateway(&self) -> Result<GatewayBuilder<'_>> {
+        let (registry, alias) = (self.mlflow().await?.url(), self.channels().await?.alias());
+        let Ground { environment, run } = self.ground().await?;
+        let builder = Gateway::builder(run, environment, self.binary().await?, &registry);
+        Ok(builder.variable(ALIAS, alias))
+    }
+
+    /// The program without a gateway, for what it does on this host; conda packages come from the shared channel.
+    pub async fn program(&self) -> Result<Command> {
+        let alias = self.channels().await?.alias();
+        let Ground { environment, run } = self.ground().await?;
+        let mut program = command(self.binary().await?);
+        program
+            .current_dir(run.path())
+            .env("PATH", environment.path())
+            .env(ALIAS, alias);
+        Ok(program)
+    }
+
     /// The gateway that most tests use; each enables its own models.
     pub async fn gateway(&self) -> Result<&Gateway> {
         self.gateway
@@ -102,7 +157,7 @@ impl World {
         registry: &str,
     ) -> Result<GatewayBuilder<'_>> {
         let run = self.run().await?;
-        Gateway::builder(run, environment, self.binary().await?, registry)
+        Gateway::builder(run, environment, self.binary().await?, registry).local(environment)
     }
 
     /// The shared model `iris`: version 1 is Ready and in Production. Tests only score it.
@@ -137,11 +192,16 @@ impl World {
             .await
     }
 
-    /// The last lines that the shared gateway wrote.
+    /// The last lines that the shared gateways wrote.
     pub(crate) fn gateway_log(&self) -> Option<String> {
-        let log = self.gateway.get()?.log().ok()?;
-        let lines: Vec<&str> = log.lines().collect();
-        Some(lines[lines.len().saturating_sub(40)..].join("\n"))
+        let gateways = [&self.gateway, &self.building_gateway];
+        let logs = gateways.iter().filter_map(|gateway| {
+            let log = gateway.get()?.log().ok()?;
+            let lines: Vec<&str> = log.lines().collect();
+            Some(lines[lines.len().saturating_sub(40)..].join("\n"))
+        });
+        let logs: Vec<_> = logs.collect();
+        (!logs.is_empty()).then(|| logs.join("\n---\n"))
     }
 
     /// Ends everything; fails if the gateway does not end well or a process is left.
@@ -151,8 +211,10 @@ impl World {
         };
         let mut errors = Vec::new();
         drop(self.scoring_server);
-        if let Some(gateway) = self.gateway.into_inner() {
-            errors.extend(gateway.stop().await.err());
+        for gateway in [self.gateway, self.building_gateway] {
+            if let Some(gateway) = gateway.into_inner() {
+                errors.extend(gateway.stop().await.err());
+            }
         }
         if let Some(mlflow) = self.mlflow.into_inner() {
             errors.extend(mlflow.stop().await.err());

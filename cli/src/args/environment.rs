@@ -22,7 +22,8 @@ pub(crate) struct Environment {
     pub(crate) search_path: OsString,
     /// `no_proxy` or `NO_PROXY`.
     pub(crate) no_proxy: Option<String>,
-    /// Variables that would bend a program which the quickstart starts: MLflow's, Sluicegate's and Python's.
+    /// Variables that would bend a program which the quickstart starts: MLflow's, Python's, and Sluicegate's but for
+    /// those that say where packages come from.
     pub(crate) bending: Vec<OsString>,
 }
 
@@ -81,6 +82,13 @@ impl Environment {
 }
 
 fn is_bending(name: &str) -> bool {
+    /// Say where packages come from: the quickstart's gateway is to know that, too.
+    const OF_BUILDS: [&str; 3] = [
+        "SLUICEGATE_OFFLINE",
+        "SLUICEGATE_CONSTRAINTS",
+        "SLUICEGATE_UV",
+    ];
+    const PREFIXES_OF_BUILDS: [&str; 2] = ["SLUICEGATE_CONDA_", "SLUICEGATE_PIP_"];
     const PREFIXES: [&str; 2] = ["MLFLOW_", "SLUICEGATE_"];
     const NAMES: [&str; 5] = [
         "PYTHONPATH",
@@ -90,7 +98,9 @@ fn is_bending(name: &str) -> bool {
         "PYTHONDONTWRITEBYTECODE",
         "VIRTUAL_ENV",
     ];
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
+    let begins_with = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let of_builds = OF_BUILDS.contains(&name) || begins_with(&PREFIXES_OF_BUILDS);
+    !of_builds && (begins_with(&PREFIXES) || NAMES.contains(&name))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -133,7 +143,15 @@ mod tests {
         for name in ["MLFLOW_TRACKING_URI", "SLUICEGATE_TOKEN", "PYTHONPATH"] {
             assert!(is_bending(name), "{name}");
         }
-        for name in ["PATH", "HOME", "PIP_INDEX_URL", "HTTPS_PROXY"] {
+        for name in [
+            "PATH",
+            "HOME",
+            "PIP_INDEX_URL",
+            "HTTPS_PROXY",
+            "SLUICEGATE_CONDA_CHANNEL_ALIAS",
+            "SLUICEGATE_PIP_INDEX_URL",
+            "SLUICEGATE_OFFLINE",
+        ] {
             assert!(!is_bending(name), "{name}");
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use gateway::api::EnvManager;
 
 /// `quickstart`.
 #[derive(Clone, Debug, Default, Args)]
@@ -23,7 +24,12 @@ pub(crate) struct QuickstartArgs {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) registry_port: u16,
 
-    /// Python 3.10 or later to build the environment with [default: python3 on the PATH].
+    /// Python 3.10 or later to build the environment with [default: python3 on the PATH, else one from conda packages].
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
+
+    /// Who builds the environments of the model's versions: conda, uv or virtualenv build what the model declares, local
+    /// takes the environment of the training, which is there already [default: local].
+    #[arg(long, value_name = "MANAGER")]
+    pub(crate) env_manager: Option<EnvManager>,
 }

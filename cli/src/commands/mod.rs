@@ -4,7 +4,7 @@ mod completions;
 mod config;
 mod doctor;
 mod environments;
-mod failures;
+pub(crate) mod failures;
 pub(crate) mod models;
 mod serve;
 pub(crate) mod tokens;

@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gateway::api::EnvManager;
 use url::Url;
 
 use super::folder::Folder;
 use super::ports;
 use super::process::{Processes, Program, Running};
 use crate::args::connection::Connection;
+use crate::args::quickstart::QuickstartArgs;
 use crate::args::tokens::CreateArgs;
 use crate::client::Client;
 use crate::commands::tokens::local::LocalTokens;
@@ -37,15 +39,16 @@ impl Gateway {
     pub(super) async fn start(
         python: &Path,
         registry: &Url,
-        port: Option<u16>,
+        args: &QuickstartArgs,
         folder: &Folder,
         processes: &Processes,
     ) -> Result<Self, CommandError> {
         let token = first_token(&folder.gateway()).await?;
-        let address = format!("127.0.0.1:{}", port.unwrap_or_else(ports::usual_or_any));
+        let port = args.port.unwrap_or_else(ports::usual_or_any);
         let program = Program::new("gateway", this_program()?).arguments(serve(
             registry,
-            &address,
+            port,
+            args.env_manager.unwrap_or(EnvManager::Local),
             python,
             &folder.gateway(),
         ));
@@ -64,27 +67,27 @@ impl Gateway {
     }
 }
 
-/// The arguments of `serve`.
-fn serve(registry: &Url, address: &str, python: &Path, data: &Path) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = ["serve", "--listen", address, "--env-manager", "local"]
-        .map(OsString::from)
-        .into();
-    arguments.extend(
-        [
-            "--registry",
-            registry.as_str(),
-            "--poll-interval",
-            POLL_INTERVAL,
-        ]
-        .map(OsString::from),
-    );
-    arguments.extend([
-        "--python".into(),
-        python.into(),
-        "--data-dir".into(),
-        data.into(),
-    ]);
-    arguments
+/// The arguments of `serve`. The interpreter is for the environment manager `local`; the others do not look at it.
+fn serve(
+    registry: &Url,
+    port: u16,
+    env_manager: EnvManager,
+    python: &Path,
+    data: &Path,
+) -> Vec<OsString> {
+    let address = format!("127.0.0.1:{port}");
+    let env_manager = env_manager.to_string();
+    let texts = [
+        ("--listen", address.as_str()),
+        ("--registry", registry.as_str()),
+        ("--poll-interval", POLL_INTERVAL),
+        ("--env-manager", env_manager.as_str()),
+    ];
+    let texts = texts.map(|(flag, value)| [OsString::from(flag), OsString::from(value)]);
+    let paths = [("--python", python), ("--data-dir", data)];
+    let paths = paths.map(|(flag, path)| [OsString::from(flag), OsString::from(path)]);
+    let flags = texts.into_iter().chain(paths).flatten();
+    std::iter::once("serve".into()).chain(flags).collect()
 }
 
 /// `listening on http://ADDR`, as the contract has it.
@@ -119,6 +122,18 @@ pub(super) fn this_program() -> Result<PathBuf, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn its_models_run_in_the_environment_of_the_training_or_in_their_own() {
+        let registry = "http://127.0.0.1:5000".parse().unwrap();
+        let paths = (Path::new("/env/bin/python"), Path::new("/data"));
+        for env_manager in [EnvManager::Local, EnvManager::Conda] {
+            let arguments = serve(&registry, 8080, env_manager, paths.0, paths.1);
+            let chosen = arguments.windows(2).find(|pair| pair[0] == "--env-manager");
+            assert_eq!(chosen.unwrap()[1], *env_manager.to_string());
+            assert!(arguments.contains(&"/env/bin/python".into()));
+        }
+    }
 
     #[test]
     fn the_address_is_read_from_the_line_that_scripts_rely_on() {

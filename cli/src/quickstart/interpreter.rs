@@ -36,6 +36,12 @@ pub(super) struct Interpreter {
     pub(super) version: (u32, u32),
 }
 
+/// There is no Python that will do: the first one found is told about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lack {
+    first: Option<(PathBuf, Unfit)>,
+}
+
 /// What is wrong with a Python.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Unfit {
@@ -49,7 +55,7 @@ pub(super) async fn find(
     named: Option<&Path>,
     environment: &Environment,
     processes: &Processes,
-) -> Result<Interpreter, CommandError> {
+) -> Result<Interpreter, Lack> {
     let candidates: Vec<PathBuf> = match named {
         Some(path) => vec![path.to_owned()],
         None => NAMES
@@ -57,14 +63,14 @@ pub(super) async fn find(
             .filter_map(|name| environment.find_program(name))
             .collect(),
     };
-    let mut first_unfit = None;
+    let mut first = None;
     for path in candidates {
         match probe(&path, processes).await {
             Ok(version) => return Ok(Interpreter { path, version }),
-            Err(unfit) => first_unfit = first_unfit.or(Some((path, unfit))),
+            Err(unfit) => first = first.or(Some((path, unfit))),
         }
     }
-    Err(explain(first_unfit))
+    Err(Lack { first })
 }
 
 async fn probe(path: &Path, processes: &Processes) -> Result<(u32, u32), Unfit> {
@@ -95,28 +101,47 @@ fn version_of(line: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn explain(unfit: Option<(PathBuf, Unfit)>) -> CommandError {
-    let install = "install Python 3.10 or later (Debian and Ubuntu: `sudo apt install python3 python3-venv`, \
-                   Fedora: `sudo dnf install python3`, macOS: `brew install python3`), or name one with --python";
-    let Some((path, unfit)) = unfit else {
-        return CommandError::failed("there is no python3 on the PATH").next(install);
-    };
-    let path = path.display();
-    match unfit {
-        Unfit::Broken => {
-            CommandError::failed(format!("{path} is no Python that runs")).next(install)
+impl Lack {
+    /// What is wrong, as part of a sentence.
+    pub(super) fn what(&self) -> String {
+        let Some((path, unfit)) = &self.first else {
+            return "there is no python3 on the PATH".to_owned();
+        };
+        let path = path.display();
+        match unfit {
+            Unfit::Broken => format!("{path} is no Python that runs"),
+            Unfit::TooOld((major, minor)) => {
+                format!("{path} is Python {major}.{minor}, which is too old")
+            }
+            Unfit::WithoutVenv((major, minor)) => {
+                format!("{path} (Python {major}.{minor}) cannot make environments")
+            }
         }
-        Unfit::TooOld((major, minor)) => {
-            CommandError::failed(format!("{path} is Python {major}.{minor}, which is too old"))
-                .next(install)
+    }
+
+    /// What to install.
+    pub(super) fn remedy(&self) -> String {
+        match self.first {
+            Some((_, Unfit::WithoutVenv((major, minor)))) => format!(
+                "install its venv module (Debian and Ubuntu: `sudo apt install python{major}.{minor}-venv`), \
+                 or name another Python with --python"
+            ),
+            _ => "install Python 3.10 or later (Debian and Ubuntu: `sudo apt install python3 python3-venv`, \
+                  Fedora: `sudo dnf install python3`, macOS: `brew install python3`, \
+                  with uv: `uv python install 3.11`), or name one with --python"
+                .to_owned(),
         }
-        Unfit::WithoutVenv((major, minor)) => {
-            CommandError::failed(format!("{path} (Python {major}.{minor}) cannot make environments"))
-                .next(format!(
-                    "install its venv module (Debian and Ubuntu: `sudo apt install python{major}.{minor}-venv`), \
-                     or name another Python with --python"
-                ))
-        }
+    }
+
+    /// Ends the command with it.
+    pub(super) fn into_error(self) -> CommandError {
+        CommandError::failed(self.what()).next(self.remedy())
+    }
+
+    /// Not a single Python was found.
+    #[cfg(test)]
+    pub(super) fn nothing() -> Self {
+        Self { first: None }
     }
 }
 
@@ -137,11 +162,12 @@ mod tests {
     fn every_lack_is_told_with_what_to_install() {
         let path = || PathBuf::from("/usr/bin/python3");
         let all = [
-            explain(None),
-            explain(Some((path(), Unfit::Broken))),
-            explain(Some((path(), Unfit::TooOld((3, 8))))),
-            explain(Some((path(), Unfit::WithoutVenv((3, 11))))),
+            None,
+            Some((path(), Unfit::Broken)),
+            Some((path(), Unfit::TooOld((3, 8)))),
+            Some((path(), Unfit::WithoutVenv((3, 11)))),
         ];
-        insta::assert_snapshot!(all.map(|error| error.to_string()).join("\n\n"));
+        let told = all.map(|first| Lack { first }.into_error().to_string());
+        insta::assert_snapshot!(told.join("\n\n"));
     }
 }

@@ -1,8 +1,10 @@
 //! `quickstart`: the main job on a real model, from an empty machine to a promotion without a failed request.
 //!
 //! A real MLflow server, two real versions of a model, and a gateway as anybody would start it, each a program of its
-//! own that ends with this one. Only the Python environment is kept for the next time.
+//! own that ends with this one. Only the Python environment is kept for the next time; a machine without a Python gets
+//! one from conda packages.
 
+mod conda;
 mod farewell;
 mod folder;
 mod gateway;
@@ -16,10 +18,12 @@ mod registry;
 mod scoring;
 mod stop;
 mod training;
+mod venv;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use ::gateway::api::EnvManager;
 use tokio::time::Instant;
 
 use crate::args::environment::Environment;
@@ -36,6 +40,9 @@ use training::MODEL;
 
 /// Both versions load from warm caches in some seconds each; the first time, Python compiles everything.
 const READY_DEADLINE: Duration = Duration::from_secs(300);
+
+/// The same where the versions' own environment is built first: a slow line needs minutes for some 300 MB.
+const BUILT_DEADLINE: Duration = Duration::from_secs(1_800);
 
 /// From SIGTERM to SIGKILL: a gateway drains in that time.
 const GRACE: Duration = Duration::from_secs(10);
@@ -109,7 +116,10 @@ struct Quickstart {
 impl Quickstart {
     async fn story(&self, cache: &Path) -> Result<(), CommandError> {
         let started = Instant::now();
-        let python = self.python(cache).await?;
+        let named = self.args.python.as_deref();
+        let (environment, processes) = (&self.environment, &self.processes);
+        let python =
+            python::environment(named, environment, cache, processes, &self.progress).await?;
         let mut registry = self.registry_with_models(&python).await?;
         let mut gateway = self.gateway(&python, &registry).await?;
         self.enable(&gateway).await?;
@@ -130,17 +140,6 @@ impl Quickstart {
             _ = registry.server.exited() => Err(registry.server.ended_early()),
             _ = gateway.server.exited() => Err(gateway.server.ended_early()),
         }
-    }
-
-    async fn python(&self, cache: &Path) -> Result<PathBuf, CommandError> {
-        let named = self.args.python.as_deref();
-        let base = interpreter::find(named, &self.environment, &self.processes).await?;
-        let (major, minor) = base.version;
-        let title = format!("Python environment with MLflow {}", python::MLFLOW);
-        let mut step = self.progress.step(&title);
-        let python = python::environment(&base, cache, &self.processes, &mut step).await?;
-        step.done(&format!("{title}, Python {major}.{minor}"));
-        Ok(python)
     }
 
     /// The server starts while the training loads its libraries.
@@ -173,8 +172,8 @@ impl Quickstart {
 
     async fn gateway(&self, python: &Path, registry: &Registry) -> Result<Gateway, CommandError> {
         let step = self.progress.step("Gateway");
-        let (url, port) = (&registry.url, self.args.port);
-        let gateway = Gateway::start(python, url, port, &self.folder, &self.processes).await?;
+        let (url, args) = (&registry.url, &self.args);
+        let gateway = Gateway::start(python, url, args, &self.folder, &self.processes).await?;
         step.done(&format!("Gateway on {}", farewell::plain(&gateway.url)));
         Ok(gateway)
     }
@@ -189,7 +188,11 @@ impl Quickstart {
                 gateway.server.log().display()
             ))
         };
-        wait::until_ready(client, MODEL, READY_DEADLINE, &self.progress)
+        let deadline = match self.args.env_manager {
+            None | Some(EnvManager::Local) => READY_DEADLINE,
+            Some(_) => BUILT_DEADLINE,
+        };
+        wait::until_ready(client, MODEL, deadline, &self.progress)
             .await
             .map_err(logs)?;
         Ok(())

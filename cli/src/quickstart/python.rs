@@ -1,160 +1,100 @@
-//! The Python environment of the quickstart: MLflow and scikit-learn, built once and kept.
+//! The Python of the quickstart: from an interpreter of this machine, or without one from conda packages.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::interpreter::Interpreter;
-use super::process::{Processes, Program};
+use super::interpreter::{self, Lack};
+use super::process::Processes;
+use super::{conda, venv};
+use crate::args::environment::Environment;
 use crate::error::CommandError;
-use crate::progress::Step;
+use crate::progress::{Progress, Step};
 
 /// What is installed. MLflow is pinned: the quickstart shows this version's behaviour.
 pub(super) const MLFLOW: &str = "3.17.2";
-const REQUIREMENTS: [&str; 4] = [
+pub(super) const REQUIREMENTS: [&str; 4] = [
     "mlflow==3.17.2",
     "scikit-learn>=1.5,<2",
     "pandas<4",
     "numpy<3",
 ];
 
-/// Counts changes of how the environment is built, apart from the requirements.
-const REVISION: u32 = 1;
-
-/// Written last: without it an environment is half a one.
-const MARK: &str = "sluicegate-complete";
-
-/// A slow line needs minutes for some 300 MB.
-const DEADLINE: Duration = Duration::from_secs(1_800);
-
-/// Makes the environment below `cache`, or takes the one that is there. Returns its interpreter.
+/// An interpreter with all that the quickstart needs, made below `cache` the first time.
+///
+/// One that was `named` is taken or refused. Otherwise it is made from an interpreter on the search path, which is the
+/// fastest way; where there is none that can make environments, from conda packages.
 pub(super) async fn environment(
-    base: &Interpreter,
+    named: Option<&Path>,
+    environment: &Environment,
     cache: &Path,
     processes: &Processes,
-    step: &mut Step,
+    progress: &Progress,
 ) -> Result<PathBuf, CommandError> {
-    let (major, minor) = base.version;
-    let folder = cache.join(format!("python-{major}.{minor}-mlflow-{MLFLOW}"));
-    let python = folder.join("bin").join("python");
-    let content = content(base);
-    let lock = cache.join("environments.lock");
-    let _lock = lock_file(&lock, step).await?;
-    if is_complete(&folder, &content) && runs(&python, processes).await {
-        return Ok(python);
+    let title = format!("Python environment with MLflow {MLFLOW}");
+    match interpreter::find(named, environment, processes).await {
+        Ok(base) => {
+            let (major, minor) = base.version;
+            let mut step = progress.step(&title);
+            let _lock = lock(cache, &mut step).await?;
+            let python = venv::environment(&base, cache, processes, &mut step).await?;
+            step.done(&format!("{title}, Python {major}.{minor}"));
+            Ok(python)
+        }
+        Err(lack) if named.is_some() => Err(lack.into_error()),
+        Err(lack) => {
+            progress.line(&notice(&lack));
+            let mut step = progress.step(&title);
+            let _lock = lock(cache, &mut step).await?;
+            let python = conda::environment(cache, &mut step)
+                .await
+                .map_err(|why| neither(&lack, &why))?;
+            step.done(&format!(
+                "{title}, Python {} from conda packages",
+                conda::PYTHON
+            ));
+            Ok(python)
+        }
     }
-    build(base, &folder, processes, step).await?;
-    let mark = folder.join(MARK);
-    fs::write(&mark, content).map_err(|error| {
-        CommandError::failed(format!("cannot write {}: {error}", mark.display()))
-    })?;
-    Ok(python)
 }
 
-/// What an environment is made of. One that was made of something else is made anew.
-fn content(base: &Interpreter) -> String {
-    let (major, minor) = base.version;
-    let path = base.path.display();
-    let requirements = REQUIREMENTS.join("\n");
-    format!("revision {REVISION}\n{path} {major}.{minor}\n{requirements}\n")
+/// Why the longer way is taken.
+fn notice(lack: &Lack) -> String {
+    let what = lack.what();
+    format!(
+        "No Python here can be used ({what}): taking Python {} from conda packages.",
+        conda::PYTHON
+    )
 }
 
-fn is_complete(folder: &Path, content: &str) -> bool {
-    fs::read_to_string(folder.join(MARK)).is_ok_and(|mark| mark == content)
-}
-
-/// The interpreter that it was made from may have gone since.
-async fn runs(python: &Path, processes: &Processes) -> bool {
-    let program = Program::new("environment-check", python).arguments(["--version"]);
-    let deadline = Duration::from_secs(30);
-    processes.run(program, deadline, |_| {}).await.is_ok()
-}
-
-/// Built where it stays, because an environment knows its own path; complete only with the mark.
-async fn build(
-    base: &Interpreter,
-    folder: &Path,
-    processes: &Processes,
-    step: &mut Step,
-) -> Result<(), CommandError> {
-    if folder.exists() {
-        step.detail("removing an incomplete one");
-        fs::remove_dir_all(folder).map_err(|error| {
-            CommandError::failed(format!("cannot remove {}: {error}", folder.display()))
-                .next("remove it by hand and try again")
-        })?;
+/// Neither way led to a Python.
+fn neither(lack: &Lack, why: &CommandError) -> CommandError {
+    let what = format!(
+        "{}, and none could be made from conda packages: {}",
+        lack.what(),
+        why.message()
+    );
+    let error = CommandError::failed(what).next(lack.remedy());
+    let error =
+        error.also("where conda channels have a mirror, SLUICEGATE_CONDA_CHANNEL_ALIAS names it");
+    match why.next_step() {
+        "" => error,
+        next => error.also(next),
     }
-    step.detail("making it");
-    let venv = Program::new("venv", &base.path)
-        .arguments(["-m", "venv"])
-        .arguments([folder]);
-    processes.run(venv, DEADLINE, |_| {}).await?;
-
-    let python = folder.join("bin").join("python");
-    // uv does not read pip's configuration files, where some name the only index that they can reach.
-    if install_with_uv(folder, &python, processes, step)
-        .await
-        .is_err()
-    {
-        install_with_pip(&python, processes, step)
-            .await
-            .map_err(needs_network)?;
-    }
-    Ok(())
 }
 
-async fn install_with_uv(
-    folder: &Path,
-    python: &Path,
-    processes: &Processes,
-    step: &mut Step,
-) -> Result<(), CommandError> {
-    step.detail("installing uv");
-    let pip = Program::new("install-uv", python).arguments(["-m", "pip", "install", "uv"]);
-    processes.run(pip, DEADLINE, |_| {}).await?;
-    let uv = Program::new("install", folder.join("bin").join("uv"))
-        .arguments(["pip", "install", "--python"])
-        .arguments([python])
-        .arguments(REQUIREMENTS);
-    install(uv, processes, step).await
-}
-
-async fn install_with_pip(
-    python: &Path,
-    processes: &Processes,
-    step: &mut Step,
-) -> Result<(), CommandError> {
-    let pip = Program::new("install-with-pip", python)
-        .arguments(["-m", "pip", "install"])
-        .arguments(REQUIREMENTS);
-    install(pip, processes, step).await
-}
-
-async fn install(
-    program: Program,
-    processes: &Processes,
-    step: &mut Step,
-) -> Result<(), CommandError> {
-    step.detail("installing MLflow and scikit-learn");
-    let show = |line: &str| step.detail(line.to_owned());
-    processes.run(program, DEADLINE, show).await.map(drop)
-}
-
-fn needs_network(error: CommandError) -> CommandError {
-    error.also("packages come from PyPI, or from the index that pip is configured for")
-}
-
-async fn lock_file(path: &Path, step: &mut Step) -> Result<File, CommandError> {
-    let cannot = |error: std::io::Error| {
+/// One quickstart at a time makes an environment; the others find it made.
+async fn lock(cache: &Path, step: &mut Step) -> Result<File, CommandError> {
+    let path = cache.join("environments.lock");
+    let cannot = |error: io::Error| {
         CommandError::failed(format!("cannot write {}: {error}", path.display()))
             .next("XDG_CACHE_HOME names another place for it")
     };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(cannot)?;
-    }
-    let file = File::create(path).map_err(cannot)?;
+    fs::create_dir_all(cache).map_err(cannot)?;
+    let file = File::create(&path).map_err(cannot)?;
     while file.try_lock().is_err() {
         step.detail("another quickstart is making it");
         sleep(Duration::from_millis(500)).await;
@@ -167,21 +107,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_environment_made_of_other_things_or_by_half_is_not_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut base = Interpreter {
-            path: "/usr/bin/python3".into(),
-            version: (3, 11),
-        };
-        assert!(!is_complete(folder.path(), &content(&base)));
-        fs::write(folder.path().join(MARK), content(&base)).unwrap();
-        assert!(is_complete(folder.path(), &content(&base)));
-        base.version = (3, 12);
-        assert!(!is_complete(folder.path(), &content(&base)));
+    fn the_requirements_name_the_mlflow_version_that_is_told() {
+        assert!(REQUIREMENTS.contains(&format!("mlflow=={MLFLOW}").as_str()));
     }
 
     #[test]
-    fn the_requirements_name_the_mlflow_version_that_the_folder_is_called_after() {
-        assert!(REQUIREMENTS.contains(&format!("mlflow=={MLFLOW}").as_str()));
+    fn the_way_through_conda_is_told_with_its_reason() {
+        insta::assert_snapshot!(notice(&Lack::nothing()));
+    }
+
+    #[test]
+    fn where_neither_way_leads_on_both_reasons_are_told_and_what_to_install() {
+        let why = CommandError::failed(
+            "NETWORK: cannot fetch from conda.example, for conda-forge: it does not answer in time",
+        )
+        .next("the build log is /cache/quickstart/conda/logs/build.log");
+        insta::assert_snapshot!(neither(&Lack::nothing(), &why));
     }
 }

@@ -1,12 +1,16 @@
 //! The whole system: the real binary, a real MLflow server, real workers. One module per theme.
 
 mod big_bodies;
+mod conda_environments;
 mod crashes;
 mod describing;
 mod enabling;
+mod environment_commands;
+mod environment_failures;
 mod failed_promotion;
 mod following;
 mod formats;
+mod interrupted_builds;
 mod many_versions;
 mod names;
 mod registry_down;
@@ -18,6 +22,8 @@ mod zero_downtime;
 
 fn main() -> std::process::ExitCode {
     let themes = [
+        conda_environments::tests(),
+        interrupted_builds::tests(),
         seed_snippets::tests(),
         formats::tests(),
         describing::tests(),
@@ -33,6 +39,8 @@ fn main() -> std::process::ExitCode {
         registry_down::tests(),
         many_versions::tests(),
         uv_environment::tests(),
+        environment_failures::tests(),
+        environment_commands::tests(),
     ];
     integration_tests::run(themes.into_iter().flatten().collect())
 }

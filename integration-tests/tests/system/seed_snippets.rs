@@ -23,13 +23,23 @@ pub(crate) fn tests() -> Vec<Test> {
 async fn the_bash_snippet_answers_a_bare_list(world: Arc<World>) -> Result<()> {
     let client = world.iris().await?;
     for reference in ["1", "Production"] {
-        let mut bash = command("bash");
-        bash.args(["-c", BASH])
-            .env("MODEL_VERSION_URI", uri(client, reference))
-            .env("DATABRICKS_API_TOKEN", client.token().context("a token")?);
-        assert_eq!(output(bash).await?, "[0]", "{reference}");
+        let answer = the_bash_snippet(client, "iris", reference).await?;
+        assert_eq!(answer, "[0]", "{reference}");
     }
     Ok(())
+}
+
+/// What it prints.
+pub(crate) async fn the_bash_snippet(
+    client: &Client,
+    model: &str,
+    reference: &str,
+) -> Result<String> {
+    let mut bash = command("bash");
+    bash.args(["-c", BASH])
+        .env("MODEL_VERSION_URI", uri(client, model, reference))
+        .env("DATABRICKS_API_TOKEN", client.token().context("a token")?);
+    output(bash).await
 }
 
 async fn the_python_snippet_answers_a_bare_list(world: Arc<World>) -> Result<()> {
@@ -40,7 +50,7 @@ async fn the_python_snippet_answers_a_bare_list(world: Arc<World>) -> Result<()>
         .context("the last line is the call")?;
     let script = format!(
         "MODEL_VERSION_URI = {:?}\nDATABRICKS_API_TOKEN = {:?}\n{definition}\nprint({call})",
-        uri(client, "Production"),
+        uri(client, "iris", "Production"),
         client.token().context("a token")?,
     );
     let mut python = command(world.environment().await?.python());
@@ -73,6 +83,6 @@ async fn the_power_bi_query_gets_a_thousand_predictions_in_order(world: Arc<Worl
     Ok(())
 }
 
-fn uri(client: &Client, reference: &str) -> String {
-    format!("{}{}", client.base(), score_path("iris", reference))
+fn uri(client: &Client, model: &str, reference: &str) -> String {
+    format!("{}{}", client.base(), score_path(model, reference))
 }
