@@ -81,14 +81,18 @@ async fn what_is_cached_is_built_again_without_a_network_and_nothing_else_is(
     host.environments(&["build", host.model()?]).await?;
     assert_eq!(host.only_key().await?, key);
 
-    let empty = Host::new(&world).await?.offline();
-    let refused = empty.environments(&["build", empty.model()?]).await;
-    let refused = refused
-        .err()
-        .context("nothing is cached there")?
-        .to_string();
-    ensure!(refused.contains("OFFLINE"), "{refused}");
-    Ok(())
+    // A channel on the disk can be reached, but not what uv would download.
+    let mut empty = Host::new(&world).await?.offline();
+    empty.uv_cache = Some(world.run().await?.folder("uv-cache")?);
+    empty.is_refused_offline("six").await?;
+    let remote = Host::new(&world).await?.offline();
+    let path = remote.model.join("conda.yaml");
+    let declared = std::fs::read_to_string(&path)?;
+    std::fs::write(
+        &path,
+        declared.replace("conda-forge", "http://127.0.0.1:1/elsewhere"),
+    )?;
+    remote.is_refused_offline("elsewhere").await
 }
 
 async fn each_environment_manager_builds_what_a_folder_declares(world: Arc<World>) -> Result<()> {
@@ -113,12 +117,13 @@ async fn each_environment_manager_builds_what_a_folder_declares(world: Arc<World
     Ok(())
 }
 
-/// A host with a data folder of its own, and the folder of a model that needs little.
+/// A host with a data folder of its own, and a folder that declares little: without an MLmodel, nothing has to serve.
 struct Host<'a> {
     world: &'a World,
     data: PathBuf,
     model: PathBuf,
     offline: bool,
+    uv_cache: Option<PathBuf>,
 }
 
 impl<'a> Host<'a> {
@@ -127,7 +132,6 @@ impl<'a> Host<'a> {
         let python = world.environment().await?.python_version().await?;
         let model = run.folder("model")?;
         let write = |name: &str, text: &str| std::fs::write(model.join(name), text);
-        write("MLmodel", "flavors: {}\n")?;
         write("conda.yaml", &conda_yaml(&python, &["six==1.16.0"]))?;
         write(
             "python_env.yaml",
@@ -141,6 +145,7 @@ impl<'a> Host<'a> {
             data: run.folder("host")?,
             model,
             offline: false,
+            uv_cache: None,
         })
     }
 
@@ -168,15 +173,28 @@ impl<'a> Host<'a> {
         if self.offline {
             program.env("SLUICEGATE_OFFLINE", "true");
         }
+        if let Some(folder) = &self.uv_cache {
+            program.env("UV_CACHE_DIR", folder);
+        }
         output(program).await
+    }
+
+    /// Nothing can be built, for want of this.
+    async fn is_refused_offline(&self, of: &str) -> Result<()> {
+        let refused = self.environments(&["build", self.model()?]).await;
+        let refused = refused.err().context("it is not cached")?.to_string();
+        ensure!(
+            refused.contains("OFFLINE") && refused.contains(of),
+            "{refused}"
+        );
+        Ok(())
     }
 
     async fn listed(&self) -> Result<Vec<Value>> {
         let listed = self
             .environments(&["list", "--local", "--output", "json"])
             .await?;
-        let listed: Value = serde_json::from_str(&listed)?;
-        Ok(listed["environments"].as_array().context("a list")?.clone())
+        Ok(serde_json::from_str(&listed)?)
     }
 
     async fn only_key(&self) -> Result<String> {
