@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use conda_runner::{CondaRunner, LogKind, Worker};
-use serving_core::{LoadError, Loader, ReplicaId, Retry};
+use conda_runner::{CondaRunner, EnvManager, LogKind, RunnerEnvironments, Worker};
+use serving_core::{LoadError, Loader, Progress, ReplicaId, Retry};
 use support::channel::{Channel, PLACEHOLDER, Package};
 use support::{Machine, Models, get, job, log, socket, write};
 use tokio::task::JoinSet;
@@ -265,4 +265,34 @@ async fn the_log_of_a_build_is_kept_with_its_key_also_of_one_that_failed() {
     );
     // The version's own log has it as well.
     assert!(log(&runner, 1, LogKind::Build).contains("[solving] took"));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_model_gets_an_environment_without_mlflow_which_is_none_for_a_model() {
+    let (machine, _channel) = machine();
+    write(&machine.path("bare"), "");
+    write(&machine.path("folder/conda.yaml"), PLAIN);
+    let environments = RunnerEnvironments::open(machine.config.clone()).unwrap();
+    let (progress, steps) = Progress::channel();
+    let folder = machine.path("folder");
+    let built = environments
+        .build(&folder, EnvManager::Conda, false, &progress)
+        .await
+        .unwrap();
+    assert_eq!(built.mlflow, None);
+    assert_eq!(built.python.as_deref(), Some("3.11.7"));
+    let names: Vec<&str> = built
+        .packages
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    assert_eq!(names, ["python", "tool"]);
+    assert!(steps.borrow().is_some());
+    let told = environments.build_log(&built.key).await.unwrap();
+    assert!(told.contains("[solving] took"), "{told}");
+    environments.idle().await;
+
+    let error = refused(&runner(&machine, PLAIN)).await;
+    assert_eq!(error.code.as_deref(), Some("MLFLOW_MISSING"), "{error}");
+    assert_eq!(only_environment(&machine), built.path);
 }

@@ -259,6 +259,23 @@ async fn what_is_in_use_is_not_built_afresh() {
 }
 
 #[tokio::test]
+async fn compiling_goes_on_in_the_background_keeps_nobody_from_a_fresh_build_and_ends_with_the_runner()
+ {
+    let machine = machine();
+    let runner = machine.runner();
+    write(&machine.path("slow"), "");
+    runner.prepare(job(1, &[])).await.unwrap();
+    let first = machine.pid("compiler").await;
+    assert!(is_alive(first));
+    std::fs::remove_file(machine.path("compiler")).unwrap();
+    runner.prepare(job(1, &[("fresh", "true")])).await.unwrap();
+    dead(&[first]).await;
+    let second = machine.pid("compiler").await;
+    runner.idle().await;
+    dead(&[second]).await;
+}
+
+#[tokio::test]
 async fn requirements_without_a_solution_are_a_permanent_error_with_uvs_own_words() {
     let machine = machine();
     let words = "  × No solution found when resolving dependencies:\n  ╰─▶ Because there is no version of numpy==99.1 and you require numpy==99.1, we can conclude that your requirements are unsatisfiable.";

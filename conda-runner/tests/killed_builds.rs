@@ -104,7 +104,10 @@ fn machine_of(mut machine: Machine) -> (conda_runner::CondaRunner<conda_runner::
     let names: Vec<String> = (0..PACKAGES)
         .map(|package| format!("package{package}"))
         .collect();
-    let conda = format!("dependencies: [python=3.11, {}]\n", names.join(", "));
+    let conda = format!(
+        "dependencies: [python=3.11, pip, {}, pip: [own]]\n",
+        names.join(", ")
+    );
     let runner = machine.runner_of(Models {
         conda: Box::new(move |_| conda.clone()),
         ..Models::default()
@@ -176,6 +179,8 @@ fn check(machine: &Machine) -> bool {
     let marker = std::fs::read_to_string(environment.join(".sluicegate.json")).unwrap();
     serde_json::from_str::<serde_json::Value>(&marker).unwrap();
     assert!(environment.join("bin/python").exists());
+    let own = "lib/python3.77/site-packages/own-1.0.dist-info/METADATA";
+    assert!(environment.join(own).exists());
     for package in 0..PACKAGES {
         for file in 0..FILES {
             let (path, text) = made_up(package, file);

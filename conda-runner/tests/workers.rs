@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+#[expect(dead_code, reason = "another test file uses the rest")]
 mod support;
 
 use std::sync::Arc;

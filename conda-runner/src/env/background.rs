@@ -1,5 +1,6 @@
 //! What is done for environments that are in use already: their files are compiled, one environment at a time.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,22 +17,28 @@ use crate::shelf::Hold;
 #[derive(Debug)]
 pub(crate) struct Background {
     tasks: TaskTracker,
-    /// Replaced when it is used up.
-    stop: Mutex<CancellationToken>,
+    /// By the key of the environment.
+    running: Mutex<HashMap<String, Task>>,
     place: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug)]
+struct Task {
+    stop: CancellationToken,
+    ended: CancellationToken,
 }
 
 impl Background {
     pub(crate) fn new() -> Self {
         Self {
             tasks: TaskTracker::new(),
-            stop: Mutex::default(),
+            running: Mutex::default(),
             place: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// Compiles the environment at `place`, which `hold` keeps.
-    pub(crate) fn compile(&self, host: Host, place: PathBuf, hold: Vec<Hold>, log: Log) {
+    /// Compiles the environment of this key at `place`, which `hold` keeps.
+    pub(crate) fn compile(&self, key: &str, host: Host, place: PathBuf, hold: Vec<Hold>, log: Log) {
         let turn = Arc::clone(&self.place);
         let work = async move {
             let _hold = hold;
@@ -39,10 +46,17 @@ impl Background {
             let _turn = turn.acquire().await;
             build::compile(&host, &place, &log).await;
         };
-        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        let stop = stop.clone();
-        self.tasks
-            .spawn(async move { stop.run_until_cancelled(work).await });
+        let task = Task {
+            stop: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        };
+        let mut running = self.running();
+        running.retain(|_, task| !task.ended.is_cancelled());
+        running.insert(key.to_owned(), task.clone());
+        self.tasks.spawn(async move {
+            let _ended = task.ended.drop_guard();
+            task.stop.run_until_cancelled_owned(work).await;
+        });
     }
 
     /// Returns when all is done.
@@ -52,19 +66,28 @@ impl Background {
         self.tasks.reopen();
     }
 
-    /// Breaks off what is being done, and returns when nothing of it is left.
-    pub(crate) async fn stop(&self) {
-        {
-            let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *stop).cancel();
+    /// Breaks off what is done for the environment of this key, and returns when it no longer holds that.
+    pub(crate) async fn leave(&self, key: &str) {
+        let task = self.running().remove(key);
+        if let Some(task) = task {
+            task.stop.cancel();
+            task.ended.cancelled().await;
         }
+    }
+
+    /// Breaks off everything, and returns when nothing of it is left.
+    pub(crate) async fn stop(&self) {
+        self.running().values().for_each(|task| task.stop.cancel());
         self.done().await;
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, Task>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        stop.cancel();
+        self.running().values().for_each(|task| task.stop.cancel());
     }
 }

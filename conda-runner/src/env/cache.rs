@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use serving_core::{LoadError, LoadJob, Progress, WorkPermits};
 
@@ -24,7 +23,6 @@ use crate::error::{RunnerError, disk};
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
 use crate::shelf::{Finished, Hold, Removal, Shelf, Staging};
-use crate::time::rfc3339;
 
 /// All environments.
 pub(crate) struct Environments {
@@ -250,11 +248,11 @@ impl Environments {
                 let _care = care;
                 let _permit = work.permit().await;
                 is_mine.store(true, Ordering::Relaxed);
-                own.line(&begin(&order, &name)).await;
+                own.line(&order.heading(&name)).await;
                 log.line(&format!("building environment {}", order.key))
                     .await;
                 let report = Report::new(log, build.progress.clone());
-                let made = maker.make(&order, &staging, &report).await;
+                let made = Box::pin(maker.make(&order, &staging, &report)).await;
                 match made.and_then(|marker| marker.written()) {
                     Ok(marker) => {
                         build.done();
@@ -277,6 +275,7 @@ impl Environments {
         let built = self.held(key, finished).await?;
         if build.take_new() {
             self.background.compile(
+                &built.key,
                 self.maker.host.clone(),
                 built.path.clone(),
                 built.hold.clone(),
@@ -288,6 +287,7 @@ impl Environments {
 
     /// Makes way for a new one. Never takes the old one from those who use it.
     async fn discard(&self, key: &str) -> Result<(), LoadError> {
+        self.background.leave(key).await;
         if self.shelf.discard(key).await? != Removal::InUse {
             return Ok(());
         }
@@ -369,12 +369,4 @@ impl Environments {
                 .map_err(disk("read", path)),
         }
     }
-}
-
-fn begin(order: &Order, name: &str) -> String {
-    format!(
-        "--- attempt at {}, {}, for {name} ---",
-        rfc3339(SystemTime::now()),
-        order.wanted.builder.as_str()
-    )
 }

@@ -19,6 +19,7 @@ use crate::config::CondaConfig;
 use crate::process::host::Host;
 use crate::shelf::{Shelf, Staging};
 use crate::space;
+use crate::time::rfc3339;
 
 /// All that builds share. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +46,17 @@ pub(crate) struct Order {
     pub(crate) served: Served,
     /// Whether what was chosen before does not count.
     pub(crate) fresh: bool,
+}
+
+impl Order {
+    /// Begins the log of an attempt.
+    pub(crate) fn heading(&self, name: &str) -> String {
+        format!(
+            "--- attempt at {}, {}, for {name} ---",
+            rfc3339(SystemTime::now()),
+            self.wanted.builder.as_str()
+        )
+    }
 }
 
 /// An environment without its Python packages.
@@ -78,7 +90,7 @@ impl Maker {
         };
         let lock = self.lock(order, report).await;
         let begun = match order.wanted.builder {
-            Builder::Conda => self.link(&site, order, &lock).await?,
+            Builder::Conda => Box::pin(self.link(&site, order, &lock)).await?,
             Builder::Uv | Builder::Virtualenv => self.derive(&site, order, staging).await?,
         };
         let installed = self.install(&site, order, &begun, &lock.pip).await?;
@@ -127,21 +139,24 @@ impl Maker {
 
     async fn link(&self, site: &Site, order: &Order, lock: &Lock) -> Result<Begun, LoadError> {
         let report = &site.report;
-        let (solved, was_locked) = match self.locked(lock, report).await {
-            Some(solved) => (solved, true),
-            None => {
-                let solving = self.conda.solve(&order.wanted.conda, report);
-                (report.step("solving", solving).await?, false)
-            }
+        let locked = self.locked(lock, report).await;
+        let was_locked = locked.is_some();
+        let solved = if let Some(solved) = locked {
+            solved
+        } else {
+            let solving = Box::pin(self.conda.solve(&order.wanted.conda, report));
+            report.step("solving", solving).await?
         };
         let installing = self.conda.install(&solved, site);
         report
             .step("downloading and linking conda packages", installing)
             .await
             .map_err(|error| explained(error, was_locked))?;
-        let installer = match wants_packages(&order.wanted) {
-            false => None,
-            true => Some(self.installer(site, &site.prefix.join(INTERPRETER)).await),
+        let installer = if wants_packages(&order.wanted) {
+            let python = site.prefix.join(INTERPRETER);
+            Some(self.installer(site, &python).await)
+        } else {
+            None
         };
         Ok(Begun {
             solved: Some(solved),
@@ -262,8 +277,16 @@ impl Maker {
         report: Report,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<String, LoadError>> + Send>> {
         Box::pin(async move {
-            let marker = self.make(&order, &staging, &report).await?;
-            marker.written()
+            let own = self.logs.of(&order.key);
+            own.line(&order.heading("environments that need it")).await;
+            let made = self.make(&order, &staging, &report).await;
+            match made.and_then(|marker| marker.written()) {
+                Ok(marker) => Ok(marker),
+                Err(error) => {
+                    own.line(&format!("failed: {error}")).await;
+                    Err(error)
+                }
+            }
         })
     }
 

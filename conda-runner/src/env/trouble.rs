@@ -4,6 +4,10 @@ use serving_core::LoadError;
 
 /// Why there is no environment. Each kind is a code of the API, so none is ever renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    not(feature = "conda"),
+    expect(dead_code, reason = "some only conda has")
+)]
 pub(crate) enum Trouble {
     /// `conda.yaml`, `python_env.yaml` or a requirements file cannot be understood.
     InvalidDeclaration,

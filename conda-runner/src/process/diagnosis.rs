@@ -2,8 +2,8 @@
 //!
 //! Taking a passing trouble for a lasting one is an outage until somebody looks; the other way round costs a few vain
 //! tries with growing pauses. So only what is known to last waits for a change: exceptions that say how this model
-//! loads in this environment, and requirements that no index could satisfy. Whatever speaks of memory, processes, disk
-//! or network is worth another try, even within such an exception.
+//! loads in this environment. Whatever speaks of memory, processes, disk or network is worth another try, even within
+//! such an exception.
 
 use serving_core::LoadError;
 
@@ -70,30 +70,6 @@ const PASSING: [&str; 44] = [
     "Bad Gateway",
     "Too Many Requests",
 ];
-/// The same of uv.
-const PASSING_OF_UV: [&str; 5] = [
-    "Failed to fetch",
-    "Request failed after",
-    "Failed to download",
-    "Git operation failed",
-    "error sending request",
-];
-/// What uv says of requirements that are wrong wherever and whenever it is asked.
-const LASTING_OF_UV: [&str; 13] = [
-    "No solution found",
-    "not found in the package registry",
-    "not found in the registry",
-    "Failed to parse",
-    "Couldn't parse",
-    "unexpected argument",
-    "invalid value",
-    "Distribution not found",
-    "File not found",
-    "wheel filename",
-    "The build backend returned an error",
-    "Failed to build",
-    "Hash mismatch",
-];
 /// Exceptions that say what is wrong with the model or its environment, by the last part of their name.
 const LASTING: [&str; 35] = [
     "ArithmeticError",
@@ -144,20 +120,6 @@ pub(crate) fn failed_start(ended: &Ended) -> LoadError {
         .unwrap_or_default();
     let message = format!("the worker ended while it started ({}){why}", reason(ended));
     judged(message, is_lasting(ended)).with_last_lines(last(lines))
-}
-
-/// The error for a step of building an environment that uv could not do.
-pub(crate) fn failed_build(doing: &str, ended: &Ended) -> LoadError {
-    let says = |parts: &[&str]| has_any(&ended.lines, parts);
-    let lasting =
-        ended.code.is_some() && says(&LASTING_OF_UV) && !says(&PASSING) && !says(&PASSING_OF_UV);
-    let why = ended
-        .lines
-        .iter()
-        .find_map(|line| line.strip_prefix("error: "));
-    let why = why.map(|line| format!(": {line}")).unwrap_or_default();
-    let message = format!("uv cannot {doing} ({}){why}", ended.reason);
-    judged(message, lasting).with_last_lines(last(&ended.lines))
 }
 
 /// The error for an interpreter that did not answer a question it should.
@@ -394,41 +356,5 @@ mod tests {
         }
         let output = format!("{network}WARNING: going on without\n{other}");
         assert_eq!(failed_start(&ended(false, &output)).retry, Retry::Never);
-    }
-
-    #[test]
-    fn requirements_that_are_wrong_wait_for_a_change() {
-        for output in [
-            "error: No solution found when resolving dependencies\n  cause: Because there is no version of x",
-            "error: Failed to parse: `numpy===bad`",
-            "error: Distribution not found at: file:///model/missing",
-            "error: File not found: nofile.txt",
-            "error: The build backend returned an error\n  cause: Call to `setuptools.build_meta` failed (exit status: 1)",
-            "error: unexpected argument '--foo' found",
-        ] {
-            let error = failed_build("install", &ended(false, output));
-            assert_eq!(error.retry, Retry::Never, "{output}");
-            let first = output.lines().next().unwrap().replace("error: ", "");
-            assert!(error.message.ends_with(&first), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_build_that_the_machine_or_the_network_failed_is_worth_another_try() {
-        for output in [
-            "error: Request failed after 3 retries in 7.0s\n  cause: Failed to fetch: http://index/",
-            "error: Git operation failed\n  cause: failed to clone into: /cache",
-            "error: The build backend returned an error\n  gcc: fatal error: Killed signal terminated program cc1plus",
-            "error: failed to open file `/cache/x`: Too many open files (os error 24)",
-            "error: Failed to build `x`\n  OSError: [Errno 12] Cannot allocate memory",
-            "error: failed to write to file: Disk quota exceeded (os error 122)",
-            "sh: 0: Cannot fork",
-            "error: something that is not known here",
-        ] {
-            let error = failed_build("install", &ended(false, output));
-            assert_eq!(error.retry, Retry::Later, "{output}");
-        }
-        let killed = failed_build("install", &ended(true, "error: No solution found"));
-        assert_eq!(killed.retry, Retry::Later);
     }
 }

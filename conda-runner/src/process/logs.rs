@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -205,6 +206,9 @@ impl Files {
 
     fn append(&mut self, path: &Arc<Path>, bytes: &[u8]) -> io::Result<()> {
         let size = self.size;
+        if self.open.get(path).is_some_and(OpenFile::is_gone) {
+            self.open.remove(path);
+        }
         if self.opened(path)?.is_full(bytes.len(), size) {
             self.open.remove(path);
             rotate(path)?;
@@ -246,6 +250,13 @@ impl OpenFile {
         let file = File::options().create(true).append(true).open(path)?;
         let length = file.metadata()?.len();
         Ok(Self { file, length })
+    }
+
+    /// Whether somebody has removed it: an old log makes room for others, and may be written to again.
+    fn is_gone(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
     /// Whether `more` bytes belong into the next file. An empty file takes a piece of any length.
@@ -330,6 +341,19 @@ mod tests {
         }
         drop(log);
         assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_removed_while_it_was_open_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("worker.log");
+        let log = LogWriter::start(1 << 20).unwrap().log(path.clone());
+        log.line("old").await;
+        log.written().await;
+        std::fs::remove_file(&path).unwrap();
+        log.line("new").await;
+        log.written().await;
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "new\n");
     }
 
     #[tokio::test]

@@ -34,7 +34,7 @@ pub struct EnvironmentInfo {
     pub used_by: Vec<ServableId>,
     /// When it was built.
     pub built: SystemTime,
-    /// When a worker was last started in it, or it was built.
+    /// When it was last in use (now, or minutes ago, for one that is in use), or built.
     pub last_used: SystemTime,
     /// The steps of its build.
     pub steps: Vec<StepTime>,

@@ -83,3 +83,65 @@ fn served_folders(root: &Path, models: &Shelf) -> io::Result<HashSet<PathBuf>> {
     let users = entries.iter().flat_map(|entry| models.users(&entry.key));
     Ok(users.map(|id| files::folder(root, &id)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use serving_core::{ServableId, Version};
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::shelf::Staging;
+
+    #[tokio::test]
+    async fn old_logs_go_first_and_never_the_current_ones_of_what_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("logs");
+        let models = Shelf::open(folder.path().join("models"), "MLmodel", TaskTracker::new());
+        let models = models.unwrap();
+        let make = async |staging: Staging| {
+            std::fs::create_dir(staging.whole()).unwrap();
+            std::fs::write(staging.whole().join("MLmodel"), "").unwrap();
+            Ok(String::new())
+        };
+        let served = ServableId::new("iris", Version(2));
+        let model = models.find_or_make("iris-2-hash", make).await.unwrap();
+        let in_use = model.hold.used_by(&served).await.unwrap();
+        let idle = ServableId::new("iris", Version(1));
+        // In the order of their age, ten hours old and more.
+        let files = [
+            (&served, "worker.log.1"),
+            (&served, "worker.log"),
+            (&idle, "build.log"),
+            (&idle, "worker.log.1"),
+            (&idle, "worker.log"),
+        ];
+        for ((id, name), age) in files.iter().zip((0_u64..10).rev()) {
+            let path = files::folder(&root, id).join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, [0; 100]).unwrap();
+            let written = SystemTime::now() - Duration::from_secs((age + 10) * 3600);
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(written).unwrap();
+        }
+        let fresh = root.join("environments/key/build.log");
+        std::fs::create_dir_all(fresh.parent().unwrap()).unwrap();
+        std::fs::write(&fresh, [0; 100]).unwrap();
+        let exists = |place: usize| {
+            let (id, name) = files[place];
+            files::folder(&root, id).join(name).exists()
+        };
+
+        assert_eq!(clear(&root, 600, &models).unwrap().files, 0);
+        assert_eq!(clear(&root, 450, &models).unwrap().files, 2);
+        assert!(!exists(2) && !exists(3) && exists(4) && exists(0));
+        let cleared = clear(&root, 0, &models).unwrap();
+        assert_eq!((cleared.files, cleared.freed, cleared.total), (2, 200, 200));
+        assert!(!exists(4) && !exists(0));
+        assert!(exists(1) && fresh.exists());
+        drop(in_use);
+        assert_eq!(clear(&root, 0, &models).unwrap().total, 100);
+        assert!(!exists(1));
+    }
+}

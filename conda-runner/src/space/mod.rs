@@ -15,6 +15,7 @@ mod room;
 mod sizes;
 mod stock;
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -71,7 +72,7 @@ impl RunnerEnvironments {
             let shelf = &inner.folder.shelf;
             let mut entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
             inner.sizes.keep(&entries);
-            entries.sort_by(|one, other| other.last_used.cmp(&one.last_used));
+            entries.sort_by_key(|entry| Reverse(entry.last_used));
             let infos = entries.into_iter().map(|entry| EnvironmentInfo {
                 packages: Vec::new(),
                 ..inner.info(entry)

@@ -46,10 +46,8 @@ pub(super) fn look(root: &Path) -> Cache {
             let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else {
                 continue;
             };
-            if metadata.is_file() {
+            if !metadata.is_dir() {
                 cache.rest += metadata.len();
-            } else if !metadata.is_dir() {
-                continue;
             } else if is_removed(&path) {
                 cache.rest += Extent::of(&path).own;
             } else if path.join(INDEX).is_file() {
@@ -120,4 +118,59 @@ fn layer(root: &Path, path: &Path) -> PathBuf {
     let mut within = above.take_while(|folder| folder.starts_with(root));
     let layer = within.find(|folder| folder.join(LOCK).is_file());
     layer.unwrap_or(root).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(root: &Path, name: &str) -> PathBuf {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.join("info")).unwrap();
+        std::fs::write(path.join(INDEX), "{}").unwrap();
+        path
+    }
+
+    #[test]
+    fn packages_are_found_wherever_they_lie_and_the_rest_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut expected = vec![
+            package(folder.path(), "pkgs/python-3.11-0"),
+            package(folder.path(), "pkgs/pip-25-0"),
+        ];
+        std::fs::create_dir(folder.path().join("lists")).unwrap();
+        std::fs::write(folder.path().join("lists/conda-forge.json"), [0; 70]).unwrap();
+        std::fs::write(folder.path().join("pkgs/python-3.11-0.lock"), [0; 8]).unwrap();
+        let cache = look(folder.path());
+        let mut found: Vec<_> = cache.packages.into_iter().map(|found| found.path).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
+        assert_eq!(cache.rest, 78);
+        assert_eq!(look(&folder.path().join("nowhere")), Cache::default());
+    }
+
+    #[test]
+    fn nothing_is_removed_while_somebody_installs_from_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let pkgs = folder.path().join("pkgs");
+        let path = package(folder.path(), "pkgs/python-3.11-0");
+        let lock = File::create(pkgs.join(LOCK)).unwrap();
+        lock.lock().unwrap();
+        assert_eq!(remove(folder.path(), &path).unwrap(), Removal::InUse);
+        assert!(path.join(INDEX).exists());
+        drop(lock);
+        assert_eq!(remove(folder.path(), &path).unwrap(), Removal::Removed);
+        assert_eq!(remove(folder.path(), &path).unwrap(), Removal::Absent);
+        assert_eq!(std::fs::read_dir(pkgs).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn half_removed_packages_count_as_none_and_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = package(folder.path(), "pkgs/.removed-0123");
+        assert_eq!(look(folder.path()).packages, []);
+        sweep(folder.path());
+        assert!(!left.exists());
+    }
 }

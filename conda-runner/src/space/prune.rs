@@ -1,6 +1,7 @@
 //! Removes environments that a person wishes away.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::error::SpaceError;
@@ -59,9 +60,12 @@ pub(super) fn prune(folder: &DataFolder, wish: &PruneWish) -> Result<Pruned, Spa
         Some(_) => Enough::When(&is_small),
         None => Enough::Never,
     };
-    let mut act = |item: &Item| match wish.dry_run {
-        true => Ok(Removal::Removed),
-        false => remove(folder, item),
+    let mut act = |item: &Item| {
+        if wish.dry_run {
+            Ok(Removal::Removed)
+        } else {
+            remove(folder, item)
+        }
     };
     let cleared = stock.clear(&may_go, &enough, &mut act).map_err(trouble)?;
     // What was named and still is there was not asked for in vain: somebody has to know why.
@@ -81,11 +85,7 @@ pub(super) fn remove(folder: &DataFolder, item: &Item) -> io::Result<Removal> {
     remove_from(&folder.shelf, &folder.packages(), item)
 }
 
-pub(super) fn remove_from(
-    shelf: &Shelf,
-    cache: &std::path::Path,
-    item: &Item,
-) -> io::Result<Removal> {
+pub(super) fn remove_from(shelf: &Shelf, cache: &Path, item: &Item) -> io::Result<Removal> {
     match item {
         Item::Thing(key) => shelf.remove(key, || !is_base(shelf, key)),
         Item::Package(path) => packages::remove(cache, path),

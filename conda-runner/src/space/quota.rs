@@ -47,13 +47,12 @@ struct Complaint {
 impl Quotas {
     /// One pass over everything. Blocks on the disk.
     pub(super) fn keep(&mut self, folder: &DataFolder) {
-        let passes: [(&str, fn(&mut Self, &DataFolder) -> io::Result<()>); 3] = [
-            ("environments", Self::environments),
-            ("models", Self::models),
-            ("logs", Self::logs),
-        ];
-        for (what, pass) in passes {
-            if let Err(error) = pass(self, folder) {
+        for (what, kept) in [
+            ("environments", self.environments(folder)),
+            ("models", self.models(folder)),
+            ("logs", self.logs(folder)),
+        ] {
+            if let Err(error) = kept {
                 tracing::warn!(what, %error, "cannot keep the quota");
             }
         }

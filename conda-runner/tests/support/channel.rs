@@ -47,12 +47,8 @@ impl Channel {
         let Package { name, version, .. } = package;
         let file = format!("{name}-{version}-0.tar.bz2");
         let archive = package.archive();
-        let digest: String = Sha256::digest(&archive)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
         let mut record = package.index();
-        record["sha256"] = json!(digest);
+        record["sha256"] = json!(digest(&archive));
         record["size"] = json!(archive.len());
         std::fs::write(self.folder("noarch").join(&file), archive).unwrap();
         self.packages.insert(file, record);
@@ -105,12 +101,10 @@ impl Package<'_> {
 
     fn paths(&self) -> Value {
         let path = |(path, text): &(String, String)| {
-            let digest = Sha256::digest(text.as_bytes());
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             let mut entry = json!({
                 "_path": path,
                 "path_type": "hardlink",
-                "sha256": digest,
+                "sha256": digest(text.as_bytes()),
                 "size_in_bytes": text.len(),
             });
             if text.contains(PLACEHOLDER) {
@@ -142,4 +136,10 @@ impl Package<'_> {
         }
         archive.into_inner().unwrap().finish().unwrap()
     }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digits = Sha256::digest(bytes);
+    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<Vec<_>>().concat()
 }

@@ -32,19 +32,25 @@ pub(crate) const MLMODEL: &str = "flavors: {python_function: {}}\nmlflow_version
 pub(crate) const EXAMPLE: &str =
     "{\"dataframe_split\": {\"columns\": [\"a\"], \"data\": [[1.50]]}}";
 
-/// An interpreter in whatever environment it is copied to. Where a test makes the file `broken`, it fails.
+/// An interpreter in whatever environment it is copied to. Where a test makes the file `broken`, it fails; with `bare`
+/// it has no MLflow, and with `slow` it never ends to compile.
 const PYTHON: &str = r#"#!/bin/sh
 [ "$1" = -I ] && shift
 for last; do :; done
 case "$1 $2 $3 $4" in
 "-c "*)
     if [ -e "HERE/broken" ]; then cat "HERE/broken" ; exit 1; fi
+    if [ -e "HERE/bare" ]; then echo '{"mlflow": null, "python": "VERSION"}' ; exit; fi
     echo '{"program": "HERE/tools/python3.77", "version": "VERSION", "usual": true, "venv": true,' \
         '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
 "-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
 "-m mlflow artifacts download")
     echo "$CREDENTIAL" > "$8/credential"
     mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
+"-m compileall "*)
+    if [ -e "HERE/slow" ]; then
+        echo $$ > "HERE/compiler.new" ; mv "HERE/compiler.new" "HERE/compiler" ; exec sleep 1000
+    fi ;;
 "-m venv "*) exec "HERE/installer" venv - - - "$0" "$last" ;;
 "-m pip "*) shift 2; exec "HERE/installer" pip install --python "$0" "$@" ;;
 esac"#;

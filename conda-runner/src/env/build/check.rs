@@ -137,8 +137,8 @@ fn name(site: &Site) -> String {
 }
 
 fn failed(environment: &str, ended: &Ended) -> LoadError {
-    let steps = ended.lines.iter().rev();
-    let what = steps.filter_map(|line| line.strip_prefix(STEP)).next();
+    let mut steps = ended.lines.iter().rev();
+    let what = steps.find_map(|line| line.strip_prefix(STEP));
     let what = what.unwrap_or("Python's own modules");
     let shown: Vec<String> = ended
         .lines
@@ -321,7 +321,7 @@ mod tests {
             assert_eq!(error.code.as_deref(), Some("IMPORT_FAILED"), "{case}");
             let retry = match error.retry {
                 Retry::Later => "again later",
-                _ => "waits for a change",
+                Retry::Never => "waits for a change",
             };
             writeln!(seen, "{case}: {retry}\n    {}\n", error.message).unwrap();
         }

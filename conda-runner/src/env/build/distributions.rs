@@ -36,8 +36,12 @@ pub(crate) fn site_packages(prefix: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// `lib/python3.11` and the like. conda adds links to them under other names.
 pub(crate) fn python_folders(prefix: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(prefix.join("lib")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
     let mut folders = Vec::new();
-    for entry in fs::read_dir(prefix.join("lib"))? {
+    for entry in entries {
         let entry = entry?;
         let is_python = entry.file_name().as_encoded_bytes().starts_with(b"python");
         if is_python && entry.file_type()?.is_dir() {

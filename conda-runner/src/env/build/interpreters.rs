@@ -232,7 +232,7 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::build::testing::Machine;
+    use crate::env::build::testing::{Machine, host_with};
 
     /// An interpreter of which nothing but its answer is real.
     fn interpreter(machine: &Machine, name: &str, version: &str, more: &str) -> PathBuf {
@@ -255,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn the_very_version_goes_before_another_of_the_same_minor_and_no_other_will_do() {
         let machine = Machine::new();
-        let host = machine.host_with(&[
+        let host = host_with(&[
             ("PATH", &machine.path("bin").display().to_string()),
             ("HOME", &machine.path("home").display().to_string()),
         ]);
@@ -300,7 +300,7 @@ mod tests {
         let machine = Machine::new();
         let path = ["shims", "broken", "odd", "bare", "good"]
             .map(|name| machine.path(name).display().to_string());
-        let host = machine.host_with(&[("PATH", &path.join(":")), ("HOME", "/nowhere")]);
+        let host = host_with(&[("PATH", &path.join(":")), ("HOME", "/nowhere")]);
         interpreter(&machine, "shims/python3.11", "3.11.7", "");
         machine.program("broken/python3.11", "echo cannot; exit 127");
         machine.write("broken/python3", "no program");
@@ -327,7 +327,7 @@ mod tests {
             .await
             .unwrap();
         let path = site.prefix.join("bin").display().to_string();
-        let host = machine.host_with(&[("PATH", &path), ("HOME", "/nowhere")]);
+        let host = host_with(&[("PATH", &path), ("HOME", "/nowhere")]);
         let found = found(&machine, &host, None, false).await.unwrap();
         assert_eq!(
             fs::canonicalize(found).unwrap(),

@@ -59,32 +59,6 @@ impl Machine {
         self.read("build.log")
     }
 
-    /// With the machine's own programs.
-    pub(crate) fn host(&self) -> Host {
-        self.host_with(&[])
-    }
-
-    /// The same with further variables, which go before those of the machine.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests need the machine's programs"
-    )]
-    pub(crate) fn host_with(&self, more: &[(&str, &str)]) -> Host {
-        let mut all: Vec<(String, String)> = more
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        for name in ["PATH", "HOME"] {
-            if let (None, Ok(value)) = (
-                all.iter().find(|(known, _)| known == name),
-                std::env::var(name),
-            ) {
-                all.push((name.to_owned(), value));
-            }
-        }
-        Host::new(&all, TaskTracker::new())
-    }
-
     pub(crate) fn report(&self) -> (Report, watch::Receiver<Option<Arc<str>>>) {
         let (progress, steps) = Progress::channel();
         (Report::new(self.log.clone(), progress), steps)
@@ -97,7 +71,7 @@ impl Machine {
             prefix: self.path("staging/whole"),
             place: self.path("environments/key"),
             folder: self.path("model"),
-            host: self.host(),
+            host: host_with(&[]),
             report,
         };
         (site, steps)
@@ -109,9 +83,30 @@ impl Machine {
             version: None,
             venv: true,
         };
-        let found = installed(&self.host(), wanted, &self.report().0).await;
+        let found = installed(&host_with(&[]), wanted, &self.report().0).await;
         found.expect("these tests need a Python 3.8 or later with its modules venv and ensurepip")
     }
+}
+
+/// With the machine's own programs, and with further variables, which go before those of the machine.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests need the machine's programs"
+)]
+pub(crate) fn host_with(more: &[(&str, &str)]) -> Host {
+    let mut all: Vec<(String, String)> = more
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    for name in ["PATH", "HOME"] {
+        if let (None, Ok(value)) = (
+            all.iter().find(|(known, _)| known == name),
+            std::env::var(name),
+        ) {
+            all.push((name.to_owned(), value));
+        }
+    }
+    Host::new(&all, TaskTracker::new())
 }
 
 /// Puts the wheel of a package with one module and one program, `NAME-program`, into `folder`.

@@ -197,7 +197,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::env::build::testing::Machine;
+    use crate::env::build::testing::{Machine, host_with};
 
     fn tool(machine: &Machine) -> UvTool {
         UvTool {
@@ -207,8 +207,8 @@ mod tests {
     }
 
     /// On a machine where nobody has installed uv.
-    fn host(machine: &Machine) -> Host {
-        machine.host_with(&[("PATH", "/usr/bin:/bin"), ("HOME", "/nowhere")])
+    fn host() -> Host {
+        host_with(&[("PATH", "/usr/bin:/bin"), ("HOME", "/nowhere")])
     }
 
     /// A Python whose pip installs a uv that is a script.
@@ -235,13 +235,11 @@ mod tests {
         let (report, _) = machine.report();
         let settings = PipSettings::default();
         let python = Path::new("/nowhere/python");
-        let found = tool
-            .provide(&host(&machine), python, &settings, &report)
-            .await;
+        let found = tool.provide(&host(), python, &settings, &report).await;
         assert_eq!(found, Some(ours));
         let on_path = machine.program("path/uv", "");
         let path = machine.path("path").display().to_string();
-        let host = machine.host_with(&[("PATH", &path)]);
+        let host = host_with(&[("PATH", &path)]);
         assert_eq!(
             tool.provide(&host, python, &settings, &report).await,
             Some(on_path)
@@ -265,7 +263,7 @@ mod tests {
         };
         let mut wishes = JoinSet::new();
         for _ in 0..5 {
-            let (tool, host, python) = (tool(&machine), host(&machine), python.clone());
+            let (tool, host, python) = (tool(&machine), host(), python.clone());
             let ((report, _), settings) = (machine.report(), settings.clone());
             wishes.spawn(async move { tool.provide(&host, &python, &settings, &report).await });
         }
@@ -298,9 +296,7 @@ mod tests {
         ] {
             let (report, _) = machine.report();
             let tool = tool(&machine);
-            let found = tool
-                .provide(&host(&machine), python, settings, &report)
-                .await;
+            let found = tool.provide(&host(), python, settings, &report).await;
             assert_eq!(found, None);
             let log = machine.log().await;
             let last = log.lines().last().unwrap_or_default();

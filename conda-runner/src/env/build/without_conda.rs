@@ -21,6 +21,7 @@ pub(crate) struct Conda;
 pub(crate) enum Solved {}
 
 impl Conda {
+    #[expect(clippy::unnecessary_wraps, reason = "the same signature as with conda")]
     pub(crate) fn new(
         _: &CondaConfig,
         _: &Path,
@@ -56,7 +57,6 @@ impl Solved {
 }
 
 /// Nothing is set by packages that are not there.
-#[expect(clippy::unused_async, reason = "the same signature as with conda")]
 pub(crate) async fn activation(
     _: &Host,
     _: &Path,

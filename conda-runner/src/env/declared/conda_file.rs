@@ -363,12 +363,12 @@ platforms: [linux-64]
 
     #[test]
     fn aliases_that_would_fill_the_memory_are_refused() {
-        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..12 {
+        let level = |level: usize| {
             let last = format!("*a{}", level - 1);
-            let list = vec![last; 9].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{list}]\n"));
-        }
+            format!("a{level}: &a{level} [{}]\n", vec![last; 9].join(", "))
+        };
+        let levels: String = (1..12).map(level).collect();
+        let bomb = format!("a0: &a0 [x, x, x, x, x, x, x, x, x]\n{levels}");
         wrong_in(&bomb);
     }
 }

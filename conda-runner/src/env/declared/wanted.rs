@@ -72,10 +72,10 @@ impl Wanted {
         folder: &Path,
         served: &Served,
     ) -> Result<Self, LoadError> {
-        if builder == Builder::Conda {
-            if let Some(file) = CondaFile::read(folder).await? {
-                return Ok(Self::of_conda_file(file, served));
-            }
+        if builder == Builder::Conda
+            && let Some(file) = CondaFile::read(folder).await?
+        {
+            return Ok(Self::of_conda_file(file, served));
         }
         if let Some(declared) = PythonEnv::read(folder).await? {
             return Ok(match builder {

@@ -151,13 +151,15 @@ fn condition(term: &str, is_exact_build: bool) -> String {
     if bare.is_empty() || bare == "*" {
         return String::new();
     }
-    let is_plain = !bare.starts_with(is_sign) && !bare.contains('*');
-    match (is_exact_build, term.starts_with('=')) {
-        (true, _) => term,
-        (false, true) if is_plain => format!("{bare}.*"),
-        (false, true) if !bare.starts_with(is_sign) && bare.ends_with(".*") => bare.to_owned(),
-        (false, false) if is_plain => format!("=={bare}"),
-        _ => term,
+    if is_exact_build || bare.starts_with(is_sign) {
+        return term;
+    }
+    let is_fuzzy = term.starts_with('=');
+    match (is_fuzzy, bare.contains('*')) {
+        (true, false) => format!("{bare}.*"),
+        (false, false) => format!("=={bare}"),
+        (true, true) if bare.ends_with(".*") => bare.to_owned(),
+        (_, true) => term,
     }
 }
 

@@ -70,32 +70,23 @@ fn meaning() -> impl Strategy<Value = Meaning> {
 /// The same meaning with one thing changed that bears it.
 fn changed(meaning: &Meaning, what: usize) -> Meaning {
     let mut other = meaning.clone();
+    let exact = Versions::from([("==", 1)]);
     match what {
         0 => other.channels.push("another"),
         1 => other.channels.insert(0, "another"),
-        2 => drop(other.packages.insert("new".to_owned(), Versions::new())),
-        3 => drop(other.pip.insert("new".to_owned(), Versions::new())),
-        4 => drop(other.variables.insert("NEW".to_owned(), 1)),
-        5 => drop(
-            // An exact version in the place of a fuzzy one.
-            other
-                .packages
-                .insert("exact".to_owned(), Versions::from([("==", 1)])),
-        ),
-        6 => drop(
-            other
-                .pip
-                .insert("exact".to_owned(), Versions::from([("==", 1)])),
-        ),
+        2 => other.packages.extend([("new".to_owned(), Versions::new())]),
+        3 => other.pip.extend([("new".to_owned(), Versions::new())]),
+        4 => other.variables.extend([("NEW".to_owned(), 1)]),
+        5 => other.packages.extend([("new".to_owned(), exact)]),
+        6 => other.pip.extend([("new".to_owned(), exact)]),
         7 => {
             let moved = other.packages.pop_first();
             other.pip.extend(moved);
         }
         8 => {
-            let first = other.packages.values_mut().next();
-            first
-                .into_iter()
-                .for_each(|versions| drop(versions.insert((">", 9))));
+            if let Some(versions) = other.packages.values_mut().next() {
+                versions.insert((">", 9));
+            }
         }
         _ => other.channels.reverse(),
     }
@@ -133,16 +124,18 @@ fn requirement(name: &str, versions: &Versions, coins: &mut Coins) -> String {
 /// How a `conda.yaml` of this meaning is written.
 fn written(meaning: &Meaning, coins: &mut Coins) -> String {
     let quoted = |text: String| format!("{text:?}");
-    let mut text = coins.either("", "# by hand\nname: model\n");
-    text.push_str("channels:\n");
+    let mut text = vec![
+        coins.either("", "# by hand\nname: model"),
+        "channels:".to_owned(),
+    ];
     for channel in &meaning.channels {
         let channel = match *channel {
             "conda-forge" if coins.toss() => "https://conda.anaconda.org/conda-forge".to_owned(),
             other => other.to_owned(),
         };
-        text.push_str(&format!("- {channel}{}\n", coins.either("", "/")));
+        text.push(format!("- {channel}{}", coins.either("", "/")));
         if coins.toss() {
-            text.push_str(&format!("- {channel}  # again\n"));
+            text.push(format!("- {channel}  # again"));
         }
     }
     let packages = meaning.packages.iter();
@@ -165,7 +158,7 @@ fn written(meaning: &Meaning, coins: &mut Coins) -> String {
         dependencies.push(format!("pip: [{}]", lines.join(", ")));
     }
     let dependencies = coins.ordered(dependencies);
-    text.push_str(&format!("dependencies: [{}]\n", dependencies.join(", ")));
+    text.push(format!("dependencies: [{}]", dependencies.join(", ")));
     let variables = meaning.variables.iter();
     let variables = variables
         .map(|(name, value)| {
@@ -176,8 +169,8 @@ fn written(meaning: &Meaning, coins: &mut Coins) -> String {
         })
         .collect();
     let variables = coins.ordered(variables).join(", ");
-    text.push_str(&format!("variables: {{{variables}}}\n"));
-    text
+    text.push(format!("variables: {{{variables}}}"));
+    text.join("\n")
 }
 
 fn wanted(conda: &str) -> Wanted {

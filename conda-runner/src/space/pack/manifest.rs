@@ -30,6 +30,12 @@ pub(super) struct Manifest {
     pub(super) environments: Vec<Packed>,
 }
 
+/// What is understood of any version's manifest.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
 /// One environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Packed {
@@ -61,10 +67,6 @@ impl Manifest {
         let unknown = |error: serde_json::Error| {
             format!("it does not describe a packed environment ({error})")
         };
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
         let Format { format } = serde_json::from_slice(text).map_err(unknown)?;
         if format != FORMAT {
             return Err(format!(

@@ -132,3 +132,6 @@ fn has_room(manifest: &Manifest, root: &Path) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

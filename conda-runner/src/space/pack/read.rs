@@ -1,6 +1,7 @@
 //! Reads packed environments, and trusts them in nothing: nothing is written outside of the folder that is given, and
 //! nothing counts before all was read and its digest is right.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{self, BufReader, Read, Write};
@@ -133,12 +134,9 @@ impl Unpacking<'_> {
                 fingerprint.update(&again);
                 continue;
             }
-            let link = long_target.take().or_else(|| {
-                entry
-                    .header()
-                    .link_name_bytes()
-                    .map(|name| name.into_owned())
-            });
+            let link = long_target
+                .take()
+                .or_else(|| entry.header().link_name_bytes().map(Cow::into_owned));
             self.entry(&name, link, &mut entry, manifest, &mut fingerprint)?;
         }
         Err("it is not complete: its end is missing".to_owned())

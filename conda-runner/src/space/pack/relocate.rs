@@ -44,10 +44,10 @@ pub(super) fn relocate(whole: &Path, moves: &Moves) -> Result<(), String> {
         }
         let content = std::fs::read(&path)?;
         let name = path.strip_prefix(whole).unwrap_or(&path);
-        let new = if !content.contains(&0) {
-            Ok(Some(search.text(&content)))
-        } else {
+        let new = if content.contains(&0) {
             search.binary(&content, placeholders.get(name).copied())
+        } else {
+            Ok(Some(search.text(&content)))
         };
         match new {
             Ok(Some(new)) => rewrite(&path, &new)?,
@@ -138,8 +138,8 @@ impl<'a> Search<'a> {
 
     fn text(&self, content: &[u8]) -> Vec<u8> {
         let (new, _) = self.replaced(content);
-        let places = self.pairs.iter().map(|(_, place)| *place);
-        let script = places.filter_map(|place| script(&new, place)).next();
+        let mut places = self.pairs.iter().map(|(_, place)| *place);
+        let script = places.find_map(|place| script(&new, place));
         script.unwrap_or(new)
     }
 

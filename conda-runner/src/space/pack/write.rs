@@ -1,6 +1,7 @@
 //! Writes packed environments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -76,7 +77,7 @@ fn look(folder: &Path) -> io::Result<Content> {
 /// Python writes `x.pyc.12345` and renames it.
 fn is_being_compiled(name: &Path) -> bool {
     let stem = name.file_stem().map(Path::new).and_then(Path::extension);
-    let number = name.extension().map(|number| number.as_encoded_bytes());
+    let number = name.extension().map(OsStr::as_encoded_bytes);
     stem.is_some_and(|stem| stem == "pyc")
         && number.is_some_and(|number| number.iter().all(u8::is_ascii_digit))
 }
@@ -86,7 +87,7 @@ fn check_links(
     folder: &Path,
     content: &Content,
     places: &[PathBuf],
-) -> Result<std::collections::BTreeSet<PathBuf>, String> {
+) -> Result<BTreeSet<PathBuf>, String> {
     let places: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
     let links = content.iter().filter(|(_, metadata)| metadata.is_symlink());
     let targets = links.map(|(name, _)| {

@@ -76,10 +76,11 @@ fn storage(
         storage.add_backend(Arc::new(file));
     }
     if let Some(path) = credentials.netrc.as_deref().filter(|path| path.is_file()) {
-        match NetRcStorage::from_path(path) {
-            Ok(netrc) => storage.add_backend(Arc::new(netrc)),
+        if let Ok(netrc) = NetRcStorage::from_path(path) {
+            storage.add_backend(Arc::new(netrc));
+        } else {
             // Other programs keep their credentials in it as well, in ways of their own.
-            Err(_) => tracing::warn!(path = %path.display(), "cannot understand the netrc file"),
+            tracing::warn!(path = %path.display(), "cannot understand the netrc file");
         }
     }
     Ok(storage)

@@ -26,7 +26,7 @@ pub(super) async fn foresee(
     lists: &Lists,
     platform: Subdir,
 ) -> Result<(), LoadError> {
-    for spec in &specs.specs {
+    for spec in &specs.wanted {
         // `__glibc` and the like are no packages of channels.
         let Some(name) = spec.name.as_exact() else {
             continue;

@@ -14,7 +14,7 @@ use serving_core::LoadError;
 use url::Url;
 
 use super::address::redacted;
-use super::channels::short_name;
+use super::channels::{Source, short_name};
 use super::lock::channel_of;
 use super::specs::Specs;
 use crate::env::trouble::Trouble;
@@ -31,7 +31,7 @@ pub(super) fn listed(words: &[String], conjunction: &str) -> String {
 /// Why there are no lists of packages.
 pub(super) fn of_lists(error: &GatewayError, specs: &Specs) -> LoadError {
     let sources = specs.channels.sources.iter();
-    let names: Vec<String> = sources.map(|source| source.shown()).collect();
+    let names: Vec<String> = sources.map(Source::shown).collect();
     let channels = listed(&names, "and");
     if is_disk_full(error) {
         return disk_full("the lists of packages");
@@ -236,9 +236,10 @@ fn is_network(error: &io::Error) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, UnexpectedEof,
     };
-    let is_http = error
+    let inner = error
         .get_ref()
-        .is_some_and(|inner| inner.is::<reqwest::Error>());
+        .and_then(|inner| inner.downcast_ref::<reqwest::Error>());
+    let is_http = inner.is_some();
     is_http
         || matches!(
             error.kind(),

@@ -91,6 +91,7 @@ impl Populate {
         folder: &Path,
         report: &Report,
     ) -> Result<(), LoadError> {
+        report.progress("waiting for the cache of conda packages");
         // Other builds, of this process or another, wait for it: they most likely want the same packages.
         let _lock = self.cache.acquire_global_lock().await.map_err(|error| {
             LoadError::transient(format!(

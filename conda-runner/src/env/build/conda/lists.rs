@@ -121,7 +121,7 @@ impl Fetch<'_> {
                 .query(
                     channels.clone(),
                     platforms.to_vec(),
-                    self.specs.specs.clone(),
+                    self.specs.wanted.clone(),
                 )
                 .recursive(true)
                 // A channel does not get to say which others are asked: the operator does.
@@ -281,7 +281,7 @@ impl Lists {
     /// The same with all packages that have the names of wanted ones, and what these could need: with them a solver
     /// explains better why none fits. `None` if they cannot be had.
     pub(super) async fn wider(&self, specs: &Specs) -> Option<Self> {
-        let names = specs.specs.iter().filter_map(|spec| spec.name.as_exact());
+        let names = specs.wanted.iter().filter_map(|spec| spec.name.as_exact());
         let names = names.cloned().map(MatchSpec::from).collect();
         Some(Self {
             records: self.query(names, true).await?,

@@ -170,7 +170,7 @@ impl Task<'_> {
         let groups = groups.map(|group| group.filter(|record| self.specs.is_allowed(record)));
         let task = SolverTask {
             virtual_packages: self.machine.to_vec(),
-            specs: self.specs.specs.clone(),
+            specs: self.specs.wanted.clone(),
             channel_priority: ChannelPriority::Strict,
             excluded_candidates: excluded,
             timeout: Some(LONGEST),

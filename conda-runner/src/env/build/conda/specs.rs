@@ -7,7 +7,7 @@ use serving_core::LoadError;
 use url::Url;
 
 use super::address::redacted;
-use super::channels::{Channels, Resolved};
+use super::channels::{Channels, Resolved, Source};
 use crate::env::build::CondaWanted;
 use crate::env::trouble::Trouble;
 
@@ -15,7 +15,7 @@ use crate::env::trouble::Trouble;
 #[derive(Clone)]
 pub(super) struct Specs {
     /// Each with a name, and without a channel: see `only_from`.
-    pub(super) specs: Vec<MatchSpec>,
+    pub(super) wanted: Vec<MatchSpec>,
     /// All channels that are asked.
     pub(super) channels: Resolved,
     /// The channels that packages have to come from which are wanted like `conda-forge::numpy`.
@@ -26,7 +26,7 @@ impl Specs {
     /// Understands what is `wanted`.
     pub(super) fn new(wanted: &CondaWanted, channels: &Channels) -> Result<Self, LoadError> {
         let mut all = Self {
-            specs: Vec::new(),
+            wanted: Vec::new(),
             channels: channels.resolve(wanted.channels.iter().map(String::as_str))?,
             only_from: BTreeMap::new(),
         };
@@ -68,7 +68,7 @@ impl Specs {
             }
             self.channels.credentials.extend(resolved.credentials);
         }
-        self.specs.push(spec);
+        self.wanted.push(spec);
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Specs {
         let sources = self.channels.sources.iter();
         let urls = self.only_from.get(name);
         let asked = sources.filter(|source| urls.is_none_or(|urls| urls.contains(&source.url)));
-        asked.map(|source| source.shown()).collect()
+        asked.map(Source::shown).collect()
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
             ("Pillow", "pillow"),
         ] {
             let specs = specs(&[written]).unwrap_or_else(|error| panic!("{written}: {error}"));
-            let spec = &specs.specs[0];
+            let spec = &specs.wanted[0];
             let name = spec.name.as_exact().unwrap().as_normalized().to_owned();
             let rest = spec.to_string();
             let rest = rest.split_once(' ').map(|(_, rest)| format!(" {rest}"));

@@ -50,7 +50,7 @@ fn all(program: &str, outputs: &str) -> String {
         let code = error.code.as_deref().unwrap();
         let retry = match error.retry {
             Retry::Later => "again later",
-            _ => "waits for a change",
+            Retry::Never => "waits for a change",
         };
         writeln!(seen, "{name}: {code}, {retry}\n    {}\n", error.message).unwrap();
         assert!(!error.last_lines.is_empty(), "{name}");

@@ -67,3 +67,8 @@ pub(super) fn shortened(text: &str, longest: usize) -> String {
     let end = cut.rfind(' ').unwrap_or(cut.len());
     format!("{} …", &cut[..end])
 }
+
+/// What follows in the last line that begins like this.
+pub(super) fn last_after<'a>(lines: &'a [String], start: &str) -> Option<&'a str> {
+    lines.iter().rev().find_map(|line| line.strip_prefix(start))
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::fixture::House;
+use super::fixture::{House, host};
 use crate::env::build::conda::activation;
 
 fn put(house: &House, files: &[(&str, &str)]) -> std::path::PathBuf {
@@ -34,9 +34,7 @@ async fn scripts_are_run_in_their_order_and_only_what_they_change_counts() {
             ("activate.d/c.fish", "no shell script\n"),
         ],
     );
-    let variables = activation(&house.host(), &place, &house.log())
-        .await
-        .unwrap();
+    let variables = activation(&host(), &place, &house.log()).await.unwrap();
     let first = format!("{}/data\nline", place.display());
     let expected = [
         ("FIRST", first.clone()),
@@ -56,7 +54,7 @@ async fn scripts_are_run_in_their_order_and_only_what_they_change_counts() {
 async fn an_environment_without_scripts_sets_nothing() {
     let house = House::new();
     let place = put(&house, &[]);
-    let variables = activation(&house.host(), &place, &house.log()).await;
+    let variables = activation(&host(), &place, &house.log()).await;
     assert!(variables.unwrap().is_empty());
 }
 
@@ -67,8 +65,6 @@ async fn a_script_that_fails_is_named_with_its_last_lines() {
         &house,
         &[("activate.d/broken.sh", "echo no licence\nexit 3\n")],
     );
-    let error = activation(&house.host(), &place, &house.log())
-        .await
-        .unwrap_err();
+    let error = activation(&host(), &place, &house.log()).await.unwrap_err();
     insta::assert_snapshot!(house.shown(&error));
 }

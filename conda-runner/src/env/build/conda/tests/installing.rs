@@ -33,6 +33,15 @@ async fn files_name_the_place_and_not_where_they_are_linked() {
 }
 
 #[tokio::test]
+async fn where_nothing_is_wanted_nothing_is_asked_and_an_empty_environment_is_made() {
+    let house = House::new();
+    let solved = house.solve(&["no-channel"], &[]).await.unwrap();
+    assert!(chosen(&solved).is_empty());
+    let prefix = house.install(&solved, "one").await.unwrap();
+    assert!(prefix.join("conda-meta").is_dir());
+}
+
+#[tokio::test]
 async fn a_second_environment_shares_the_files_of_the_cache_and_needs_no_archive() {
     let house = House::new();
     let channel = house.channel("conda-forge");

@@ -196,6 +196,20 @@ async fn offline_folders_are_channels_as_ever() {
 }
 
 #[tokio::test]
+async fn a_channel_without_packages_for_this_platform_is_as_good_as_others() {
+    let (mut house, server) = house(None).await;
+    let platform = rattler_conda_types::Subdir::current().unwrap();
+    fs::remove_dir_all(house.path("channels/conda-forge").join(platform.as_str())).unwrap();
+    let solved = house.solve(&["conda-forge"], &["app"]).await.unwrap();
+    house.install(&solved, "one").await.unwrap();
+    server.count();
+    house.offline = true;
+    let offline = house.solve(&["conda-forge"], &["app"]).await.unwrap();
+    assert_eq!(offline.lock(), solved.lock());
+    assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
 async fn a_channel_that_a_server_does_not_have_is_named() {
     let (house, server) = house(None).await;
     let error = house.solve(&["conda-forg"], &["app"]).await.unwrap_err();
