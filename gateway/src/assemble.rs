@@ -221,6 +221,11 @@ impl EnvironmentRoom {
         built.await.map(detail).map_err(refused)
     }
 
+    /// Resolves when nothing is done in the background any more.
+    pub(crate) async fn idle(&self) {
+        self.0.idle().await;
+    }
+
     pub(crate) async fn export(&self, key: &str, into: &Path) -> Result<(), EnvironmentsError> {
         self.0.export(key, into).await.map_err(refused)
     }

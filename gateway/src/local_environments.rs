@@ -65,8 +65,11 @@ impl LocalEnvironments {
         fresh: bool,
         mut on_step: impl FnMut(&str),
     ) -> Result<BuiltEnvironment, EnvironmentsError> {
+        // The programs of a build work in other folders.
+        let folder = std::path::absolute(folder)
+            .map_err(|error| EnvironmentsError::Failed(format!("{}: {error}", folder.display())))?;
         let (progress, mut steps) = Progress::channel();
-        let built = self.room.build_folder(folder, manager, fresh, &progress);
+        let built = self.room.build_folder(&folder, manager, fresh, &progress);
         tokio::pin!(built);
         let detail = loop {
             tokio::select! {
@@ -85,6 +88,12 @@ impl LocalEnvironments {
             python: Path::new(path).join("bin").join("python"),
             detail,
         })
+    }
+
+    /// Ends the work in good order: what was built is compiled, what was removed is gone. Without it, the first start in a
+    /// new environment takes longer, and leftovers stay until the next one who opens the folder.
+    pub async fn close(self) {
+        self.room.idle().await;
     }
 
     /// Removes environments that nobody uses.

@@ -70,6 +70,8 @@ pub(super) async fn of_folder(
         })
         .await
         .map_err(local::failed)?;
+    step.detail("compiling, so that workers start fast");
+    environments.close().await;
     told(&built.detail, step, format)
 }
 

@@ -10,12 +10,13 @@ use crate::output::{self, Format};
 use crate::progress::Progress;
 
 pub(super) async fn run(
-    environments: &LocalEnvironments,
+    environments: LocalEnvironments,
     file: &Path,
     format: Format,
 ) -> Result<(), CommandError> {
     let step = Progress::new().step(format!("unpacking {}", file.display()));
     let imported = environments.import(file).await.map_err(local::failed)?;
+    environments.close().await;
     let summary = &imported.summary;
     let key = words::short(&summary.key);
     step.done(&format!(

@@ -42,7 +42,12 @@ pub(crate) async fn run(
         EnvironmentsVerb::Show { key, log } => {
             show::run(&environments(host).await?, &key, log, format).await
         }
-        EnvironmentsVerb::Prune(args) => prune::run(&environments(host).await?, args, format).await,
+        EnvironmentsVerb::Prune(args) => {
+            let environments = environments(host).await?;
+            let done = prune::run(&environments, args, format).await;
+            environments.close().await;
+            done
+        }
         EnvironmentsVerb::Build(args) => match (&args.model, args.version) {
             (Some(_), _) if host.local => Err(CommandError::usage(
                 "a registered version is built by a gateway, which --local does without",
@@ -58,7 +63,7 @@ pub(crate) async fn run(
             export::run(&local::open(host).await?, &key, &file).await
         }
         EnvironmentsVerb::Import { file } => {
-            import::run(&local::open(host).await?, &file, format).await
+            import::run(local::open(host).await?, &file, format).await
         }
     }
 }
@@ -90,6 +95,13 @@ impl Environments {
         match self {
             Self::Remote(client) => client.environment_log(key).await,
             Self::Local(local) => local.build_log(key).await.map_err(local::failed),
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Remote(_) => {}
+            Self::Local(local) => local.close().await,
         }
     }
 
