@@ -63,7 +63,10 @@ impl Quotas {
             return Ok(());
         };
         let cache = folder.packages();
-        if !self.environments.has_changed(&folder.shelf, &cache)? {
+        if self
+            .environments
+            .is_known(&Sight::of(&folder.shelf, &cache)?)
+        {
             return Ok(());
         }
         let mut stock = Stock::of_environments(&folder.shelf, &cache)?;
@@ -71,6 +74,7 @@ impl Quotas {
         let is_enough = |ledger: &Ledger| ledger.total() <= limit;
         let cleared = stock.clear(&|_| true, &Enough::When(&is_enough), &mut act)?;
         tell("environments and packages", &cleared);
+        self.environments.remember(&stock, &cleared, &cache);
         let complaint = &mut self.environments.complaint;
         complaint.about("environments and packages", stock.ledger.total(), limit);
         Ok(())
@@ -80,7 +84,8 @@ impl Quotas {
         let Some(limit) = folder.quotas.models else {
             return Ok(());
         };
-        if !self.models.has_changed(&folder.models, Path::new(""))? {
+        let no_cache = Path::new("");
+        if self.models.is_known(&Sight::of(&folder.models, no_cache)?) {
             return Ok(());
         }
         let mut stock = Stock::of_models(&folder.models)?;
@@ -91,6 +96,7 @@ impl Quotas {
         let is_enough = |ledger: &Ledger| ledger.total() <= limit;
         let cleared = stock.clear(&|_| true, &Enough::When(&is_enough), &mut act)?;
         tell("model folders", &cleared);
+        self.models.remember(&stock, &cleared, no_cache);
         let complaint = &mut self.models.complaint;
         complaint.about("model folders", stock.ledger.total(), limit);
         Ok(())
@@ -111,27 +117,43 @@ impl Quotas {
 }
 
 impl Watched {
-    fn has_changed(&mut self, shelf: &Shelf, cache: &Path) -> io::Result<bool> {
+    fn is_known(&self, sight: &Sight) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_some_and(|(seen, at)| seen == sight && at.elapsed() < BELIEVED)
+    }
+
+    /// What a pass has left, as it was found then: what was in use only at that moment is looked at again.
+    fn remember(&mut self, stock: &Stock, cleared: &Cleared, cache: &Path) {
+        let things = stock.things.iter();
+        let mut things: Vec<_> = things
+            .map(|thing| (thing.key.clone(), thing.in_use))
+            .collect();
+        things.sort();
+        let sight = Sight {
+            things,
+            cache: modified(cache),
+        };
+        // A lock on the cache cannot be seen later: it is to be tried again.
+        self.seen = (cleared.refused == 0).then(|| (sight, Instant::now()));
+    }
+}
+
+impl Sight {
+    fn of(shelf: &Shelf, cache: &Path) -> io::Result<Self> {
         let held = |key: String| {
             let is_held = shelf.is_held(&key);
             (key, is_held)
         };
         let keys = shelf.entries()?.into_iter().map(|entry| entry.key);
-        let sight = Sight {
+        Ok(Self {
             things: keys.map(held).collect(),
-            cache: std::fs::metadata(cache)
-                .and_then(|metadata| metadata.modified())
-                .ok(),
-        };
-        let is_known = self
-            .seen
-            .as_ref()
-            .is_some_and(|(seen, at)| *seen == sight && at.elapsed() < BELIEVED);
-        if !is_known {
-            self.seen = Some((sight, Instant::now()));
-        }
-        Ok(!is_known)
+            cache: modified(cache),
+        })
     }
+}
+
+fn modified(folder: &Path) -> Option<SystemTime> {
+    std::fs::metadata(folder).ok()?.modified().ok()
 }
 
 impl Complaint {
@@ -157,5 +179,38 @@ fn tell(what: &str, cleared: &Cleared) {
             freed = human(cleared.freed),
             "{what} took more than their quota: removed what nobody uses"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::config::{RunnerConfig, SpaceConfig};
+
+    #[tokio::test]
+    async fn what_could_not_go_at_one_moment_goes_at_the_next_look() {
+        let root = tempfile::tempdir().unwrap();
+        let config = RunnerConfig {
+            space: SpaceConfig {
+                environments: Some(1),
+                ..SpaceConfig::default()
+            },
+            ..RunnerConfig::new(root.path())
+        };
+        let folder = DataFolder::open(&config).unwrap();
+        let package = folder.packages().join("pkgs/tool-1.0-0");
+        std::fs::create_dir_all(package.join("info")).unwrap();
+        std::fs::write(package.join("info/index.json"), "{}").unwrap();
+        let lock = File::create(folder.packages().join("pkgs/.cache.lock")).unwrap();
+        // Somebody installs.
+        lock.lock().unwrap();
+        let mut quotas = Quotas::default();
+        quotas.keep(&folder);
+        assert!(package.exists());
+        drop(lock);
+        quotas.keep(&folder);
+        assert!(!package.exists());
     }
 }

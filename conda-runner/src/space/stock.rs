@@ -51,6 +51,8 @@ pub(super) enum Enough<'a> {
 pub(super) struct Cleared {
     pub(super) keys: Vec<String>,
     pub(super) packages: usize,
+    /// Packages that could not go, since somebody was installing.
+    pub(super) refused: usize,
     /// Bytes.
     pub(super) freed: u64,
 }
@@ -182,7 +184,7 @@ impl Stock {
     ) -> io::Result<()> {
         self.packages.retain(|(known, _)| known != package);
         match act(&Item::Package(package.path.clone()))? {
-            Removal::InUse => {}
+            Removal::InUse => cleared.refused += 1,
             removal => {
                 let freed = self.ledger.remove(extent);
                 if removal == Removal::Removed {
