@@ -260,6 +260,8 @@ async fn a_quota_is_kept_after_each_build_and_what_is_in_use_stays() {
     let second = runner.prepare(job(2, &[])).await.unwrap();
     assert_eq!(keys(&runner.environments()).await.len(), 2);
     assert_eq!(models().len(), 2);
+    // What is still being compiled is in use.
+    runner.idle().await;
     drop(first);
     let again = runner.prepare(job(2, &[])).await.unwrap();
     eventually(|| (models().len() == 1).then_some(())).await;

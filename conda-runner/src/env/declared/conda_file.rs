@@ -353,7 +353,7 @@ platforms: [linux-64]
         assert_eq!(CondaFile::read(folder.path()).await, Ok(None));
         for (content, says) in [
             (b"\xff\xfe".to_vec(), "not UTF-8"),
-            (vec![b' '; 2 << 20], "larger than 1 MB"),
+            (vec![b' '; 17 << 20], "larger than 16 MB"),
         ] {
             std::fs::write(&path, content).unwrap();
             let error = CondaFile::read(folder.path()).await.unwrap_err();

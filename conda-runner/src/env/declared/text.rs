@@ -8,8 +8,8 @@ use serving_core::LoadError;
 use crate::env::trouble::Trouble;
 use crate::error::disk;
 
-/// A declaration is some dozen lines. What is larger was not written by MLflow, nor by a person.
-const LARGEST: u64 = 1 << 20;
+/// A declaration is some dozen lines, and an `MLmodel` has one a column. What is larger was not written by MLflow.
+const LARGEST: u64 = 16 << 20;
 
 /// The text of the file `name` in a model folder; `None` if there is no such file.
 pub(super) async fn read(folder: &Path, name: &str) -> Result<Option<String>, LoadError> {
@@ -22,7 +22,7 @@ pub(super) async fn read(folder: &Path, name: &str) -> Result<Option<String>, Lo
     if size > LARGEST {
         return Err(wrong(
             name,
-            "it is larger than 1 MB: log the model again with the file that was meant",
+            "it is larger than 16 MB: log the model again with the file that was meant",
         ));
     }
     let bytes = tokio::fs::read(&path).await.map_err(disk("read", &path))?;
