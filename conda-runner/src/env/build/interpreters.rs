@@ -210,7 +210,8 @@ fn interpreters_in(folder: &Path) -> Vec<PathBuf> {
             let digits = version
                 .bytes()
                 .all(|byte| byte.is_ascii_digit() || byte == b'.');
-            Some((minor(version).filter(|_| digits)?, entry.path()))
+            let version = minor(version).filter(|version| digits && version.0 >= 3)?;
+            Some((version, entry.path()))
         })
         .collect();
     exact.sort();
