@@ -25,7 +25,8 @@ pub struct RunnerConfig {
     pub space: SpaceConfig,
     /// The interpreter of [`EnvManager::Local`]: an absolute path.
     pub python: Option<PathBuf>,
-    /// The `uv` program; `None` looks for it in the `PATH` of `inherited_environment`.
+    /// The `uv` program; `None` looks for it in the `PATH` of `inherited_environment`, and installs one from the package
+    /// index below `data_dir` where there is none.
     pub uv: Option<PathBuf>,
     /// All that a worker sees of the gateway's own environment, for example `PATH`, `HOME` and `LANG`.
     pub inherited_environment: Vec<(String, String)>,
@@ -75,13 +76,13 @@ pub struct CondaConfig {
     /// What a channel's name (or address) in a `conda.yaml` means instead: a name, an address, or several in the order
     /// of their priority. By default `defaults` means `conda-forge`: Anaconda's own channels are not free for everybody.
     pub channels: BTreeMap<String, Vec<String>>,
-    /// Other places where the content of an address is: by the beginning of the address, in the order in which they
-    /// are asked. They change nothing about what an environment is.
+    /// Who is asked in the stead of an address: by the beginning of the address, in the order in which they are asked.
+    /// They change nothing about what an environment is.
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// Lists of packages younger than this are used without asking the channel.
     pub refresh: Duration,
     /// The file with credentials for channels, as `rattler auth login` writes it; `None` is that program's own place
-    /// below `HOME` of `inherited_environment`.
+    /// below `HOME` of `inherited_environment`. `.netrc` there is read as well.
     pub credentials: Option<PathBuf>,
 }
 

@@ -1,6 +1,11 @@
 //! Implements the engine's [`Loader`](serving_core::Loader): builds an environment once, runs workers in it, tells
 //! when they die.
 //!
+//! An environment is what a model declares, in `conda.yaml` or `python_env.yaml`. It is built once for equal
+//! declarations, beside its place and renamed when it is whole, and stays while somebody uses it;
+//! [`RunnerEnvironments`] shows, builds, packs and removes them. The feature `conda` (on by default) builds from conda
+//! channels without an installation of conda, and brings most of the dependencies.
+//!
 //! A worker is `mlflow models serve` of the environment's own MLflow, on a Unix socket, in a process group that dies
 //! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
 

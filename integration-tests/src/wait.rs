@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
-/// How long a test waits for anything, on a busy machine: an environment built, a worker started.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+/// How long a test waits for anything, on a busy machine: a worker started, an environment built (at low priority).
+pub const PATIENCE: Duration = Duration::from_secs(420);
 
 /// Polls `probe` until it gives a value.
 ///

@@ -22,8 +22,6 @@ mod zero_downtime;
 
 fn main() -> std::process::ExitCode {
     let themes = [
-        conda_environments::tests(),
-        interrupted_builds::tests(),
         seed_snippets::tests(),
         formats::tests(),
         describing::tests(),
@@ -38,7 +36,10 @@ fn main() -> std::process::ExitCode {
         crashes::tests(),
         registry_down::tests(),
         many_versions::tests(),
+        // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),
+        conda_environments::tests(),
+        interrupted_builds::tests(),
         environment_failures::tests(),
         environment_commands::tests(),
     ];
