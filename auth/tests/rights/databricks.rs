@@ -1,0 +1,1 @@
+//! Databricks as the registry, over replies shaped as its public documentation shows them.
