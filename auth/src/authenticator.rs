@@ -110,7 +110,9 @@ impl Authenticator {
         match &outcome {
             Ok(_) => tokens.throttle.succeeded(peer),
             // Nobody knows whether that was a failure of the caller.
-            Err(AuthError::Unavailable(_)) => {}
+            Err(AuthError::Unavailable(reason)) => {
+                debug!(%peer, %reason, "a password could not be checked");
+            }
             Err(reason) => {
                 debug!(%peer, %reason, "a credential was refused");
                 tokens.throttle.hold_back(peer).await;

@@ -30,7 +30,8 @@ pub enum AuthError {
     #[error("the registry does not accept this user name and password")]
     PasswordWrong,
     /// Nobody can tell: the registry, which knows the passwords, gives no answer. No refusal: it may be worth another try.
-    #[error("user name and password cannot be checked: {0}")]
+    /// The reason is for those who run the gateway.
+    #[error("user name and password cannot be checked: the registry gives no answer")]
     Unavailable(String),
     /// A token that does not exist, or no longer.
     #[error("the token is not known: it was revoked, or never made here")]

@@ -38,15 +38,31 @@ pub trait Rights: Send + Sync {
     }
 }
 
-/// The right could not be found out: why, for people. Nobody may anything then.
+/// The right could not be found out. Nobody may anything then.
+///
+/// The sentence is for callers. The reason in it is for those who run the gateway: it may name its account and the
+/// registry's address, but holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RightsError {
     /// The registry does not answer; later it may.
-    #[error("the caller's rights cannot be found out: {0}")]
+    #[error(
+        "the caller's rights cannot be found out: the registry, which knows them, gives no answer"
+    )]
     Unavailable(String),
     /// The registry refuses to tell; who runs the gateway has to change something.
-    #[error("the caller's rights cannot be found out: {0}")]
+    #[error(
+        "the caller's rights cannot be found out: the registry refuses to tell this gateway; the reason is in its log"
+    )]
     Misconfigured(String),
+}
+
+impl RightsError {
+    /// The reason, for those who run the gateway.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unavailable(reason) | Self::Misconfigured(reason) => reason,
+        }
+    }
 }
 
 /// Everybody may everything: for `auth.enabled = false`.

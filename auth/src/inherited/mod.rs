@@ -1,5 +1,7 @@
 //! Rights that are inherited from the registry: its users, its permissions, asked seldom and remembered briefly.
 
+mod answers;
+mod config;
 mod decisions;
 mod desk;
 mod login;
@@ -11,57 +13,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::permission::Right;
 use crate::principal::Principal;
-use crate::rights::{Rights, RightsError};
+use crate::rights::RightsError;
 use crate::secret::Secret;
 
 use decisions::{Ages, Answer, Decisions};
 use desk::Desk;
 use login::{LoginDigest, Salt};
 
+pub use config::InheritedConfig;
 pub use login::Login;
 pub use source::{Account, Caller, Given, Overview, RightsSource, SourceError};
-
-/// How long answers of the registry count, and how it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InheritedConfig {
-    /// The longest that an answer counts: a right that is taken away ends within it. While a caller is busy, answers are
-    /// asked for again in the last quarter of it, so that no request waits.
-    pub age: Duration,
-    /// The same for answers that allow nothing, also for wrong passwords: so soon a right that is given is seen. (MLflow
-    /// before 3.13 tells all of a user's rights at once; there it is seen within `age`.)
-    pub denied_age: Duration,
-    /// While the registry does not answer, the last answer stands for so much longer.
-    pub outage: Duration,
-    /// How long one question may take; it may have to queue as long before.
-    pub deadline: Duration,
-    /// Answers to remember, of each kind; up to twice as many are for a while. The least recent ones are forgotten first.
-    pub remembered: usize,
-    /// Questions that are asked at a time. Passwords are checked beside them, half as many at a time.
-    pub at_a_time: usize,
-    /// Questions that may wait for their turn; one more is not asked.
-    pub waiting: usize,
-}
-
-impl Default for InheritedConfig {
-    fn default() -> Self {
-        Self {
-            age: Duration::from_secs(60),
-            denied_age: Duration::from_secs(10),
-            outage: Duration::from_secs(600),
-            deadline: Duration::from_secs(10),
-            remembered: 20_000,
-            at_a_time: 8,
-            waiting: 256,
-        }
-    }
-}
 
 /// Answers what callers may do from what the registry says. Cheap to clone.
 ///
@@ -76,7 +42,7 @@ struct Inner {
     salt: Salt,
     named: Arc<Decisions<Identity, Option<Account>>>,
     signed_in: Arc<Decisions<Identity, Option<Account>>>,
-    models: Arc<Decisions<(Identity, Box<str>), Option<Right>>>,
+    models: Arc<Decisions<OnModel, Option<Right>>>,
     overviews: Arc<Decisions<Identity, Arc<Overview>>>,
     questions: Arc<Desk>,
     /// Apart from the other questions: who tries passwords delays nobody who has signed in.
@@ -91,6 +57,9 @@ enum Identity {
     Named(Arc<str>),
     SignedIn(LoginDigest),
 }
+
+/// A caller and a model.
+type OnModel = (Identity, Box<str>);
 
 /// What a caller's account alone says.
 enum Standing {
@@ -233,36 +202,6 @@ impl InheritedRights {
         }
     }
 
-    /// Which of `models` can be seen, where single answers are needed: a few at a time.
-    async fn each(
-        &self,
-        caller: &Caller,
-        models: Vec<(usize, Box<str>)>,
-        visible: &mut [bool],
-    ) -> Result<(), RightsError> {
-        let mut asked = JoinSet::new();
-        let mut models = models.into_iter();
-        loop {
-            while asked.len() < self.0.config.at_a_time.max(1)
-                && let Some((index, model)) = models.next()
-            {
-                let (rights, caller) = (self.clone(), caller.clone());
-                asked.spawn(async move {
-                    let right = rights.on_model(&caller, &model).await;
-                    right.map(|right| (index, right.is_some()))
-                });
-            }
-            match asked.join_next().await {
-                None => return Ok(()),
-                Some(Ok(answered)) => {
-                    let (index, can_be_seen) = answered?;
-                    visible[index] = can_be_seen;
-                }
-                Some(Err(error)) => return Err(RightsError::Unavailable(error.to_string())),
-            }
-        }
-    }
-
     /// Says in the log when the registry stops answering, and when it answers again.
     fn watched<A>(
         &self,
@@ -290,98 +229,6 @@ impl InheritedRights {
 
 /// After no answer, the pause before the same is asked again.
 const PAUSE: Duration = Duration::from_secs(2);
-
-#[async_trait]
-impl Rights for InheritedRights {
-    async fn right(
-        &self,
-        principal: &Principal,
-        model: &str,
-    ) -> Result<Option<Right>, RightsError> {
-        let caller = caller(principal);
-        let right = match self.standing(&caller).await? {
-            Standing::Nothing => None,
-            Standing::Admin => Some(Right::Manage),
-            Standing::Given(given) => given.on(model),
-            Standing::Asked => self.on_model(&caller, model).await?,
-        };
-        Ok(principal.scopes.narrow(right, model))
-    }
-
-    async fn right_on_all(&self, principal: &Principal) -> Result<Option<Right>, RightsError> {
-        let caller = caller(principal);
-        let right = match self.standing(&caller).await? {
-            Standing::Nothing => None,
-            Standing::Admin => Some(Right::Manage),
-            Standing::Given(given) => given.on_all(),
-            Standing::Asked => match &*self.overview(&caller).await? {
-                Overview::AllBut {
-                    others,
-                    some_are_denied: false,
-                    ..
-                } => *others,
-                _ => None,
-            },
-        };
-        // No model has an empty name, and only a pattern that matches every name matches it.
-        Ok(principal.scopes.narrow(right, ""))
-    }
-
-    async fn visible(
-        &self,
-        principal: &Principal,
-        models: &[&str],
-    ) -> Result<Vec<bool>, RightsError> {
-        let in_scope = |model: &str| {
-            let narrowed = principal.scopes.narrow(Some(Right::Manage), model);
-            narrowed.is_some()
-        };
-        let mut visible: Vec<bool> = models.iter().map(|model| in_scope(model)).collect();
-        let caller = caller(principal);
-        match self.standing(&caller).await? {
-            Standing::Nothing => return Ok(vec![false; models.len()]),
-            Standing::Admin => return Ok(visible),
-            Standing::Given(given) => {
-                for (visible, model) in visible.iter_mut().zip(models) {
-                    *visible &= given.on(model).is_some();
-                }
-                return Ok(visible);
-            }
-            Standing::Asked => {}
-        }
-        let identity = identity(&caller);
-        let mut unknown = Vec::new();
-        let mut key = (identity, Box::default());
-        for (index, model) in models.iter().enumerate() {
-            if visible[index] {
-                key.1 = Box::from(*model);
-                match self.0.models.peek(&key) {
-                    Some(right) => visible[index] = right.is_some(),
-                    None => unknown.push((index, Box::from(*model))),
-                }
-            }
-        }
-        if unknown.len() > 1 {
-            match &*self.overview(&caller).await? {
-                Overview::Unknown => {}
-                Overview::Readable(names) => {
-                    for (index, model) in unknown.drain(..) {
-                        visible[index] = names.contains(&model);
-                    }
-                }
-                Overview::AllBut { others, models, .. } => unknown.retain(|(index, model)| {
-                    let single = models.contains(model);
-                    if !single {
-                        visible[*index] = others.is_some();
-                    }
-                    single
-                }),
-            }
-        }
-        self.each(&caller, unknown, &mut visible).await?;
-        Ok(visible)
-    }
-}
 
 impl From<SourceError> for RightsError {
     fn from(error: SourceError) -> Self {

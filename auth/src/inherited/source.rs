@@ -63,9 +63,11 @@ pub enum Overview {
     AllBut {
         /// On all others, also on those that are yet to be registered.
         others: Option<Right>,
-        /// Models of which each is to be asked about.
-        models: HashSet<Box<str>>,
-        /// Whether any of those may be out of reach although `others` is not.
+        /// These can be read whatever `others` is.
+        readable: HashSet<Box<str>>,
+        /// Each of these is to be asked about.
+        unclear: HashSet<Box<str>>,
+        /// Whether any model may be out of reach although `others` is not.
         some_are_denied: bool,
     },
     /// The registry has no such answer: each model is to be asked about.

@@ -21,7 +21,8 @@ use crate::permission::Right;
 use ask::no_service;
 use permission::right;
 use replies::{
-    Answered, GrantsReply, ModelPermissionReply, SearchReply, UserReply, VersionReply, odd, read,
+    Answered, GivenRow, GrantsReply, ModelPermissionReply, SearchReply, UserReply, VersionReply,
+    odd, read,
 };
 
 pub use permission::{MlflowPermission, UnknownPermission};
@@ -101,7 +102,7 @@ impl MlflowUsers {
                 Ok(Some(MlflowPermission::NoPermissions.to_string()))
             }
             Answered::Denied => Err(self.denied(caller, call)),
-            other => Err(odd(call, &other)),
+            other @ Answered::Unauthenticated => Err(odd(call, &other)),
         }
     }
 
@@ -283,20 +284,37 @@ impl RightsSource for MlflowUsers {
         let Some(others) = others? else {
             return Ok(Overview::Unknown);
         };
-        let on_models = given
-            .permissions
-            .into_iter()
-            .filter(|row| row.resource_type == MODEL && row.resource_pattern != ALL);
-        let mut models = HashSet::new();
-        let mut some_are_denied = false;
-        for row in on_models {
-            some_are_denied |= right(&row.permission).is_none();
-            models.insert(row.resource_pattern.into());
-        }
-        Ok(Overview::AllBut {
-            others: right(&others),
-            models,
-            some_are_denied,
-        })
+        Ok(sum_up(given.permissions, right(&others)))
+    }
+}
+
+/// MLflow lets the largest permission count that was given on a model or on all, unless one of them is DENY. So what was
+/// given on a model alone makes it readable where nothing was denied; the rest is MLflow's to say.
+fn sum_up(rows: Vec<GivenRow>, others: Option<Right>) -> Overview {
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|row| row.resource_type == MODEL)
+        .collect();
+    let is_clear =
+        |row: &GivenRow| right(&row.permission).is_some() && row.is_in_default_workspace();
+    let some_are_denied = rows.iter().any(|row| right(&row.permission).is_none());
+    let all_are_unclear = rows
+        .iter()
+        .any(|row| row.resource_pattern == ALL && !is_clear(row));
+    let mut readable = HashSet::<Box<str>>::new();
+    let mut unclear = HashSet::<Box<str>>::new();
+    for row in rows.iter().filter(|row| row.resource_pattern != ALL) {
+        let names = if all_are_unclear || !is_clear(row) {
+            &mut unclear
+        } else {
+            &mut readable
+        };
+        names.insert(row.resource_pattern.as_str().into());
+    }
+    Overview::AllBut {
+        others,
+        readable,
+        unclear,
+        some_are_denied,
     }
 }

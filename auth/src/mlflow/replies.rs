@@ -68,6 +68,16 @@ pub(super) struct GivenRow {
     pub(super) resource_type: String,
     pub(super) resource_pattern: String,
     pub(super) permission: String,
+    workspace: Option<String>,
+}
+
+impl GivenRow {
+    /// Elsewhere, a model of the same name is another one. Servers without workspaces have only the default one.
+    pub(super) fn is_in_default_workspace(&self) -> bool {
+        self.workspace
+            .as_deref()
+            .is_none_or(|name| name == "default")
+    }
 }
 
 /// `model-versions/get`: that it is one is all that counts.

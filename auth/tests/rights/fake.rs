@@ -255,13 +255,31 @@ impl State {
         }
     }
 
-    /// As MLflow does it: what was given, else the default. Being an admin is not folded in.
+    /// As MLflow does it. Before 3.13: what was given on the model, else the default. Since: DENY if it was given on the model
+    /// or on all, else the largest of both and, if there is one, the default. Being an admin is not folded in.
     fn effective(&self, user: &User, model: &str) -> &'static str {
-        let single = user.given.get(model);
-        single
-            .or_else(|| user.given.get("*"))
-            .copied()
-            .unwrap_or(self.default)
+        let rank = |name: &&str| {
+            ["NO_PERMISSIONS", "READ", "USE", "EDIT", "MANAGE", "DENY"]
+                .iter()
+                .position(|known| known == name)
+        };
+        let given = [user.given.get(model), user.given.get("*")]
+            .into_iter()
+            .flatten()
+            .copied();
+        match self.generation {
+            Generation::Old => user.given.get(model).copied().unwrap_or(self.default),
+            Generation::New => {
+                let largest = given.max_by_key(rank);
+                largest.map_or(self.default, |name| {
+                    if name == "NO_PERMISSIONS" {
+                        name
+                    } else {
+                        [name, self.default].into_iter().max_by_key(rank).unwrap()
+                    }
+                })
+            }
+        }
     }
 
     fn may_read_versions(&self, user: &User, model: &str) -> bool {
