@@ -219,8 +219,9 @@ async fn after_an_outage_a_stale_answer_counts_no_longer() {
     assert_eq!(gateway.right(&caller, "m1").await, Ok(READ));
     server.set_mood(Mood::Down);
     sleep(seconds(50)).await;
-    // Found out that nobody answers.
     assert_eq!(gateway.right(&caller, "m1").await, Ok(READ));
+    // Meanwhile it is found out that nobody answers.
+    sleep(seconds(1)).await;
     server.set_mood(Mood::Up);
     server.take("reader", "m1");
     sleep(seconds(200)).await;
