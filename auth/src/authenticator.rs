@@ -13,8 +13,9 @@ use crate::api_token::{TokenDigest, looks_like_a_token};
 use crate::credential::Credential;
 use crate::directory::{Directory, DirectoryConfig};
 use crate::error::AuthError;
+use crate::inherited::InheritedRights;
 use crate::principal::Principal;
-use crate::rights::{AllowAll, CurrentGrants, Rights};
+use crate::rights::{AllowAll, CurrentGrants, Rights, RightsError};
 use crate::secret::Secret;
 use crate::table::Lookup;
 use crate::throttle::{Throttle, ThrottleConfig};
@@ -46,6 +47,8 @@ struct Tokens {
     directory: Arc<Directory>,
     clock: Clock,
     throttle: Throttle,
+    /// `None` where rights are the grants of the store.
+    inherited: Option<InheritedRights>,
 }
 
 impl Authenticator {
@@ -59,10 +62,21 @@ impl Authenticator {
             directory: Arc::new(Directory::open(store, config.directory).await?),
             clock,
             throttle: Throttle::new(config.throttle),
+            inherited: None,
         };
         Ok(Self {
             tokens: Some(tokens),
         })
+    }
+
+    /// Takes passwords of the registry, too, and all rights from there: who is an admin, and who may do what to a model.
+    /// The grants of the store count no longer. Changes nothing where authentication is disabled.
+    #[must_use]
+    pub fn inherit(mut self, rights: InheritedRights) -> Self {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.inherited = Some(rights);
+        }
+        self
     }
 
     /// Takes everybody for [`Principal::anonymous`], whatever the headers say: for `auth.enabled = false`.
@@ -72,7 +86,10 @@ impl Authenticator {
 
     /// Who sent a request with these headers from `peer`.
     ///
-    /// Waits only for an unknown token (for its turn and for the store, each up to the store's deadline) and to slow down
+    /// Where rights are inherited, a caller whom the registry has not been asked about lately waits for its answer; a
+    /// token of ours is accepted also when there is none, but is nobody's admin then.
+    ///
+    /// Otherwise waits only for an unknown token (for its turn and for the store, each up to the store's deadline) and to slow down
     /// an address that keeps failing (up to the throttle's longest delay). A request without any credential is no failure in this sense.
     pub async fn authenticate(
         &self,
@@ -84,12 +101,18 @@ impl Authenticator {
         };
         let outcome = match Credential::from_headers(headers) {
             Ok(Some(Credential::Token(token))) => tokens.recognise(&token).await,
-            Ok(Some(Credential::Password { .. })) => Err(AuthError::PasswordRefused),
+            Ok(Some(Credential::Password { user, password })) => {
+                tokens.sign_in(&user, password).await
+            }
             Ok(None) => return Err(AuthError::Missing),
             Err(malformed) => Err(AuthError::Malformed(malformed)),
         };
         match &outcome {
             Ok(_) => tokens.throttle.succeeded(peer),
+            // Nobody knows whether that was a failure of the caller.
+            Err(AuthError::Unavailable(reason)) => {
+                debug!(%peer, %reason, "a password could not be checked");
+            }
             Err(reason) => {
                 debug!(%peer, %reason, "a credential was refused");
                 tokens.throttle.hold_back(peer).await;
@@ -98,10 +121,15 @@ impl Authenticator {
         outcome
     }
 
-    /// The rights that go with these tokens: the grants of the same store, or everything if authentication is disabled.
+    /// The rights that go with these tokens: those of the registry if they are inherited, else the grants of the same
+    /// store; everything if authentication is disabled.
     pub fn rights(&self) -> Arc<dyn Rights> {
         match &self.tokens {
             None => Arc::new(AllowAll),
+            Some(Tokens {
+                inherited: Some(rights),
+                ..
+            }) => Arc::new(rights.clone()),
             Some(tokens) => Arc::new(CurrentGrants(Arc::clone(&tokens.directory))),
         }
     }
@@ -116,11 +144,18 @@ impl Authenticator {
     }
 
     /// Follows the changes that other processes make, until `shutdown`. While the store cannot be read, the tokens and
-    /// grants known so far stay, and expire as they should.
+    /// grants known so far stay, and expire as they should. Also asks the registry, where rights are inherited.
     pub async fn run(&self, shutdown: CancellationToken) {
         match &self.tokens {
             None => shutdown.cancelled().await,
-            Some(tokens) => tokens.directory.run(shutdown).await,
+            Some(tokens) => {
+                let inherited = async {
+                    if let Some(rights) = &tokens.inherited {
+                        rights.run(&shutdown).await;
+                    }
+                };
+                tokio::join!(tokens.directory.run(shutdown.clone()), inherited);
+            }
         }
     }
 }
@@ -137,9 +172,30 @@ impl Tokens {
             found = self.look_up(&digest);
         }
         match found {
-            Lookup::Holds(principal) => Ok(principal),
+            Lookup::Holds(principal) => Ok(self.with_standing(principal).await),
             Lookup::Expired => Err(AuthError::Expired),
             Lookup::Unknown => Err(AuthError::Unknown),
+        }
+    }
+
+    /// Who is an admin, is said by the registry if rights come from there.
+    async fn with_standing(&self, mut principal: Principal) -> Principal {
+        if let Some(rights) = &self.inherited {
+            principal.admin =
+                principal.scopes.is_everything() && rights.is_admin(&principal.name).await;
+        }
+        principal
+    }
+
+    async fn sign_in(&self, user: &str, password: Secret) -> Result<Principal, AuthError> {
+        let Some(rights) = &self.inherited else {
+            return Err(AuthError::PasswordRefused);
+        };
+        match rights.sign_in(user, password).await {
+            Ok(principal) => principal.ok_or(AuthError::PasswordWrong),
+            Err(RightsError::Unavailable(why) | RightsError::Misconfigured(why)) => {
+                Err(AuthError::Unavailable(why))
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Why a request has no principal. Every kind is the same 401 to a client; only the sentence differs.
+//! Why a request has no principal. Every kind but one is the same 401 to a client; only the sentence differs.
 
 use http::HeaderValue;
 
@@ -26,6 +26,13 @@ pub enum AuthError {
         "user names and passwords are not accepted here: send a token as `Authorization: Bearer <token>`, or as the password of the user `token`"
     )]
     PasswordRefused,
+    /// A user name and a password that the registry does not accept.
+    #[error("the registry does not accept this user name and password")]
+    PasswordWrong,
+    /// Nobody can tell: the registry, which knows the passwords, gives no answer. No refusal: it may be worth another try.
+    /// The reason is for those who run the gateway.
+    #[error("user name and password cannot be checked: the registry gives no answer")]
+    Unavailable(String),
     /// A token that does not exist, or no longer.
     #[error("the token is not known: it was revoked, or never made here")]
     Unknown,

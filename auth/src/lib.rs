@@ -6,7 +6,9 @@
 //! 2. *May it?* [`Rights::right`] says how much a principal may do to a model: nothing, [`Right::Read`] or [`Right::Manage`].
 //!
 //! Both are answered from one table in memory that follows a [`TokenStore`]: no question of a caller with a known token
-//! waits for anything. Where the words come from (SQL, a registry) and what an answer looks like in HTTP is not known here.
+//! waits for anything. Or rights are inherited ([`Authenticator::inherit`]) from a registry with users of its own, an MLflow
+//! server with basic-auth ([`MlflowUsers`]) or Databricks ([`DatabricksUsers`]); its answers are remembered briefly, so that
+//! busy callers do not wait either. Where the words come from (SQL, a registry) and what an answer looks like in HTTP is not known here.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -38,10 +40,15 @@
 mod api_token;
 mod authenticator;
 mod credential;
+mod databricks;
 mod directory;
 mod error;
 mod grants;
+mod http_call;
+mod http_client;
+mod inherited;
 mod memory_store;
+mod mlflow;
 mod pattern;
 mod permission;
 mod principal;
@@ -55,10 +62,18 @@ mod token_store;
 pub use api_token::{InvalidToken, NewToken, TokenDigest, TokenId, TokenRecord};
 pub use authenticator::{Authenticator, AuthenticatorConfig, Clock};
 pub use credential::{Credential, MalformedCredential};
+pub use databricks::DatabricksUsers;
 pub use directory::DirectoryConfig;
 pub use error::{AuthError, CHALLENGE};
 pub use grants::{Grant, Grants};
+pub use http_call::{Credentials, HttpCall, HttpCalls, HttpReply, NoReply};
+pub use http_client::{HttpClient, InvalidAddress};
+pub use inherited::{
+    Account, Caller, Given, InheritedConfig, InheritedRights, Login, Overview, RightsSource,
+    SourceError,
+};
 pub use memory_store::MemoryTokenStore;
+pub use mlflow::{MlflowPermission, MlflowUsers, UnknownPermission};
 pub use pattern::{InvalidPattern, ModelPattern};
 pub use permission::{Permission, Right};
 pub use principal::Principal;

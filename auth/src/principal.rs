@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::api_token::TokenId;
+use crate::inherited::Login;
 use crate::scopes::Scopes;
 
 /// A caller whose credential holds. Cheap to clone.
@@ -20,6 +21,8 @@ pub struct Principal {
     pub scopes: Scopes,
     /// When the token ends; `None` if it does not, or without one. A token that this caller makes must not outlive it.
     pub expires: Option<SystemTime>,
+    /// What the caller signed in with at the registry; `None` with a token of ours.
+    pub login: Option<Arc<Login>>,
 }
 
 impl Principal {
@@ -31,6 +34,7 @@ impl Principal {
             admin: false,
             scopes: Scopes::everything(),
             expires: None,
+            login: None,
         }
     }
 

@@ -23,12 +23,47 @@ pub trait Rights: Send + Sync {
         // No model has an empty name, and only a pattern that matches every name matches it.
         self.right(principal, "").await
     }
+
+    /// Which of `models` the principal has any right on, in the same order: what a list of them may show.
+    async fn visible(
+        &self,
+        principal: &Principal,
+        models: &[&str],
+    ) -> Result<Vec<bool>, RightsError> {
+        let mut visible = Vec::with_capacity(models.len());
+        for model in models {
+            visible.push(self.right(principal, model).await?.is_some());
+        }
+        Ok(visible)
+    }
 }
 
-/// The right could not be found out: why, for people. Nobody may anything then.
+/// The right could not be found out. Nobody may anything then.
+///
+/// The sentence is for callers. The reason in it is for those who run the gateway: it may name its account and the
+/// registry's address, but holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the caller's rights cannot be found out: {0}")]
-pub struct RightsError(pub String);
+pub enum RightsError {
+    /// The registry does not answer; later it may.
+    #[error(
+        "the caller's rights cannot be found out: the registry, which knows them, gives no answer"
+    )]
+    Unavailable(String),
+    /// The registry refuses to tell; who runs the gateway has to change something.
+    #[error(
+        "the caller's rights cannot be found out: the registry refuses to tell this gateway; the reason is in its log"
+    )]
+    Misconfigured(String),
+}
+
+impl RightsError {
+    /// The reason, for those who run the gateway.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unavailable(reason) | Self::Misconfigured(reason) => reason,
+        }
+    }
+}
 
 /// Everybody may everything: for `auth.enabled = false`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -72,6 +72,7 @@ impl KnownToken {
             token: Some(record.id),
             scopes: record.scopes,
             expires: record.expires,
+            login: None,
         })
     }
 }

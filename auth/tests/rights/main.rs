@@ -1,0 +1,11 @@
+//! Rights that are inherited: from MLflow servers of both generations and from Databricks, over scripted replies.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its support fails")]
+
+mod databricks;
+mod fake;
+mod gateway;
+mod laws;
+mod lists;
+mod passwords;
+mod traps;
