@@ -6,10 +6,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// The libraries that link conda packages tell of each step as if it were theirs alone to tell; builds have logs of their
+/// own. What `log.level` says of them goes before this.
+const QUIET: &str = "rattler=error";
+
 /// Sends the records of this process to standard error from now on. For binaries, once.
 pub fn init(config: &LogConfig) -> Result<(), InvalidLevel> {
     let filter = EnvFilter::builder()
-        .parse(&config.level)
+        .parse(format!("{QUIET},{}", config.level))
         .map_err(|error| InvalidLevel {
             level: config.level.clone(),
             reason: error.to_string(),
