@@ -38,5 +38,7 @@ pub use files::{LogKind, RunnerFiles};
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use source::{FetchedModel, ModelSource};
-pub use space::{EnvironmentInfo, PruneWish, Pruned, RunnerEnvironments, SpaceError};
+pub use space::{
+    EnvironmentInfo, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments, SpaceError,
+};
 pub use worker::{Worker, WorkerEndpoint};

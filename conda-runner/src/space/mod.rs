@@ -5,6 +5,7 @@ mod error;
 mod extent;
 mod info;
 mod keeper;
+mod kept;
 mod ledger;
 mod logs;
 mod pack;
@@ -25,11 +26,13 @@ use tokio::sync::Mutex;
 
 pub use self::error::SpaceError;
 pub use self::info::EnvironmentInfo;
+pub use self::kept::{Kept, KeptBecause};
 pub use self::prune::{PruneWish, Pruned};
 
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::room::room;
 
+use self::info::Derived;
 use self::prune::one_of;
 use self::quota::Quotas;
 use self::sizes::Sizes;
@@ -57,6 +60,14 @@ impl RunnerEnvironments {
         Ok(Self::of(Arc::new(folder)))
     }
 
+    /// The same for those who only look, or remove: refuses to make a data folder where there is none. Blocks on the
+    /// disk.
+    pub fn open_existing(config: RunnerConfig) -> Result<Self, RunnerError> {
+        let config = absolute(config)?;
+        DataFolder::exists(&config)?;
+        Ok(Self::of(Arc::new(DataFolder::open(&config)?)))
+    }
+
     /// Those of a data folder that is open already.
     pub(crate) fn of(folder: Arc<DataFolder>) -> Self {
         Self(Arc::new(Inner {
@@ -69,13 +80,13 @@ impl RunnerEnvironments {
     /// All of them, most recently used first.
     pub async fn list(&self) -> Result<Vec<EnvironmentInfo>, SpaceError> {
         let list = |inner: &Inner| {
-            let shelf = &inner.folder.shelf;
-            let mut entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
+            let mut entries = inner.entries()?;
             inner.sizes.keep(&entries);
             entries.sort_by_key(|entry| Reverse(entry.last_used));
+            let derived = Derived::among(&entries);
             let infos = entries.into_iter().map(|entry| EnvironmentInfo {
                 packages: Vec::new(),
-                ..inner.info(entry)
+                ..inner.info(entry, &derived)
             });
             Ok(infos.collect())
         };
@@ -218,21 +229,27 @@ impl WeakEnvironments {
 
 impl Inner {
     fn find(&self, key: &str) -> Result<EnvironmentInfo, SpaceError> {
-        Ok(self.info(self.find_entry(key)?))
+        let entries = self.entries()?;
+        let entry = one_of(&entries, key)?.clone();
+        Ok(self.info(entry, &Derived::among(&entries)))
     }
 
     fn find_entry(&self, key: &str) -> Result<Entry, SpaceError> {
-        let shelf = &self.folder.shelf;
-        let entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
-        one_of(&entries, key).cloned()
+        one_of(&self.entries()?, key).cloned()
     }
 
-    fn info(&self, entry: Entry) -> EnvironmentInfo {
+    fn entries(&self) -> Result<Vec<Entry>, SpaceError> {
+        let shelf = &self.folder.shelf;
+        Ok(shelf.entries().map_err(RunnerError::folder(shelf.root()))?)
+    }
+
+    fn info(&self, entry: Entry, derived: &Derived) -> EnvironmentInfo {
         let shelf = &self.folder.shelf;
         let (size, shared) = self.sizes.of(&entry, &self.folder.packages());
         EnvironmentInfo {
             size,
             shared,
+            base_of: derived.from(&entry.key),
             ..EnvironmentInfo::of(shelf, entry)
         }
     }

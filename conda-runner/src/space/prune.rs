@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::error::SpaceError;
+use super::kept::{Kept, KeptBecause};
 use super::ledger::Ledger;
 use super::packages;
 use super::stock::{Enough, Item, Stock, Thing};
@@ -33,8 +34,8 @@ pub struct Pruned {
     pub environments: Vec<String>,
     /// Bytes that are free now (an estimate where files are shared).
     pub freed: u64,
-    /// Keys that were wished away and are in use, or have the Python that another one uses.
-    pub in_use: Vec<String>,
+    /// Those that were named and had to stay.
+    pub in_use: Vec<Kept>,
 }
 
 /// Does it. Blocks on the disk until all of it is gone.
@@ -69,15 +70,45 @@ pub(super) fn prune(folder: &DataFolder, wish: &PruneWish) -> Result<Pruned, Spa
     };
     let cleared = stock.clear(&may_go, &enough, &mut act).map_err(trouble)?;
     // What was named and still is there was not asked for in vain: somebody has to know why.
-    let is_left = |key: &&String| stock.things.iter().any(|thing| thing.key == **key);
+    let left = |key: &String| stock.things.iter().find(|thing| thing.key == *key);
     Ok(Pruned {
         in_use: match wish.to_size {
             Some(_) => Vec::new(),
-            None => wished.iter().filter(is_left).cloned().collect(),
+            None => wished
+                .iter()
+                .filter_map(left)
+                .map(|thing| kept(shelf, thing, &stock.things, limit))
+                .collect(),
         },
         environments: cleared.keys,
         freed: cleared.freed,
     })
+}
+
+/// Why this one is among `left`. Blocks on the disk.
+fn kept(shelf: &Shelf, thing: &Thing, left: &[Thing], limit: Option<SystemTime>) -> Kept {
+    let mut reasons = Vec::new();
+    let users = shelf.users(&thing.key);
+    if !users.is_empty() {
+        reasons.push(KeptBecause::UsedBy(users));
+    }
+    let derived = left
+        .iter()
+        .filter(|other| other.base.as_ref() == Some(&thing.key));
+    let derived: Vec<String> = derived.map(|other| other.key.clone()).collect();
+    if !derived.is_empty() {
+        reasons.push(KeptBecause::BaseOf(derived));
+    }
+    if limit.is_some_and(|limit| thing.last_used > limit) {
+        reasons.push(KeptBecause::UsedRecently(thing.last_used));
+    }
+    if reasons.is_empty() {
+        reasons.push(KeptBecause::Busy);
+    }
+    Kept {
+        key: thing.key.clone(),
+        reasons,
+    }
 }
 
 /// Removes an environment that nobody uses and none is based on, or a package. Blocks on the disk.
