@@ -31,6 +31,8 @@ pub(crate) struct DataFolder {
     pub(crate) files: RunnerFiles,
     /// How much of the disk it may take.
     pub(crate) quotas: SpaceConfig,
+    /// Whether what is removed could not be fetched again.
+    pub(crate) is_offline: bool,
     /// What is done in the background.
     pub(crate) tasks: TaskTracker,
 }
@@ -70,6 +72,7 @@ impl DataFolder {
             shelf,
             files: RunnerFiles::new(root.join("logs"), writer),
             quotas: config.space.clone(),
+            is_offline: config.offline,
             root,
             tasks,
         })

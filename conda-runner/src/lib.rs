@@ -9,6 +9,7 @@
 //! A worker is `mlflow models serve` of the environment's own MLflow, on a Unix socket, in a process group that dies
 //! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
 
+mod bytes;
 mod config;
 mod data_folder;
 mod durable;

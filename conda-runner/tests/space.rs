@@ -222,11 +222,11 @@ async fn pruning_takes_all_that_nobody_uses_with_its_packages_and_nothing_else()
         ..PruneWish::default()
     };
     let kept = prune(&there, named.clone()).await;
-    let used = Kept {
+    let stays = Kept {
         key: second.clone(),
         reasons: vec![KeptBecause::UsedBy(vec![id(2)])],
     };
-    assert_eq!(kept.in_use, [used]);
+    assert_eq!(kept.in_use, [stays]);
 
     let pruned = prune(&there, PruneWish::default()).await;
     assert_eq!(pruned, would);
@@ -521,7 +521,10 @@ async fn a_base_stays_as_long_as_something_is_made_from_it() {
         keys: vec![base.clone()],
         ..PruneWish::default()
     };
-    assert_eq!(space.find(&base).await.unwrap().base_of, [key.clone()]);
+    assert_eq!(
+        space.find(&base).await.unwrap().base_of,
+        std::slice::from_ref(&key)
+    );
     let recent = PruneWish {
         unused_for: Some(Duration::from_secs(3600)),
         ..named.clone()

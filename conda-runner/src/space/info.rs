@@ -29,7 +29,7 @@ pub struct EnvironmentInfo {
     pub base: Option<String>,
     /// The keys of the environments that use its Python: it stays as long as one of them does.
     pub base_of: Vec<String>,
-    /// Bytes of all files in it, as if none was shared.
+    /// Bytes of all files in it, as if none was shared; as measured an hour ago at most.
     pub size: u64,
     /// Bytes among them of files that the package caches or other environments hold as well: pruning frees the rest.
     pub shared: u64,

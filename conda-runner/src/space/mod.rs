@@ -1,6 +1,6 @@
 //! The environments, models and logs on the disk: what there is, who uses it, and what may go.
 
-mod bytes;
+mod downloads;
 mod error;
 mod extent;
 mod info;
@@ -49,7 +49,7 @@ struct Inner {
     folder: Arc<DataFolder>,
     sizes: Sizes,
     /// Removing takes turns: two at once would each count on what the other one removes.
-    removing: Mutex<()>,
+    removing: Arc<Mutex<()>>,
 }
 
 impl RunnerEnvironments {
@@ -73,7 +73,7 @@ impl RunnerEnvironments {
         Self(Arc::new(Inner {
             folder,
             sizes: Sizes::default(),
-            removing: Mutex::default(),
+            removing: Arc::default(),
         }))
     }
 
@@ -149,9 +149,15 @@ impl RunnerEnvironments {
 
     /// Removes environments that nobody uses, and whatever else only they needed.
     pub async fn prune(&self, wish: &PruneWish) -> Result<Pruned, SpaceError> {
-        let _turn = self.0.removing.lock().await;
+        let turn = Arc::clone(&self.0.removing).lock_owned().await;
         let wish = wish.clone();
-        let prune = move |inner: &Inner| prune::prune(&inner.folder, &wish);
+        let prune = move |inner: &Inner| {
+            // It ends with the work, which goes on if whoever asked for it has gone.
+            let _turn = turn;
+            let pruned = prune::prune(&inner.folder, &wish);
+            inner.sizes.forget();
+            pruned
+        };
         self.blocking(prune).await
     }
 
@@ -181,11 +187,14 @@ impl RunnerEnvironments {
 
     /// Keeps the quotas once, and does what else is to be done now and then.
     async fn pass(&self, mut quotas: Quotas) -> Quotas {
-        let _turn = self.0.removing.lock().await;
+        let turn = Arc::clone(&self.0.removing).lock_owned().await;
         let inner = Arc::clone(&self.0);
         let pass = move || {
+            let _turn = turn;
             inner.tidy();
-            quotas.keep(&inner.folder);
+            if quotas.keep(&inner.folder) {
+                inner.sizes.forget();
+            }
             quotas
         };
         // A panic was told by the runtime; the next pass begins without memory.
@@ -245,7 +254,7 @@ impl Inner {
 
     fn info(&self, entry: Entry, derived: &Derived) -> EnvironmentInfo {
         let shelf = &self.folder.shelf;
-        let (size, shared) = self.sizes.of(&entry, &self.folder.packages());
+        let (size, shared) = self.sizes.of(&entry);
         EnvironmentInfo {
             size,
             shared,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::downloads;
 use super::error::SpaceError;
 use super::kept::{Kept, KeptBecause};
 use super::ledger::Ledger;
@@ -17,11 +18,12 @@ use crate::shelf::{Entry, Removal, Shelf};
 /// Which environments are to go. Those in use stay in any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PruneWish {
-    /// These keys (or beginnings of keys); empty means all that nobody uses.
+    /// These keys (or beginnings of keys); empty means all that nobody uses, and what uv and pip have fetched that no
+    /// environment shares (unless the runner is offline: nobody could fetch it again).
     pub keys: Vec<String>,
     /// Only those that nobody has used for so long.
     pub unused_for: Option<Duration>,
-    /// Least recently used first, until all that is left is no larger: environments and the package cache, in bytes.
+    /// Least recently used first, until all that is left is no larger: environments and the package caches, in bytes.
     pub to_size: Option<u64>,
     /// Only tell what would go.
     pub dry_run: bool,
@@ -49,10 +51,16 @@ pub(super) fn prune(folder: &DataFolder, wish: &PruneWish) -> Result<Pruned, Spa
         .map(|key| Ok(one_of(&entries, key)?.key.clone()))
         .collect::<Result<_, SpaceError>>()?;
     let mut stock = Stock::of_environments(shelf, &folder.packages()).map_err(trouble)?;
+    if folder.is_offline || !wished.is_empty() {
+        stock.downloads.clear();
+    }
     let limit = wish.unused_for.map(|span| {
         let now = SystemTime::now();
         now.checked_sub(span).unwrap_or(SystemTime::UNIX_EPOCH)
     });
+    stock
+        .downloads
+        .retain(|(piece, _)| limit.is_none_or(|limit| piece.unpacked <= limit));
     let is_wished = |key: &String| wished.is_empty() || wished.contains(key);
     let may_go =
         |thing: &Thing| is_wished(&thing.key) && limit.is_none_or(|limit| thing.last_used <= limit);
@@ -118,6 +126,9 @@ pub(super) fn remove(folder: &DataFolder, item: &Item) -> io::Result<Removal> {
 
 pub(super) fn remove_from(shelf: &Shelf, cache: &Path, item: &Item) -> io::Result<Removal> {
     match item {
+        // Who builds may be about to need what was fetched a moment ago.
+        Item::Download(_) if shelf.is_making()? => Ok(Removal::InUse),
+        Item::Download(path) => downloads::remove(cache, path),
         Item::Thing(key) => shelf.remove(key, || !is_base(shelf, key)),
         Item::Package(path) => packages::remove(cache, path),
     }
