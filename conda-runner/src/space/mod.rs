@@ -279,3 +279,40 @@ impl Inner {
 fn is_key(key: &str) -> bool {
     key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
+
+// Other systems have no call for a pipe with a name that rustix knows.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_removal_keeps_its_turn_when_whoever_asked_for_it_has_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let space = RunnerEnvironments::open(RunnerConfig::new(root.path())).unwrap();
+        // Whoever reads this marker waits until somebody has written it.
+        let marker = root.path().join("environments/key/.sluicegate.json");
+        std::fs::create_dir(marker.parent().unwrap()).unwrap();
+        mknodat(CWD, &marker, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let mut asking = JoinSet::new();
+        let asked = space.clone();
+        asking.spawn(async move { asked.prune(&PruneWish::default()).await });
+        let writing = marker.clone();
+        let writer = tokio::task::spawn_blocking(move || File::options().write(true).open(writing));
+        let writer = writer.await.unwrap().unwrap();
+        asking.shutdown().await;
+        assert!(
+            space.0.removing.try_lock().is_err(),
+            "another one could begin"
+        );
+        std::fs::write(root.path().join("written"), "{}").unwrap();
+        std::fs::rename(root.path().join("written"), &marker).unwrap();
+        drop(writer);
+        let _next = space.0.removing.lock().await;
+        assert!(!marker.exists());
+    }
+}
