@@ -135,7 +135,7 @@ impl fmt::Debug for PipConfig {
 /// removed, however much it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpaceConfig {
-    /// Bytes of all environments and of the package cache.
+    /// Bytes of all environments and of the package caches: conda's, uv's and pip's.
     pub environments: Option<u64>,
     /// Bytes of all model folders.
     pub models: Option<u64>,

@@ -1,5 +1,8 @@
 //! The data folder: what a runner and those who ask about its space have in common.
 
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,23 +31,39 @@ pub(crate) struct DataFolder {
     pub(crate) files: RunnerFiles,
     /// How much of the disk it may take.
     pub(crate) quotas: SpaceConfig,
+    /// Whether what is removed could not be fetched again.
+    pub(crate) is_offline: bool,
     /// What is done in the background.
     pub(crate) tasks: TaskTracker,
 }
 
+/// In it: its built environments. A folder that has none is no data folder.
+const ENVIRONMENTS: &str = "environments";
+
 impl DataFolder {
+    /// Whether there is one, as the error says if not. Blocks on the disk.
+    pub(crate) fn exists(config: &RunnerConfig) -> Result<(), RunnerError> {
+        if config.data_dir.join(ENVIRONMENTS).is_dir() {
+            return Ok(());
+        }
+        Err(RunnerError::NoDataFolder {
+            path: config.data_dir.clone(),
+        })
+    }
+
     /// Opens the one of `config`, whose paths are absolute. It is made if need be, and swept of what a killed process
     /// left. Blocks on the disk.
     pub(crate) fn open(config: &RunnerConfig) -> Result<Self, RunnerError> {
         let root = config.data_dir.clone();
-        std::fs::create_dir_all(&root).map_err(RunnerError::folder(&root))?;
+        // Also for those who run before the gateway does: in it is what only its user may see.
+        make_private(&root).map_err(RunnerError::folder(&root))?;
         let tasks = TaskTracker::new();
         let seen_by_builds = [
             config.inherited_environment.as_slice(),
             config.build_environment.as_slice(),
         ];
         let builder = Host::new(&seen_by_builds.concat(), tasks.clone());
-        let shelf = Shelf::open(root.join("environments"), INTERPRETER, tasks.clone())?;
+        let shelf = Shelf::open(root.join(ENVIRONMENTS), INTERPRETER, tasks.clone())?;
         let writer = LogWriter::start(config.log_size)?;
         let environments = Environments::new(config, builder, shelf.clone(), writer.clone())?;
         Ok(Self {
@@ -53,6 +72,7 @@ impl DataFolder {
             shelf,
             files: RunnerFiles::new(root.join("logs"), writer),
             quotas: config.space.clone(),
+            is_offline: config.offline,
             root,
             tasks,
         })
@@ -61,6 +81,17 @@ impl DataFolder {
     /// The cache of conda packages.
     pub(crate) fn packages(&self) -> PathBuf {
         packages(&self.root)
+    }
+}
+
+/// One that is there already keeps its mode, and folders above it are like others.
+fn make_private(root: &Path) -> io::Result<()> {
+    if let Some(above) = root.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(root) {
+        Err(_) if root.is_dir() => Ok(()),
+        made => made,
     }
 }
 

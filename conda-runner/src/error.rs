@@ -16,6 +16,15 @@ pub enum RunnerError {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody wants to look at what is in a data folder that nobody has made.
+    #[error(
+        "there is no data folder at {}, so there are no environments in it: name the one of the gateway (--data-dir, \
+         or data_dir in its configuration)", path.display()
+    )]
+    NoDataFolder {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A folder for sockets that others could reach into.
     #[error("{} is not a folder that only this user can enter: remove it, or set its mode to 0700", path.display())]
     OpenToOthers {

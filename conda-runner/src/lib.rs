@@ -9,6 +9,7 @@
 //! A worker is `mlflow models serve` of the environment's own MLflow, on a Unix socket, in a process group that dies
 //! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
 
+mod bytes;
 mod config;
 mod data_folder;
 mod durable;
@@ -38,5 +39,7 @@ pub use files::{LogKind, RunnerFiles};
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use source::{FetchedModel, ModelSource};
-pub use space::{EnvironmentInfo, PruneWish, Pruned, RunnerEnvironments, SpaceError};
+pub use space::{
+    EnvironmentInfo, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments, SpaceError,
+};
 pub use worker::{Worker, WorkerEndpoint};

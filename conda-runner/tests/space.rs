@@ -6,12 +6,13 @@
 #[expect(dead_code, reason = "another test file uses the rest")]
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use conda_runner::{
-    CondaRunner, EnvManager, EnvironmentInfo, LogKind, PruneWish, Pruned, RunnerEnvironments,
-    SpaceError, Worker,
+    CondaRunner, EnvManager, EnvironmentInfo, Kept, KeptBecause, LogKind, PruneWish, Pruned,
+    RunnerEnvironments, SpaceError, Worker,
 };
 use serving_core::{Loader, Progress, ReplicaId, ServableId, Version};
 use support::channel::{Channel, PLACEHOLDER, Package};
@@ -96,6 +97,20 @@ fn packages(machine: &Machine) -> usize {
         }
     }
     found
+}
+
+#[tokio::test]
+async fn who_only_looks_makes_no_data_folder_and_a_made_one_is_for_its_user_alone() {
+    let (machine, _channel) = machine();
+    let data = machine.path("data");
+    let refused = RunnerEnvironments::open_existing(machine.config.clone()).unwrap_err();
+    assert!(refused.to_string().contains("there is no data folder at"));
+    assert!(!data.exists());
+    beside(&machine);
+    let mode = std::fs::metadata(&data).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let there = RunnerEnvironments::open_existing(machine.config.clone()).unwrap();
+    assert_eq!(there.list().await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -207,7 +222,11 @@ async fn pruning_takes_all_that_nobody_uses_with_its_packages_and_nothing_else()
         ..PruneWish::default()
     };
     let kept = prune(&there, named.clone()).await;
-    assert_eq!(kept.in_use, std::slice::from_ref(&second));
+    let stays = Kept {
+        key: second.clone(),
+        reasons: vec![KeptBecause::UsedBy(vec![id(2)])],
+    };
+    assert_eq!(kept.in_use, [stays]);
 
     let pruned = prune(&there, PruneWish::default()).await;
     assert_eq!(pruned, would);
@@ -502,10 +521,25 @@ async fn a_base_stays_as_long_as_something_is_made_from_it() {
         keys: vec![base.clone()],
         ..PruneWish::default()
     };
+    assert_eq!(
+        space.find(&base).await.unwrap().base_of,
+        std::slice::from_ref(&key)
+    );
+    let recent = PruneWish {
+        unused_for: Some(Duration::from_secs(3600)),
+        ..named.clone()
+    };
+    let kept = prune(&space, recent).await;
+    let reasons = &kept.in_use[0].reasons;
+    assert_eq!(reasons[0], KeptBecause::BaseOf(vec![key.clone()]));
+    assert!(
+        matches!(reasons[1..], [KeptBecause::UsedRecently(_)]),
+        "{reasons:?}"
+    );
     let kept = prune(&space, named).await;
     assert_eq!(
-        (kept.environments.len(), kept.in_use),
-        (0, vec![base.clone()])
+        (kept.environments.len(), kept.in_use[0].key.as_str()),
+        (0, base.as_str())
     );
     let all = prune(&space, PruneWish::default()).await;
     assert_eq!(all.environments, [key, base]);

@@ -205,7 +205,7 @@ impl EnvironmentRoom {
         Ok(PrunedEnvironments {
             environments: pruned.environments,
             freed_bytes: pruned.freed,
-            in_use: pruned.in_use,
+            in_use: pruned.in_use.into_iter().map(|kept| kept.key).collect(),
         })
     }
 

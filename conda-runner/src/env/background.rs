@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +20,7 @@ pub(crate) struct Background {
     /// By the key of the environment.
     running: Mutex<HashMap<String, Task>>,
     place: Arc<Semaphore>,
+    grown: Arc<Notify>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,17 +35,24 @@ impl Background {
             tasks: TaskTracker::new(),
             running: Mutex::default(),
             place: Arc::new(Semaphore::new(1)),
+            grown: Arc::default(),
         }
+    }
+
+    /// Told whenever an environment has become larger.
+    pub(crate) fn grown(&self) -> Arc<Notify> {
+        Arc::clone(&self.grown)
     }
 
     /// Compiles the environment of this key at `place`, which `hold` keeps.
     pub(crate) fn compile(&self, key: &str, host: Host, place: PathBuf, hold: Vec<Hold>, log: Log) {
-        let turn = Arc::clone(&self.place);
+        let (turn, grown) = (Arc::clone(&self.place), Arc::clone(&self.grown));
         let work = async move {
             let _hold = hold;
             // Closed by nobody.
             let _turn = turn.acquire().await;
             build::compile(&host, &place, &log).await;
+            grown.notify_one();
         };
         let task = Task {
             stop: CancellationToken::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serving_core::{LoadError, LoadJob, Progress, WorkPermits};
+use tokio::sync::Notify;
 
 use super::background::Background;
 use super::build::{self, Conda, PipSettings, Report, UvTool};
@@ -186,6 +187,11 @@ impl Environments {
         self.background.done().await;
     }
 
+    /// Told whenever an environment that was built has grown in the background.
+    pub(crate) fn grown(&self) -> Arc<Notify> {
+        self.background.grown()
+    }
+
     /// Breaks off what nobody waits for, and returns when nothing of it is left.
     pub(crate) async fn stop(&self) {
         self.background.stop().await;
@@ -265,8 +271,16 @@ impl Environments {
                 }
             }
         };
+        let waiting = {
+            let (progress, short) = (build.progress.clone(), short.to_owned());
+            move || {
+                progress.step(format!(
+                    "waiting for another process that builds environment {short}"
+                ));
+            }
+        };
         let finished = tokio::select! {
-            finished = self.shelf.find_or_make(&key, make) => finished?,
+            finished = self.shelf.find_or_make_telling(&key, waiting, make) => finished?,
             never = build.tell(asker.progress) => never,
         };
         if let (false, Some(log)) = (is_mine.load(Ordering::Relaxed), asker.log) {

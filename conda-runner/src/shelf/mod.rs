@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serving_core::LoadError;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::entry::Entry;
@@ -34,6 +35,8 @@ pub(crate) const MARKER: &str = ".sluicegate.json";
 const LOCKS: &str = ".locks";
 /// Between two looks at a lock that another process holds.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
+/// How long another process is waited for: no build is given longer.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The folder. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -124,10 +127,24 @@ impl Shelf {
         F: FnOnce(Staging) -> Made + Send + 'static,
         Made: Future<Output = Result<String, LoadError>> + Send + 'static,
     {
+        self.find_or_make_telling(key, || {}, make).await
+    }
+
+    /// The same; `waiting` is called if another process is making it, for which this one waits.
+    pub(crate) async fn find_or_make_telling<F, Made>(
+        &self,
+        key: &str,
+        waiting: impl FnOnce() + Send + 'static,
+        make: F,
+    ) -> Result<Finished, LoadError>
+    where
+        F: FnOnce(Staging) -> Made + Send + 'static,
+        Made: Future<Output = Result<String, LoadError>> + Send + 'static,
+    {
         if let Some(finished) = self.find(key).await {
             return Ok(finished);
         }
-        let work = || self.clone().make(key.to_owned(), make);
+        let work = || self.clone().make(key.to_owned(), waiting, make);
         self.flights.run(key, work).await.unwrap_or_else(|| {
             Err(LoadError::transient(
                 "the making of a folder broke off: the gateway's own log says why",
@@ -135,7 +152,12 @@ impl Shelf {
         })
     }
 
-    async fn make<F, Made>(self, key: String, make: F) -> Result<Finished, LoadError>
+    async fn make<F, Made>(
+        self,
+        key: String,
+        waiting: impl FnOnce() + Send,
+        make: F,
+    ) -> Result<Finished, LoadError>
     where
         F: FnOnce(Staging) -> Made + Send + 'static,
         Made: Future<Output = Result<String, LoadError>> + Send + 'static,
@@ -145,7 +167,7 @@ impl Shelf {
         tokio::fs::create_dir_all(&locks)
             .await
             .map_err(disk("make", &locks))?;
-        let _lock = self.lock(&key).await?;
+        let _lock = self.lock(&key, waiting).await?;
         if let Some(finished) = self.find(&key).await {
             return Ok(finished);
         }
@@ -192,15 +214,48 @@ impl Shelf {
     }
 
     /// Held until dropped, and by the system's doing no longer than this process lives.
-    async fn lock(&self, key: &str) -> Result<File, LoadError> {
+    async fn lock(&self, key: &str, waiting: impl FnOnce() + Send) -> Result<File, LoadError> {
         let file = self.lock_file(key).map_err(disk("lock", &self.root))?;
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        // Who only clears up has it for a moment, which is not worth a word.
+        let (mut is_second, mut waiting) = (false, Some(waiting));
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                    return Err(LoadError::transient(format!(
+                        "another process on the same data folder has been making {} for an hour, and is waited for no \
+                         longer: look for another gateway or a command with this data folder, and stop it",
+                        self.place(key).display()
+                    )));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    if std::mem::replace(&mut is_second, true)
+                        && let Some(tell) = waiting.take()
+                    {
+                        tell();
+                    }
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
                 Err(TryLockError::Error(error)) => return Err(disk("lock", &self.root)(error)),
             }
         }
+    }
+
+    /// Whether something is being made, in whichever process. Blocks on the disk.
+    pub(crate) fn is_making(&self) -> io::Result<bool> {
+        for entry in std::fs::read_dir(&*self.root)? {
+            let name = entry?.file_name();
+            let Some(key) = name.to_str().and_then(staging::key_of) else {
+                continue;
+            };
+            match self.lock_file(key)?.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(true),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     /// Removes the staging folders that nobody works in any more. Blocks on the disk.

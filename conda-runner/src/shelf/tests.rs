@@ -404,3 +404,27 @@ impl Drop for Done {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_process_says_so_and_gives_up_after_an_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shelf, other) = (shelf(folder.path()), shelf(folder.path()));
+    assert!(!shelf.is_making().unwrap());
+    let lock = other.lock_file("key").unwrap();
+    lock.try_lock().unwrap();
+    std::fs::create_dir_all(other.root.join(".staging-key.0123")).unwrap();
+    assert!(shelf.is_making().unwrap());
+    let (told, tells) = oneshot::channel();
+    let waiting = move || told.send(()).unwrap();
+    let error = shelf
+        .find_or_make_telling("key", waiting, make)
+        .await
+        .unwrap_err();
+    assert_eq!(error.retry, serving_core::Retry::Later);
+    assert!(error.message.contains("for an hour"), "{error}");
+    tells.await.unwrap();
+    drop(lock);
+    let waiting = || panic!("nobody is at it");
+    let made = shelf.find_or_make_telling("key", waiting, make).await;
+    assert!(made.is_ok());
+}

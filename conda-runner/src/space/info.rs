@@ -1,5 +1,6 @@
 //! What is told about an environment.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -26,7 +27,9 @@ pub struct EnvironmentInfo {
     pub mlflow: Option<String>,
     /// The key of the environment whose Python it uses, if that is one of these.
     pub base: Option<String>,
-    /// Bytes of all files in it, as if none was shared.
+    /// The keys of the environments that use its Python: it stays as long as one of them does.
+    pub base_of: Vec<String>,
+    /// Bytes of all files in it, as if none was shared; as measured an hour ago at most.
     pub size: u64,
     /// Bytes among them of files that the package caches or other environments hold as well: pruning frees the rest.
     pub shared: u64,
@@ -44,7 +47,7 @@ pub struct EnvironmentInfo {
 }
 
 impl EnvironmentInfo {
-    /// About what was found on `shelf`, without its size. Blocks on the disk.
+    /// About what was found on `shelf`, without its size and without those that use its Python. Blocks on the disk.
     pub(super) fn of(shelf: &Shelf, entry: Entry) -> Self {
         let marker = entry.marker.as_deref().and_then(Marker::read);
         let used_by = shelf.users(&entry.key);
@@ -55,6 +58,7 @@ impl EnvironmentInfo {
                 python: None,
                 mlflow: None,
                 base: None,
+                base_of: Vec::new(),
                 size: 0,
                 shared: 0,
                 used_by,
@@ -77,6 +81,7 @@ impl EnvironmentInfo {
             python: marker.python,
             mlflow: marker.facts.map(|facts| facts.mlflow_version),
             base: marker.base,
+            base_of: Vec::new(),
             size: 0,
             shared: 0,
             used_by,
@@ -91,6 +96,29 @@ impl EnvironmentInfo {
             key: entry.key,
             path: entry.path,
         }
+    }
+}
+
+/// Which environments use the Python of which.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Derived(HashMap<String, Vec<String>>);
+
+impl Derived {
+    /// As their markers tell.
+    pub(super) fn among(entries: &[Entry]) -> Self {
+        let mut derived = Self::default();
+        for entry in entries {
+            let marker = entry.marker.as_deref().and_then(Marker::read);
+            if let Some(base) = marker.and_then(|marker| marker.base) {
+                derived.0.entry(base).or_default().push(entry.key.clone());
+            }
+        }
+        derived
+    }
+
+    /// The keys of those that use the Python of this one.
+    pub(super) fn from(&self, key: &str) -> Vec<String> {
+        self.0.get(key).cloned().unwrap_or_default()
     }
 }
 

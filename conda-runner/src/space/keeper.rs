@@ -51,6 +51,7 @@ impl Keeper {
 
 async fn keep(space: RunnerEnvironments, reason: Arc<Notify>) {
     // Whoever drops the runner wants its logs written: that is not to wait for this task's end.
+    let grown = space.0.folder.environments.grown();
     let space = space.downgrade();
     let mut quotas = Quotas::default();
     let mut ticks = tokio::time::interval(TICK);
@@ -59,6 +60,7 @@ async fn keep(space: RunnerEnvironments, reason: Arc<Notify>) {
         tokio::select! {
             _ = ticks.tick() => {}
             () = reason.notified() => {}
+            () = grown.notified() => quotas.look_again(),
         }
         let Some(space) = space.upgrade() else {
             return;

@@ -1,10 +1,11 @@
 //! The environments, models and logs on the disk: what there is, who uses it, and what may go.
 
-mod bytes;
+mod downloads;
 mod error;
 mod extent;
 mod info;
 mod keeper;
+mod kept;
 mod ledger;
 mod logs;
 mod pack;
@@ -25,11 +26,13 @@ use tokio::sync::Mutex;
 
 pub use self::error::SpaceError;
 pub use self::info::EnvironmentInfo;
+pub use self::kept::{Kept, KeptBecause};
 pub use self::prune::{PruneWish, Pruned};
 
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::room::room;
 
+use self::info::Derived;
 use self::prune::one_of;
 use self::quota::Quotas;
 use self::sizes::Sizes;
@@ -46,7 +49,7 @@ struct Inner {
     folder: Arc<DataFolder>,
     sizes: Sizes,
     /// Removing takes turns: two at once would each count on what the other one removes.
-    removing: Mutex<()>,
+    removing: Arc<Mutex<()>>,
 }
 
 impl RunnerEnvironments {
@@ -57,25 +60,33 @@ impl RunnerEnvironments {
         Ok(Self::of(Arc::new(folder)))
     }
 
+    /// The same for those who only look, or remove: refuses to make a data folder where there is none. Blocks on the
+    /// disk.
+    pub fn open_existing(config: RunnerConfig) -> Result<Self, RunnerError> {
+        let config = absolute(config)?;
+        DataFolder::exists(&config)?;
+        Ok(Self::of(Arc::new(DataFolder::open(&config)?)))
+    }
+
     /// Those of a data folder that is open already.
     pub(crate) fn of(folder: Arc<DataFolder>) -> Self {
         Self(Arc::new(Inner {
             folder,
             sizes: Sizes::default(),
-            removing: Mutex::default(),
+            removing: Arc::default(),
         }))
     }
 
     /// All of them, most recently used first.
     pub async fn list(&self) -> Result<Vec<EnvironmentInfo>, SpaceError> {
         let list = |inner: &Inner| {
-            let shelf = &inner.folder.shelf;
-            let mut entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
+            let mut entries = inner.entries()?;
             inner.sizes.keep(&entries);
             entries.sort_by_key(|entry| Reverse(entry.last_used));
+            let derived = Derived::among(&entries);
             let infos = entries.into_iter().map(|entry| EnvironmentInfo {
                 packages: Vec::new(),
-                ..inner.info(entry)
+                ..inner.info(entry, &derived)
             });
             Ok(infos.collect())
         };
@@ -138,9 +149,15 @@ impl RunnerEnvironments {
 
     /// Removes environments that nobody uses, and whatever else only they needed.
     pub async fn prune(&self, wish: &PruneWish) -> Result<Pruned, SpaceError> {
-        let _turn = self.0.removing.lock().await;
+        let turn = Arc::clone(&self.0.removing).lock_owned().await;
         let wish = wish.clone();
-        let prune = move |inner: &Inner| prune::prune(&inner.folder, &wish);
+        let prune = move |inner: &Inner| {
+            // It ends with the work, which goes on if whoever asked for it has gone.
+            let _turn = turn;
+            let pruned = prune::prune(&inner.folder, &wish);
+            inner.sizes.forget();
+            pruned
+        };
         self.blocking(prune).await
     }
 
@@ -170,11 +187,14 @@ impl RunnerEnvironments {
 
     /// Keeps the quotas once, and does what else is to be done now and then.
     async fn pass(&self, mut quotas: Quotas) -> Quotas {
-        let _turn = self.0.removing.lock().await;
+        let turn = Arc::clone(&self.0.removing).lock_owned().await;
         let inner = Arc::clone(&self.0);
         let pass = move || {
+            let _turn = turn;
             inner.tidy();
-            quotas.keep(&inner.folder);
+            if quotas.keep(&inner.folder) {
+                inner.sizes.forget();
+            }
             quotas
         };
         // A panic was told by the runtime; the next pass begins without memory.
@@ -218,21 +238,27 @@ impl WeakEnvironments {
 
 impl Inner {
     fn find(&self, key: &str) -> Result<EnvironmentInfo, SpaceError> {
-        Ok(self.info(self.find_entry(key)?))
+        let entries = self.entries()?;
+        let entry = one_of(&entries, key)?.clone();
+        Ok(self.info(entry, &Derived::among(&entries)))
     }
 
     fn find_entry(&self, key: &str) -> Result<Entry, SpaceError> {
-        let shelf = &self.folder.shelf;
-        let entries = shelf.entries().map_err(RunnerError::folder(shelf.root()))?;
-        one_of(&entries, key).cloned()
+        one_of(&self.entries()?, key).cloned()
     }
 
-    fn info(&self, entry: Entry) -> EnvironmentInfo {
+    fn entries(&self) -> Result<Vec<Entry>, SpaceError> {
         let shelf = &self.folder.shelf;
-        let (size, shared) = self.sizes.of(&entry, &self.folder.packages());
+        Ok(shelf.entries().map_err(RunnerError::folder(shelf.root()))?)
+    }
+
+    fn info(&self, entry: Entry, derived: &Derived) -> EnvironmentInfo {
+        let shelf = &self.folder.shelf;
+        let (size, shared) = self.sizes.of(&entry);
         EnvironmentInfo {
             size,
             shared,
+            base_of: derived.from(&entry.key),
             ..EnvironmentInfo::of(shelf, entry)
         }
     }
@@ -252,4 +278,41 @@ impl Inner {
 /// Whether it is a whole key, and so the name of a folder.
 fn is_key(key: &str) -> bool {
     key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+// Other systems have no call for a pipe with a name that rustix knows.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_removal_keeps_its_turn_when_whoever_asked_for_it_has_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let space = RunnerEnvironments::open(RunnerConfig::new(root.path())).unwrap();
+        // Whoever reads this marker waits until somebody has written it.
+        let marker = root.path().join("environments/key/.sluicegate.json");
+        std::fs::create_dir(marker.parent().unwrap()).unwrap();
+        mknodat(CWD, &marker, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let mut asking = JoinSet::new();
+        let asked = space.clone();
+        asking.spawn(async move { asked.prune(&PruneWish::default()).await });
+        let writing = marker.clone();
+        let writer = tokio::task::spawn_blocking(move || File::options().write(true).open(writing));
+        let writer = writer.await.unwrap().unwrap();
+        asking.shutdown().await;
+        assert!(
+            space.0.removing.try_lock().is_err(),
+            "another one could begin"
+        );
+        std::fs::write(root.path().join("written"), "{}").unwrap();
+        std::fs::rename(root.path().join("written"), &marker).unwrap();
+        drop(writer);
+        let _next = space.0.removing.lock().await;
+        assert!(!marker.exists());
+    }
 }

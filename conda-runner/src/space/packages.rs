@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::downloads;
 use super::extent::Extent;
 use crate::names;
 use crate::shelf::Removal;
@@ -46,6 +47,9 @@ pub(super) fn look(root: &Path) -> Cache {
             let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else {
                 continue;
             };
+            if depth == 0 && is_download(&path) {
+                continue;
+            }
             if !metadata.is_dir() {
                 cache.rest += metadata.len();
             } else if is_removed(&path) {
@@ -77,7 +81,7 @@ pub(super) fn remove(root: &Path, path: &Path) -> io::Result<Removal> {
         Err(TryLockError::Error(error)) => return Err(error),
     }
     // Half of a package never has its name.
-    let aside = layer.join(format!("{REMOVED}{}", names::fresh()));
+    let aside = aside(&layer);
     match std::fs::rename(path, &aside) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removal::Absent),
@@ -86,6 +90,11 @@ pub(super) fn remove(root: &Path, path: &Path) -> io::Result<Removal> {
     drop(lock);
     std::fs::remove_dir_all(&aside)?;
     Ok(Removal::Removed)
+}
+
+/// A path below `folder` where what is being removed counts as nothing any more.
+pub(super) fn aside(folder: &Path) -> PathBuf {
+    folder.join(format!("{REMOVED}{}", names::fresh()))
 }
 
 /// Removes what interrupted removals left. Blocks on the disk.
@@ -98,6 +107,7 @@ pub(super) fn sweep(root: &Path) {
                 // Another process may be at it.
                 let _ = std::fs::remove_dir_all(&path);
             } else if depth + 1 < DEPTH
+                && !(depth == 0 && is_download(&path))
                 && entry.file_type().is_ok_and(|kind| kind.is_dir())
                 && !path.join(INDEX).is_file()
             {
@@ -105,6 +115,12 @@ pub(super) fn sweep(root: &Path) {
             }
         }
     }
+}
+
+/// Whether it is the cache of uv or pip, which is no business of this one.
+fn is_download(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| downloads::FOLDERS.contains(&name))
 }
 
 fn is_removed(path: &Path) -> bool {
@@ -141,6 +157,9 @@ mod tests {
         std::fs::create_dir(folder.path().join("lists")).unwrap();
         std::fs::write(folder.path().join("lists/conda-forge.json"), [0; 70]).unwrap();
         std::fs::write(folder.path().join("pkgs/python-3.11-0.lock"), [0; 8]).unwrap();
+        // Counted elsewhere.
+        std::fs::create_dir_all(folder.path().join("uv/archive-v0/one")).unwrap();
+        std::fs::write(folder.path().join("uv/archive-v0/one/tool.py"), [0; 9]).unwrap();
         let cache = look(folder.path());
         let mut found: Vec<_> = cache.packages.into_iter().map(|found| found.path).collect();
         found.sort();

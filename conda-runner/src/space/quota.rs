@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::bytes::human;
 use super::ledger::Ledger;
 use super::stock::{Cleared, Enough, Item, Stock};
-use super::{logs, packages, prune};
+use super::{logs, prune};
+use crate::bytes::human;
 use crate::data_folder::DataFolder;
-use crate::shelf::Shelf;
+use crate::shelf::{Removal, Shelf};
 
 /// How long a look is believed when nothing seems to have changed: environments grow while they are compiled.
 const BELIEVED: Duration = Duration::from_secs(3600);
@@ -45,10 +45,18 @@ struct Complaint {
 }
 
 impl Quotas {
-    /// One pass over everything. Blocks on the disk.
-    pub(super) fn keep(&mut self, folder: &DataFolder) {
+    /// Environments have grown, though nothing seems to have changed: they are measured with the next pass.
+    pub(super) fn look_again(&mut self) {
+        self.environments.seen = None;
+    }
+
+    /// One pass over everything; returns whether an environment or a package went. Blocks on the disk.
+    pub(super) fn keep(&mut self, folder: &DataFolder) -> bool {
+        let mut has_removed = false;
+        let environments = self.environments(folder);
+        let environments = environments.map(|removed| has_removed = removed);
         for (what, kept) in [
-            ("environments", self.environments(folder)),
+            ("environments", environments),
             ("models", self.models(folder)),
             ("logs", self.logs(folder)),
         ] {
@@ -56,20 +64,25 @@ impl Quotas {
                 tracing::warn!(what, %error, "cannot keep the quota");
             }
         }
+        has_removed
     }
 
-    fn environments(&mut self, folder: &DataFolder) -> io::Result<()> {
+    /// Whether anything went.
+    fn environments(&mut self, folder: &DataFolder) -> io::Result<bool> {
         let Some(limit) = folder.quotas.environments else {
-            return Ok(());
+            return Ok(false);
         };
         let cache = folder.packages();
         if self
             .environments
             .is_known(&Sight::of(&folder.shelf, &cache)?)
         {
-            return Ok(());
+            return Ok(false);
         }
         let mut stock = Stock::of_environments(&folder.shelf, &cache)?;
+        if folder.is_offline {
+            stock.downloads.clear();
+        }
         let mut act = |item: &Item| prune::remove(folder, item);
         let is_enough = |ledger: &Ledger| ledger.total() <= limit;
         let cleared = stock.clear(&|_| true, &Enough::When(&is_enough), &mut act)?;
@@ -77,7 +90,7 @@ impl Quotas {
         self.environments.remember(&stock, &cleared, &cache);
         let complaint = &mut self.environments.complaint;
         complaint.about("environments and packages", stock.ledger.total(), limit);
-        Ok(())
+        Ok(!cleared.keys.is_empty() || cleared.packages > 0)
     }
 
     fn models(&mut self, folder: &DataFolder) -> io::Result<()> {
@@ -91,7 +104,7 @@ impl Quotas {
         let mut stock = Stock::of_models(&folder.models)?;
         let mut act = |item: &Item| match item {
             Item::Thing(key) => folder.models.remove(key, || true),
-            Item::Package(path) => packages::remove(&folder.packages(), path),
+            Item::Package(_) | Item::Download(_) => Ok(Removal::Absent),
         };
         let is_enough = |ledger: &Ledger| ledger.total() <= limit;
         let cleared = stock.clear(&|_| true, &Enough::When(&is_enough), &mut act)?;
@@ -212,5 +225,82 @@ mod tests {
         drop(lock);
         quotas.keep(&folder);
         assert!(!package.exists());
+    }
+
+    fn with_wheel(root: &Path, is_offline: bool) -> (DataFolder, std::path::PathBuf) {
+        let config = RunnerConfig {
+            space: SpaceConfig {
+                environments: Some(1),
+                ..SpaceConfig::default()
+            },
+            offline: is_offline,
+            ..RunnerConfig::new(root)
+        };
+        let folder = DataFolder::open(&config).unwrap();
+        let wheel = folder.packages().join("uv/archive-v0/one");
+        std::fs::create_dir_all(&wheel).unwrap();
+        std::fs::write(wheel.join("tool.py"), [0; 100]).unwrap();
+        (folder, wheel)
+    }
+
+    #[tokio::test]
+    async fn what_uv_has_fetched_goes_unless_it_could_not_be_fetched_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (offline, wheel) = with_wheel(&root.path().join("offline"), true);
+        assert!(!Quotas::default().keep(&offline));
+        assert!(wheel.exists());
+        let all = prune::PruneWish::default();
+        assert_eq!(prune::prune(&offline, &all).unwrap().freed, 0);
+        assert!(wheel.exists());
+
+        let (online, wheel) = with_wheel(&root.path().join("quota"), false);
+        assert!(Quotas::default().keep(&online));
+        assert!(!wheel.exists());
+        let (online, wheel) = with_wheel(&root.path().join("prune"), false);
+        assert_eq!(prune::prune(&online, &all).unwrap().freed, 100);
+        assert!(!wheel.exists());
+    }
+
+    #[tokio::test]
+    async fn what_a_build_may_need_stays_while_it_goes_on_and_is_looked_at_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, wheel) = with_wheel(root.path(), false);
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let mut making = tokio::task::JoinSet::new();
+        let shelf = folder.shelf.clone();
+        making.spawn(async move {
+            let make = async |_| {
+                started.send(()).unwrap();
+                std::future::pending().await
+            };
+            shelf.find_or_make("key", make).await
+        });
+        has_started.await.unwrap();
+        let mut quotas = Quotas::default();
+        quotas.keep(&folder);
+        assert!(wheel.exists());
+        making.shutdown().await;
+        folder.tasks.close();
+        folder.tasks.wait().await;
+        quotas.keep(&folder);
+        assert!(!wheel.exists());
+    }
+
+    #[tokio::test]
+    async fn an_environment_that_has_grown_is_measured_again() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, wheel) = with_wheel(root.path(), false);
+        let mut quotas = Quotas::default();
+        assert!(quotas.keep(&folder));
+        // Nothing that a pass looks at first has changed.
+        std::fs::create_dir_all(&wheel).unwrap();
+        std::fs::write(wheel.join("tool.py"), [0; 100]).unwrap();
+        let sight = Sight::of(&folder.shelf, &folder.packages()).unwrap();
+        quotas.environments.seen = Some((sight, Instant::now()));
+        quotas.keep(&folder);
+        assert!(wheel.exists());
+        quotas.look_again();
+        quotas.keep(&folder);
+        assert!(!wheel.exists());
     }
 }

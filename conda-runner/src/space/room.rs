@@ -5,19 +5,19 @@ use std::path::Path;
 
 use serving_core::LoadError;
 
-use super::bytes::human;
 use super::ledger::Ledger;
 use super::prune::remove_from;
-use super::stock::{Enough, Stock};
+use super::stock::{Enough, Item, Stock};
+use crate::bytes::human;
 use crate::data_folder::packages;
 use crate::env::Trouble;
 use crate::error::disk;
-use crate::shelf::Shelf;
+use crate::shelf::{Removal, Shelf};
 
 /// Bytes that have to be free before anything is built.
 const FLOOR: u64 = 256 << 20;
 
-/// Returns when there is room to begin a build on `shelf`; removes what nobody uses if there is none.
+/// Returns when there is room to begin a build on `shelf`; removes what nobody uses if there is none, and if that helps.
 pub(crate) async fn room(shelf: &Shelf) -> Result<(), LoadError> {
     let shelf = shelf.clone();
     let made = tokio::task::spawn_blocking(move || {
@@ -39,11 +39,18 @@ fn make_room(
     free: impl Fn(&Path) -> io::Result<u64>,
 ) -> io::Result<Result<(), LoadError>> {
     let root = shelf.root();
-    if free(root)? >= floor {
+    let before = free(root)?;
+    if before >= floor {
         return Ok(Ok(()));
     }
     let cache = packages(root.parent().unwrap_or(root));
     let mut stock = Stock::of_environments(shelf, &cache)?;
+    // Builds need them: one is about to begin.
+    stock.downloads.clear();
+    let removable = removable(stock.clone())?;
+    if before.saturating_add(removable) < floor {
+        return Ok(Err(full(root, before, removable, floor)));
+    }
     let is_enough = |_: &Ledger| free(root).is_ok_and(|free| free >= floor);
     let cleared = stock.clear(&|_| true, &Enough::When(&is_enough), &mut |item| {
         remove_from(shelf, &cache, item)
@@ -60,19 +67,38 @@ fn make_room(
     if left >= floor {
         return Ok(Ok(()));
     }
-    Ok(Err(Trouble::DiskFull.error(format!(
-        "only {} are free on the disk of {}, and nothing is left there that nobody uses: an environment is built \
-         only with {} free. Free some space, or serve fewer different environments",
-        human(left),
+    // Others have written meanwhile, or taken what was to go.
+    Ok(Err(full(root, left, 0, floor)))
+}
+
+/// Bytes that the removal of all that nobody uses would free.
+fn removable(mut stock: Stock) -> io::Result<u64> {
+    let never = |_: &Ledger| false;
+    let mut pretend = |_: &Item| Ok(Removal::Removed);
+    let cleared = stock.clear(&|_| true, &Enough::When(&never), &mut pretend)?;
+    Ok(cleared.freed)
+}
+
+/// What cannot help is not done: the environments would have to be built again, and the disk be as full as before.
+fn full(root: &Path, free: u64, removable: u64, floor: u64) -> LoadError {
+    let unused = match removable {
+        0 => "there is no environment that nobody uses".to_owned(),
+        bytes => format!(
+            "the removal of all environments that nobody uses would free only {} (they stay)",
+            human(bytes)
+        ),
+    };
+    Trouble::DiskFull.error(format!(
+        "only {} are free on the disk of {}, {} are needed to begin a build, and {unused}. Free some space, or serve \
+         fewer different environments",
+        human(free),
         root.display(),
         human(floor)
-    ))))
+    ))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use tokio_util::task::TaskTracker;
 
     use super::*;
@@ -104,16 +130,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_in_use_stays_and_the_error_says_how_much_is_missing() {
+    async fn what_is_in_use_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = shelf(folder.path()).await;
+        let used = shelf.find("two").await.unwrap().hold;
+        // Whatever goes, somebody else fills the disk at once.
+        let error = make_room(&shelf, 10, |_| Ok(0)).unwrap().unwrap_err();
+        assert_eq!(error.code.as_deref(), Some("DISK_FULL"));
+        let left = shelf.entries().unwrap();
+        assert_eq!((left.len(), left[0].key.as_str()), (1, "two"));
+        drop(used);
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_if_all_that_may_go_is_too_little_and_the_error_says_how_much_is_missing()
+    {
         let folder = tempfile::tempdir().unwrap();
         let shelf = shelf(folder.path()).await;
         let _used = shelf.find("two").await.unwrap().hold;
-        let asked = Cell::new(0);
-        let free = |_: &Path| {
-            asked.set(asked.get() + 1);
-            Ok(1_000_000)
-        };
-        let error = make_room(&shelf, FLOOR, free).unwrap().unwrap_err();
+        let error = make_room(&shelf, FLOOR, |_| Ok(1_000_000)).unwrap();
+        let error = error.unwrap_err();
         assert_eq!(error.code.as_deref(), Some("DISK_FULL"));
         assert_eq!(error.retry, serving_core::Retry::Later);
         let said = error
@@ -121,11 +157,10 @@ mod tests {
             .replace(&folder.path().display().to_string(), "DATA");
         assert_eq!(
             said,
-            "only 1.0 MB are free on the disk of DATA/environments, and nothing is left there that nobody uses: an \
-             environment is built only with 268 MB free. Free some space, or serve fewer different environments"
+            "only 976kB are free on the disk of DATA/environments, 256MB are needed to begin a build, and the removal \
+             of all environments that nobody uses would free only 14 bytes (they stay). Free some space, or serve \
+             fewer different environments"
         );
-        let left: Vec<_> = shelf.entries().unwrap();
-        assert_eq!(left.len(), 1);
-        assert_eq!(left[0].key, "two");
+        assert_eq!(shelf.entries().unwrap().len(), 3);
     }
 }

@@ -1,15 +1,20 @@
-//! Sizes of environments, measured once while nothing changes: each has tens of thousands of files.
+//! Sizes of environments, measured now and then: each has tens of thousands of files.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use super::extent::Extent;
 use crate::shelf::Entry;
 
 /// How long an environment grows after it was finished: its files are compiled in the background.
 const GROWTH: Duration = Duration::from_secs(3600);
+/// How long a size is believed meanwhile.
+const BELIEVED_GROWING: Duration = Duration::from_secs(60);
+/// How long it is afterwards: what others share with it still changes with them.
+const BELIEVED: Duration = Duration::from_secs(3600);
 
 /// What was measured, by key.
 #[derive(Debug, Default)]
@@ -17,44 +22,39 @@ pub(super) struct Sizes(Mutex<HashMap<String, Measured>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Measured {
-    stamp: Stamp,
+    /// Of which build it is.
+    finished: SystemTime,
+    until: Instant,
     size: u64,
     shared: u64,
 }
 
-/// Changes with everything that changes a size: another build, or a shelf or cache with which files are shared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    finished: SystemTime,
-    shelf: Option<SystemTime>,
-    cache: Option<SystemTime>,
-}
-
 impl Sizes {
-    /// Bytes of all files of `entry`, and bytes among them of files that others hold as well. `cache` is the package
-    /// cache. Blocks on the disk.
-    pub(super) fn of(&self, entry: &Entry, cache: &Path) -> (u64, u64) {
-        let stamp = Stamp {
-            finished: entry.finished,
-            shelf: entry.path.parent().and_then(modified),
-            cache: modified(cache),
-        };
+    /// Bytes of all files of `entry`, and bytes among them of files that others hold as well: as they were an hour ago
+    /// at most. Blocks on the disk.
+    pub(super) fn of(&self, entry: &Entry) -> (u64, u64) {
         let known = self.lock().get(&entry.key).cloned();
-        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+        let is_right =
+            |known: &Measured| known.finished == entry.finished && Instant::now() < known.until;
+        if let Some(known) = known.filter(is_right) {
             return (known.size, known.shared);
         }
         let extent = Extent::of(&entry.path);
         let (size, shared) = (extent.size(), extent.shared());
         let is_grown = entry.finished.elapsed().is_ok_and(|age| age > GROWTH);
-        if is_grown {
-            let measured = Measured {
-                stamp,
-                size,
-                shared,
-            };
-            self.lock().insert(entry.key.clone(), measured);
-        }
+        let measured = Measured {
+            finished: entry.finished,
+            until: Instant::now() + if is_grown { BELIEVED } else { BELIEVED_GROWING },
+            size,
+            shared,
+        };
+        self.lock().insert(entry.key.clone(), measured);
         (size, shared)
+    }
+
+    /// Forgets all: something has gone with which they may have shared files, or they have grown.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
     }
 
     /// Forgets all but these.
@@ -68,6 +68,49 @@ impl Sizes {
     }
 }
 
-fn modified(folder: &Path) -> Option<SystemTime> {
-    std::fs::metadata(folder).ok()?.modified().ok()
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn entry(folder: &Path, finished: SystemTime) -> Entry {
+        Entry {
+            key: "key".to_owned(),
+            path: folder.to_owned(),
+            marker: None,
+            is_whole: true,
+            finished,
+            last_used: finished,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_size_is_measured_again_after_another_build_or_a_while_and_not_because_others_are_built()
+     {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("environments/key");
+        std::fs::create_dir_all(&folder).unwrap();
+        let sizes = Sizes::default();
+        let long_ago = SystemTime::now() - GROWTH * 2;
+        let write = |bytes: usize| std::fs::write(folder.join("file"), vec![0; bytes]).unwrap();
+        write(1);
+        assert_eq!(sizes.of(&entry(&folder, long_ago)), (1, 0));
+        write(2);
+        // Something else appears on the shelf.
+        std::fs::create_dir(root.path().join("environments/other")).unwrap();
+        assert_eq!(sizes.of(&entry(&folder, long_ago)), (1, 0));
+        tokio::time::advance(BELIEVED).await;
+        assert_eq!(sizes.of(&entry(&folder, long_ago)), (2, 0));
+        write(3);
+        let now = SystemTime::now();
+        assert_eq!(sizes.of(&entry(&folder, now)), (3, 0));
+        write(4);
+        assert_eq!(sizes.of(&entry(&folder, now)), (3, 0));
+        tokio::time::advance(BELIEVED_GROWING).await;
+        assert_eq!(sizes.of(&entry(&folder, now)), (4, 0));
+        write(5);
+        sizes.forget();
+        assert_eq!(sizes.of(&entry(&folder, now)), (5, 0));
+    }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::downloads;
 use super::extent::Extent;
 use super::ledger::Ledger;
 use super::packages::{self, CachedPackage};
@@ -15,6 +16,8 @@ use crate::shelf::{Removal, Shelf};
 pub(super) struct Stock {
     pub(super) things: Vec<Thing>,
     pub(super) packages: Vec<(CachedPackage, Extent)>,
+    /// What uv and pip have fetched. Goes last: it is small beside environments, and saves the network.
+    pub(super) downloads: Vec<(CachedPackage, Extent)>,
     pub(super) ledger: Ledger,
 }
 
@@ -36,11 +39,14 @@ pub(super) enum Item {
     Thing(String),
     /// Of the package cache: its folder.
     Package(PathBuf),
+    /// Of the caches of uv and pip: its folder.
+    Download(PathBuf),
 }
 
 /// When enough has gone.
 pub(super) enum Enough<'a> {
-    /// When nothing is left that may go: an environment, and the packages that only it was linked from.
+    /// When nothing is left that may go: an environment, the packages that only it was linked from, and what uv and pip
+    /// have fetched that no environment is linked from.
     Never,
     /// As soon as this says so. Packages that no environment is linked from go before environments.
     When(&'a dyn Fn(&Ledger) -> bool),
@@ -50,20 +56,21 @@ pub(super) enum Enough<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cleared {
     pub(super) keys: Vec<String>,
+    /// Of whichever cache.
     pub(super) packages: usize,
-    /// Packages that could not go, since somebody was installing.
+    /// Those that could not go, since somebody was installing.
     pub(super) refused: usize,
     /// Bytes.
     pub(super) freed: u64,
 }
 
 impl Stock {
-    /// The environments on `shelf`, and the package cache at `cache`. Blocks on the disk, for seconds where there is
+    /// The environments on `shelf`, and the package caches below `root`. Blocks on the disk, for seconds where there is
     /// much.
-    pub(super) fn of_environments(shelf: &Shelf, cache: &Path) -> io::Result<Self> {
+    pub(super) fn of_environments(shelf: &Shelf, root: &Path) -> io::Result<Self> {
         let base = |marker: &str| Marker::read(marker)?.base;
         let mut stock = Self::of_shelf(shelf, base)?;
-        let cache = packages::look(cache);
+        let cache = packages::look(root);
         stock.ledger.add(&Extent {
             own: cache.rest,
             linked: Vec::new(),
@@ -73,6 +80,15 @@ impl Stock {
             stock.ledger.add(&extent);
             stock.packages.push((package, extent));
         }
+        let downloads = downloads::look(root);
+        stock.ledger.add(&Extent {
+            own: downloads.rest,
+            linked: Vec::new(),
+        });
+        for (_, extent) in &downloads.pieces {
+            stock.ledger.add(extent);
+        }
+        stock.downloads = downloads.pieces;
         Ok(stock)
     }
 
@@ -119,6 +135,10 @@ impl Stock {
                 self.remove_package(&package, &extent, act, &mut cleared)?;
             } else if let Some(place) = self.next_thing(may_go) {
                 self.remove_thing(place, act, &mut cleared)?;
+            } else if let Some((piece, extent)) = self.lonely_download() {
+                self.downloads.retain(|(known, _)| *known != piece);
+                let item = Item::Download(piece.path);
+                self.remove_cached(&item, &extent, act, &mut cleared)?;
             } else {
                 break;
             }
@@ -139,6 +159,13 @@ impl Stock {
     fn lonely(&self) -> impl Iterator<Item = (CachedPackage, Extent)> {
         let is_alone = |(_, extent): &&(CachedPackage, Extent)| self.ledger.is_alone(extent);
         self.packages.iter().filter(is_alone).cloned()
+    }
+
+    /// The oldest one that no environment is linked from.
+    fn lonely_download(&self) -> Option<(CachedPackage, Extent)> {
+        let lonely = self.downloads.iter();
+        let lonely = lonely.filter(|(_, extent)| self.ledger.is_alone(extent));
+        lonely.min_by_key(|(piece, _)| piece.unpacked).cloned()
     }
 
     fn next_thing(&self, may_go: &dyn Fn(&Thing) -> bool) -> Option<usize> {
@@ -183,7 +210,18 @@ impl Stock {
         cleared: &mut Cleared,
     ) -> io::Result<()> {
         self.packages.retain(|(known, _)| known != package);
-        match act(&Item::Package(package.path.clone()))? {
+        let item = Item::Package(package.path.clone());
+        self.remove_cached(&item, extent, act, cleared)
+    }
+
+    fn remove_cached(
+        &mut self,
+        item: &Item,
+        extent: &Extent,
+        act: &mut dyn FnMut(&Item) -> io::Result<Removal>,
+        cleared: &mut Cleared,
+    ) -> io::Result<()> {
+        match act(item)? {
             Removal::InUse => cleared.refused += 1,
             removal => {
                 let freed = self.ledger.remove(extent);

@@ -56,13 +56,19 @@ impl Stock {
         self
     }
 
+    fn with_download(mut self, name: &str, unpacked: u64, extent: Extent) -> Self {
+        self = self.with_package(name, unpacked, extent);
+        self.downloads.extend(self.packages.pop());
+        self
+    }
+
     /// Clears it, and tells what went in which order.
     fn cleared(mut self, limit: Option<u64>) -> (String, Cleared, u64) {
         let mut gone = Vec::new();
         let mut act = |item: &Item| {
             gone.push(match item {
                 Item::Thing(key) => key.clone(),
-                Item::Package(path) => path.display().to_string(),
+                Item::Package(path) | Item::Download(path) => path.display().to_string(),
             });
             Ok(Removal::Removed)
         };
@@ -155,4 +161,27 @@ fn without_a_limit_only_those_packages_go_that_the_removed_alone_needed() {
     let (gone, cleared, _) = stock.cleared(None);
     assert_eq!(gone, "a of-a");
     assert_eq!(cleared.freed, 110);
+}
+
+#[test]
+fn what_uv_and_pip_have_fetched_goes_last_the_oldest_first_unless_something_in_use_is_linked_from_it()
+ {
+    let stock = Stock::default()
+        .with("idle", 1, extent(10, &[1]))
+        .with("used", 2, extent(10, &[2]))
+        .in_use()
+        .with_download("new", 9, extent(50, &[]))
+        .with_download("old", 8, extent(50, &[]))
+        .with_download("of-idle", 7, extent(0, &[1]))
+        .with_download("of-used", 1, extent(0, &[2]))
+        .with_package("lonely", 9, extent(50, &[]));
+    assert_eq!(stock.clone().cleared(Some(320)).0, "lonely");
+    assert_eq!(stock.clone().cleared(Some(310)).0, "lonely idle");
+    assert_eq!(
+        stock.clone().cleared(Some(200)).0,
+        "lonely idle of-idle old"
+    );
+    let (gone, cleared, left) = stock.cleared(None);
+    assert_eq!(gone, "idle of-idle old new");
+    assert_eq!((cleared.freed, cleared.packages, left), (210, 3, 160));
 }

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use serving_core::LoadError;
 
 use self::manifest::{Manifest, Packed};
-use super::bytes::human;
 use super::error::SpaceError;
 use super::room;
+use crate::bytes::human;
 use crate::data_folder::DataFolder;
 use crate::shelf::{Hold, Staging};
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::manifest::Manifest;
 
-/// What is to be replaced, and by what; what contains another is first.
+/// What is to be replaced, and by what; what contains another is first. A place that stays is among them: what is found
+/// there is whole, though another old place may be the end of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Moves(Vec<(PathBuf, PathBuf)>);
 
@@ -14,16 +15,22 @@ impl Moves {
         let mut moves: Vec<(PathBuf, PathBuf)> = Vec::new();
         for packed in &manifest.environments {
             let new = root.join(&packed.key);
-            let old = packed.places.iter().filter(|old| **old != new);
-            moves.extend(old.map(|old| (old.clone(), new.clone())));
+            let old = packed.places.iter().cloned();
+            moves.extend(old.map(|old| (old, new.clone())));
+            // Where it is in a folder that is named twice, both names may be in its files.
+            moves.push((new.clone(), new));
         }
-        moves.sort_by_key(|(old, _)| std::cmp::Reverse(old.as_os_str().len()));
+        moves.sort_by(|(one, _), (other, _)| {
+            let lengths = (one.as_os_str().len(), other.as_os_str().len());
+            lengths.1.cmp(&lengths.0).then_with(|| one.cmp(other))
+        });
+        moves.dedup();
         Self(moves)
     }
 
     /// Whether everything stays where it was.
     pub(super) fn are_none(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(|(old, new)| old == new)
     }
 
     /// Old and new bytes.
@@ -45,8 +52,21 @@ impl Moves {
 
     /// All old places in a text replaced.
     pub(super) fn text(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (old, new)| {
-            text.replace(&*old.to_string_lossy(), &new.to_string_lossy())
-        })
+        let pairs = self.0.iter();
+        let pairs: Vec<_> = pairs
+            .map(|(old, new)| (old.to_string_lossy(), new.to_string_lossy()))
+            .collect();
+        let (mut moved, mut rest) = (String::with_capacity(text.len()), text);
+        // Each piece of the text is looked at once: what has been replaced is nobody's old place any more.
+        while let Some((start, old, new)) = pairs
+            .iter()
+            .filter_map(|(old, new)| Some((rest.find(&**old)?, old, new)))
+            .min_by_key(|(start, old, _)| (*start, std::cmp::Reverse(old.len())))
+        {
+            moved.push_str(&rest[..start]);
+            moved.push_str(new);
+            rest = &rest[start + old.len()..];
+        }
+        moved + rest
     }
 }

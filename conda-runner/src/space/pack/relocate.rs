@@ -50,9 +50,9 @@ pub(super) fn relocate(whole: &Path, moves: &Moves) -> Result<(), String> {
             Ok(Some(search.text(&content)))
         };
         match new {
-            Ok(Some(new)) => rewrite(&path, &new)?,
-            // Nobody knows what it is: it does not run by itself.
-            Ok(None) => {}
+            Ok(Some(new)) if new != content => rewrite(&path, &new)?,
+            // It names only what stays. Or nobody knows what it is: it does not run by itself.
+            Ok(_) => {}
             Err(TooLong { old, new }) => {
                 refused.get_or_insert(format!(
                     "the program {} has the place of its environment in it, which had {old} bytes there and would \

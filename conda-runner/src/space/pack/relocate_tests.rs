@@ -218,3 +218,51 @@ fn files_that_nobody_knows_and_compiled_python_are_left_as_they_are() {
         unknown
     );
 }
+
+#[test]
+fn a_new_place_that_ends_with_an_old_one_is_found_as_a_whole() {
+    let environment = Environment::new();
+    let old = environment.old.clone();
+    // The data folder was reached through a link, and files may have either name.
+    let link = format!("#!{old}/bin/python\n/mnt{old}/lib:{old}/lib\n");
+    environment.write("bin/tool", link);
+    environment.write("lib/same.pth", format!("/mnt{old}/lib\n"));
+    environment.record("lib/libtool.so", 255);
+    let mut binary = b"\x7fELF\0".to_vec();
+    binary.extend(environment.string(255, "/lib"));
+    binary.extend(format!("/mnt{old}/lib\0").bytes());
+    environment.write("lib/libtool.so", &binary);
+    let packed = Packed {
+        places: vec![format!("/mnt{old}").into(), old.clone().into()],
+        ..Packed::new(KEY, Path::new(&old), "{}", None)
+    };
+    let moves = Moves::new(
+        &Manifest::new(vec![packed], 0),
+        Path::new("/mnt/old/environments"),
+    );
+    assert_eq!(
+        moves.text(&format!("{old}:/mnt{old}/x")),
+        format!("/mnt{old}:/mnt{old}/x")
+    );
+    relocate(environment.folder.path(), &moves).unwrap();
+    assert_eq!(
+        environment.text("bin/tool"),
+        format!("#!/mnt{old}/bin/python\n/mnt{old}/lib:/mnt{old}/lib\n")
+    );
+    assert_eq!(environment.text("lib/same.pth"), format!("/mnt{old}/lib\n"));
+    let binary = environment.read("lib/libtool.so");
+    let strings: Vec<_> = binary[5..]
+        .split(|byte| *byte == 0)
+        .filter(|string| !string.is_empty())
+        .collect();
+    assert_eq!(strings, [format!("/mnt{old}/lib").as_bytes(); 2]);
+}
+
+#[test]
+fn what_names_only_the_place_where_it_already_is_is_not_written_again() {
+    let environment = Environment::new();
+    let content = format!("{}/lib\n", environment.old);
+    environment.write("lib/own.pth", &content);
+    assert!(environment.moved("/old/environments").is_ok());
+    assert_eq!(environment.text("lib/own.pth"), content);
+}

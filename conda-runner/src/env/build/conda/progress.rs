@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rattler_cache::package_cache::CacheReporter;
 
-use super::room::size;
+use crate::bytes::human;
 use crate::env::build::Report;
 
 /// Of all packages that have to be fetched. Cheap to clone.
@@ -75,16 +75,13 @@ impl State {
         let (done, packages) = (self.done, self.packages);
         let noun = if packages == 1 { "package" } else { "packages" };
         // A list need not know how large its packages are.
-        if self.bytes < arrived {
-            return format!("downloading {done} of {packages} {noun}, {}", size(arrived));
-        }
-        let all = size(self.bytes);
-        let arrived = size(arrived);
-        let arrived = match (arrived.split_once(' '), all.split_once(' ')) {
-            (Some((number, unit)), Some((_, same))) if unit == same => number.to_owned(),
-            _ => arrived,
+        let all = match self.bytes {
+            bytes if bytes < arrived => String::new(),
+            bytes => format!(" of {}", human(bytes)),
         };
-        format!("downloading {done} of {packages} {noun}, {arrived} of {all}")
+        // No more news than one a megabyte.
+        let arrived = human(arrived >> 20 << 20);
+        format!("downloading {done} of {packages} {noun}, {arrived}{all}")
     }
 }
 
@@ -126,13 +123,10 @@ mod tests {
             arrived: vec![30 << 20, 4 << 20],
             told: String::new(),
         };
-        assert_eq!(state.text(), "downloading 3 of 12 packages, 34 of 120 MB");
+        assert_eq!(state.text(), "downloading 3 of 12 packages, 34MB of 120MB");
         state.bytes = 3 << 30;
-        assert_eq!(
-            state.text(),
-            "downloading 3 of 12 packages, 34 MB of 3.0 GB"
-        );
+        assert_eq!(state.text(), "downloading 3 of 12 packages, 34MB of 3GB");
         (state.packages, state.done, state.bytes) = (1, 0, 0);
-        assert_eq!(state.text(), "downloading 0 of 1 package, 34 MB");
+        assert_eq!(state.text(), "downloading 0 of 1 package, 34MB");
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serving_core::LoadError;
 
+use crate::bytes::human;
 use crate::env::trouble::Trouble;
 
 /// Bytes of an unpacked package by one byte of its archive, together with the archive, which lives while it is
@@ -41,39 +42,15 @@ fn check_one(folder: &Path, archives: u64) -> Result<(), LoadError> {
     Err(Trouble::DiskFull.error(format!(
         "there is no room for the environment: its packages need about {}, and the disk of {} has {} left. Make room, \
          or set a quota, so that environments that nobody uses are removed by themselves",
-        size(needed),
+        human(needed),
         folder.display(),
-        size(free)
+        human(free)
     )))
-}
-
-/// For people: `34 MB`, `1.2 GB`.
-pub(super) fn size(bytes: u64) -> String {
-    let megabytes = bytes.div_ceil(1 << 20);
-    if megabytes < 1024 {
-        return format!("{megabytes} MB");
-    }
-    let tenths = u128::from(bytes) * 10 / (1 << 30);
-    format!("{}.{} GB", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_read_well() {
-        for (bytes, text) in [
-            (0, "0 MB"),
-            (1, "1 MB"),
-            (120 << 20, "120 MB"),
-            (1 << 30, "1.0 GB"),
-            (3 << 29, "1.5 GB"),
-            (u64::MAX, "17179869183.9 GB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
-    }
 
     #[test]
     fn what_surely_fits_is_begun_and_what_does_not_is_not() {
