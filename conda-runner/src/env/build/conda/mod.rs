@@ -80,6 +80,20 @@ impl Conda {
         })
     }
 
+    /// What was chosen before, from what [`Solved::lock`] gave. A lock holds no credentials: they are taken from where
+    /// they are for what is `wanted`, as they are now.
+    pub(crate) fn locked(
+        &self,
+        lock: &serde_json::Value,
+        wanted: &CondaWanted,
+    ) -> Result<Solved, LoadError> {
+        let specs = Specs::new(wanted, &self.settings.channels)?;
+        Ok(Solved {
+            credentials: specs.channels.credentials.into(),
+            ..Solved::from_lock(lock)?
+        })
+    }
+
     /// Downloads what is not cached, verifies it, and links it into the site's prefix, for its place.
     pub(crate) async fn install(&self, solved: &Solved, site: &Site) -> Result<(), LoadError> {
         let settings = Arc::clone(&self.settings);
