@@ -9,6 +9,7 @@ use super::{CondaFile, PythonEnv, Served};
 use crate::config::EnvManager;
 use crate::env::build::CondaWanted;
 use crate::env::key::Spec;
+use crate::env::secrets::redacted;
 use crate::env::trouble::Trouble;
 
 /// Where packages of conda come from that no `conda.yaml` asks for.
@@ -164,7 +165,7 @@ impl Wanted {
         let left_out = declared
             .left_out
             .iter()
-            .map(|package| format!("left out {package}: only conda can install it"));
+            .map(|package| format!("left out {}: only conda can install it", redacted(package)));
         Self {
             notes: left_out.collect(),
             python: declared.python.or_else(|| served.python.clone()),
@@ -255,6 +256,17 @@ mod tests {
         let uv = read(Builder::Uv, &[("conda.yaml", CONDA)]).await.unwrap();
         assert_eq!(uv.python.as_deref(), Some("3.11.7"));
         assert_eq!(uv.notes, ["left out libgomp: only conda can install it"]);
+    }
+
+    #[tokio::test]
+    async fn a_password_in_a_declaration_is_in_no_note() {
+        let package = "https://me:sEcret@host/t/tokEn/own::libgomp=1";
+        let text = format!("dependencies: ['{package}', python=3.11]\n");
+        let uv = read(Builder::Uv, &[("conda.yaml", &text)]).await.unwrap();
+        assert_eq!(
+            uv.notes,
+            ["left out https://host/own::libgomp=1: only conda can install it"]
+        );
     }
 
     #[tokio::test]

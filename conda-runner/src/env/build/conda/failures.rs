@@ -13,10 +13,10 @@ use reqwest::StatusCode;
 use serving_core::LoadError;
 use url::Url;
 
-use super::address::redacted;
 use super::channels::{Source, short_name};
 use super::lock::channel_of;
 use super::specs::Specs;
+use crate::env::secrets::redacted;
 use crate::env::trouble::Trouble;
 
 /// `a`, `a and b`, `a, b and c`.
