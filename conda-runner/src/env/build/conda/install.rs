@@ -217,7 +217,7 @@ async fn link(
         .with_external_symlink_policy(ExternalSymlinkPolicy::Deny)
         .install(&site.prefix, solved.records.iter().cloned())
         .await
-        .map_err(|error| failures::of_linking(&error))?;
+        .map_err(|error| failures::of_linking(&error, &solved.records))?;
     let mut contested: Vec<String> = done
         .clobbered_paths
         .keys()

@@ -19,6 +19,7 @@ mod failures;
 mod install;
 mod lists;
 mod lock;
+mod machine;
 mod mirrors;
 mod progress;
 mod room;
