@@ -74,25 +74,38 @@ impl PythonEnv {
     }
 
     fn take(&mut self, package: String) {
-        let (_, name, version) = Spec::split(&package);
-        // conda writes `pip=21`, `pip==21` and `pip<=21`; the first means `pip==21.*`.
-        let version = match version.strip_prefix('=') {
-            Some(exact) if !exact.starts_with('=') => {
-                format!("=={}.*", exact.trim_end_matches(".*"))
-            }
-            _ => version.to_owned(),
-        };
+        let (_, name, rest) = Spec::split(&package);
+        let version = in_terms_of_pip(rest);
         match name.to_ascii_lowercase().as_str() {
-            "python" => {
-                let number = version.trim_start_matches('=').trim_end_matches(".*");
-                self.python = (!number.is_empty()).then(|| number.to_owned());
-            }
+            "python" => self.python = version.as_deref().and_then(python),
             name @ ("pip" | "setuptools" | "wheel") => {
+                let version = version.unwrap_or_default();
                 self.build_dependencies.push(format!("{name}{version}"));
             }
             _ => self.left_out.push(package),
         }
     }
+}
+
+/// What a spec of conda asks of a version, as pip writes it: `=1.2`, `1.2=build` and `1.2 build` become `==1.2.*`,
+/// `==1.2` and `==1.2`. `None` if it asks for nothing, or for what pip has no words for.
+fn in_terms_of_pip(rest: &str) -> Option<String> {
+    let (rest, inside) = rest.split_once('[').unwrap_or((rest, ""));
+    let version = Spec::version(rest);
+    let version = match inside.split_once("version") {
+        Some((_, inside)) if version.is_empty() => {
+            let inside = inside.trim_start_matches([' ', '=']);
+            let quote = inside.chars().next().filter(|first| "'\"".contains(*first))?;
+            inside[1..].split_once(quote)?.0.to_owned()
+        }
+        _ => version,
+    };
+    if version.contains(['|', '(', '^']) {
+        return None;
+    }
+    let terms = version.split(',').map(str::trim);
+    let terms: Vec<String> = terms.filter_map(term).collect();
+    (!terms.is_empty()).then(|| terms.join(","))
 }
 
 impl Lines {
