@@ -19,7 +19,7 @@ use super::maker::{Maker, Order};
 use super::marker::Marker;
 use super::trouble::Trouble;
 use crate::config::{EnvManager, RunnerConfig};
-use crate::error::{RunnerError, disk};
+use crate::error::RunnerError;
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
 use crate::shelf::{Finished, Hold, Removal, Shelf, Staging};

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serving_core::LoadError;
 
 use super::CondaFile;
+use super::conditions::Conditions;
 use super::text::{self, not_yaml};
 use crate::env::key::Spec;
 
@@ -16,6 +17,8 @@ const NAME: &str = "python_env.yaml";
 pub(crate) struct PythonEnv {
     /// `3.11.7`; `None` takes any.
     pub(crate) python: Option<String>,
+    /// What `conda.yaml` asks of Python where it names no single version.
+    pub(crate) python_range: Conditions,
     /// Installed first.
     pub(crate) build_dependencies: Vec<String>,
     /// Usually `-r requirements.txt`.
@@ -57,7 +60,7 @@ impl PythonEnv {
             python: file.python.map(|python| python.trim().to_owned()),
             build_dependencies: file.build_dependencies.into_vec(),
             dependencies: file.dependencies.into_vec(),
-            left_out: Vec::new(),
+            ..Self::default()
         }))
     }
 
@@ -75,37 +78,18 @@ impl PythonEnv {
 
     fn take(&mut self, package: String) {
         let (_, name, rest) = Spec::split(&package);
-        let version = in_terms_of_pip(rest);
+        let conditions = Conditions::of_conda(rest);
         match name.to_ascii_lowercase().as_str() {
-            "python" => self.python = version.as_deref().and_then(python),
+            "python" => match conditions.exact() {
+                Some(version) => self.python = Some(version),
+                None => self.python_range = conditions,
+            },
             name @ ("pip" | "setuptools" | "wheel") => {
-                let version = version.unwrap_or_default();
-                self.build_dependencies.push(format!("{name}{version}"));
+                self.build_dependencies.push(format!("{name}{conditions}"));
             }
             _ => self.left_out.push(package),
         }
     }
-}
-
-/// What a spec of conda asks of a version, as pip writes it: `=1.2`, `1.2=build` and `1.2 build` become `==1.2.*`,
-/// `==1.2` and `==1.2`. `None` if it asks for nothing, or for what pip has no words for.
-fn in_terms_of_pip(rest: &str) -> Option<String> {
-    let (rest, inside) = rest.split_once('[').unwrap_or((rest, ""));
-    let version = Spec::version(rest);
-    let version = match inside.split_once("version") {
-        Some((_, inside)) if version.is_empty() => {
-            let inside = inside.trim_start_matches([' ', '=']);
-            let quote = inside.chars().next().filter(|first| "'\"".contains(*first))?;
-            inside[1..].split_once(quote)?.0.to_owned()
-        }
-        _ => version,
-    };
-    if version.contains(['|', '(', '^']) {
-        return None;
-    }
-    let terms = version.split(',').map(str::trim);
-    let terms: Vec<String> = terms.filter_map(term).collect();
-    (!terms.is_empty()).then(|| terms.join(","))
 }
 
 impl Lines {
@@ -167,6 +151,41 @@ mod tests {
         );
         assert_eq!(declared.dependencies, ["mlflow", "scikit-learn==1.0"]);
         assert_eq!(declared.left_out, ["libgomp"]);
+    }
+
+    #[test]
+    fn versions_are_understood_as_conda_writes_them() {
+        for (python, exact, range) in [
+            ("python=3.8.18", Some("3.8.18"), ""),
+            ("python==3.8.18", Some("3.8.18"), ""),
+            ("python 3.8.18", Some("3.8.18"), ""),
+            ("python=3.8=h12debd9_0_cpython", Some("3.8"), ""),
+            ("python 3.8.* *_cpython", Some("3.8"), ""),
+            ("python[version='3.8.*']", Some("3.8"), ""),
+            ("python>=3.10,<3.12", None, ">=3.10,<3.12"),
+            ("python >= 3.10, <3.12", None, ">=3.10,<3.12"),
+            ("python[version=\">=3.10,<3.12\"]", None, ">=3.10,<3.12"),
+            ("python", None, ""),
+            ("python *", None, ""),
+        ] {
+            let file =
+                CondaFile::parse(&format!("dependencies: ['{}']", python.replace('\'', "''")));
+            let declared = PythonEnv::from_conda(file.unwrap());
+            assert_eq!(declared.python.as_deref(), exact, "{python}");
+            assert_eq!(declared.python_range.to_string(), range, "{python}");
+        }
+        let tools = "dependencies: [setuptools 65.5.0, 'pip>=20, <24', wheel=0.38=pyhd8ed1ab_0, setuptools >=60.*, pip 23|24]";
+        let declared = PythonEnv::from_conda(CondaFile::parse(tools).unwrap());
+        assert_eq!(
+            declared.build_dependencies,
+            [
+                "setuptools==65.5.0",
+                "pip>=20,<24",
+                "wheel==0.38",
+                "setuptools>=60",
+                "pip"
+            ]
+        );
     }
 
     #[tokio::test]
