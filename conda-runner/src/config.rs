@@ -103,7 +103,7 @@ impl fmt::Debug for CondaConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("CondaConfig")
-            .field("channels", &self.channels.keys())
+            .field("channels", &self.channels.len())
             .field("refresh", &self.refresh)
             .finish_non_exhaustive()
     }

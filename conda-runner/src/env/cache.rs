@@ -20,7 +20,7 @@ use super::maker::{Maker, Order};
 use super::marker::Marker;
 use super::trouble::Trouble;
 use crate::config::{EnvManager, RunnerConfig};
-use crate::error::{RunnerError, disk};
+use crate::error::RunnerError;
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
 use crate::shelf::{Finished, Hold, Removal, Shelf, Staging};
@@ -362,25 +362,17 @@ impl Environments {
 
     /// Reads requirements files and packages of the model, some of them large.
     async fn key(&self, folder: &Path, wanted: &Wanted) -> Result<String, LoadError> {
-        let constraints = self.constraints_text().await?;
         let (folder, wanted) = (folder.to_owned(), wanted.clone());
         let conda = Arc::clone(&self.maker.channels);
-        let recipe =
-            move || Recipe::new(&folder, &wanted, &conda, &constraints).map(|recipe| recipe.key());
+        let constraints = self.constraints.clone();
+        let recipe = move || {
+            Recipe::new(&folder, &wanted, &conda, constraints.as_deref()).map(|recipe| recipe.key())
+        };
         let done = tokio::task::spawn_blocking(recipe).await;
         done.unwrap_or_else(|error| {
             Err(LoadError::transient(format!(
                 "cannot read the requirements: {error}"
             )))
         })
-    }
-
-    async fn constraints_text(&self) -> Result<String, LoadError> {
-        match &self.constraints {
-            None => Ok(String::new()),
-            Some(path) => tokio::fs::read_to_string(path)
-                .await
-                .map_err(disk("read", path)),
-        }
     }
 }

@@ -139,7 +139,7 @@ impl Maker {
 
     async fn link(&self, site: &Site, order: &Order, lock: &Lock) -> Result<Begun, LoadError> {
         let report = &site.report;
-        let locked = self.locked(lock, report).await;
+        let locked = self.locked(order, lock, report).await;
         let was_locked = locked.is_some();
         let solved = if let Some(solved) = locked {
             solved
@@ -165,8 +165,8 @@ impl Maker {
         })
     }
 
-    async fn locked(&self, lock: &Lock, report: &Report) -> Option<Solved> {
-        match Solved::from_lock(lock.conda.as_ref()?) {
+    async fn locked(&self, order: &Order, lock: &Lock, report: &Report) -> Option<Solved> {
+        match self.conda.locked(lock.conda.as_ref()?, &order.wanted.conda) {
             Ok(solved) => Some(solved),
             Err(error) => {
                 report

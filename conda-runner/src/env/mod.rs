@@ -13,6 +13,7 @@ mod logs;
 mod maker;
 mod marker;
 mod requirements;
+mod secrets;
 mod trouble;
 
 pub use build::{Package, StepTime};

@@ -36,6 +36,15 @@ impl Conda {
         Err(missing())
     }
 
+    #[expect(clippy::unused_self, reason = "the same signature as with conda")]
+    pub(crate) fn locked(
+        &self,
+        _: &serde_json::Value,
+        _: &CondaWanted,
+    ) -> Result<Solved, LoadError> {
+        Err(missing())
+    }
+
     #[expect(clippy::unused_async, reason = "the same signature as with conda")]
     pub(crate) async fn install(&self, solved: &Solved, _: &Site) -> Result<(), LoadError> {
         match *solved {}
@@ -43,10 +52,6 @@ impl Conda {
 }
 
 impl Solved {
-    pub(crate) fn from_lock(_: &serde_json::Value) -> Result<Self, LoadError> {
-        Err(missing())
-    }
-
     pub(crate) fn lock(&self) -> serde_json::Value {
         match *self {}
     }

@@ -8,6 +8,7 @@ use serde_yaml_ng::{Mapping, Value};
 use serving_core::LoadError;
 
 use super::text::{self, not_yaml, wrong};
+use crate::env::secrets::redacted;
 
 const NAME: &str = "conda.yaml";
 /// Where conda looks if the file names no channel.
@@ -55,9 +56,10 @@ impl CondaFile {
                 "dependencies" => file.dependencies(value)?,
                 "variables" => file.variables = variables(text)?,
                 known if WITHOUT_MEANING.contains(&known) => {}
-                unknown => file
-                    .notes
-                    .push(format!("{NAME} has the key {unknown}, which is ignored")),
+                unknown => file.notes.push(format!(
+                    "{NAME} has the key {}, which is ignored",
+                    redacted(unknown)
+                )),
             }
         }
         file.channels = chosen(channels.unwrap_or_default());
@@ -219,7 +221,8 @@ fn shown(value: &Value) -> String {
         return "a number".to_owned();
     }
     let text = serde_yaml_ng::to_string(value).unwrap_or_default();
-    let text = text.trim().replace('\n', " ");
+    // Before it is cut: of a part nobody knows any more that it is secret.
+    let text = redacted(&text.trim().replace('\n', " "));
     let start: String = text.chars().take(60).collect();
     format!("`{start}`")
 }
@@ -344,6 +347,22 @@ platforms: [linux-64]
         ];
         let told = all.map(|text| format!("{text}\n  => {}\n", wrong_in(text)));
         insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_passwords_in_it() {
+        let long = "sEcret".repeat(20);
+        for text in [
+            format!("dependencies: [['https://me:{long}@host/own::x']]"),
+            "dependencies: [{'https://me:sEcret@host/own': 1}]".to_owned(),
+            "channels: {'https://host/t/sEcret/own': 1}".to_owned(),
+            "dependencies: []\nvariables: 'https://me:sEcret@host'".to_owned(),
+        ] {
+            let told = wrong_in(&text);
+            assert!(!told.contains("sEcret"), "{told}");
+        }
+        let file = parse("https://me:sEcret@host: 1");
+        assert!(!file.notes.concat().contains("sEcret"), "{file:?}");
     }
 
     #[tokio::test]

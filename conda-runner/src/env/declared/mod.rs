@@ -1,6 +1,7 @@
 //! What a model declares about its environment, read from the files that MLflow writes beside it.
 
 mod conda_file;
+mod conditions;
 mod python_env;
 mod served;
 mod text;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serving_core::LoadError;
 
 use super::CondaFile;
+use super::conditions::Conditions;
 use super::text::{self, not_yaml};
 use crate::env::key::Spec;
 
@@ -16,6 +17,8 @@ const NAME: &str = "python_env.yaml";
 pub(crate) struct PythonEnv {
     /// `3.11.7`; `None` takes any.
     pub(crate) python: Option<String>,
+    /// What `conda.yaml` asks of Python where it names no single version.
+    pub(crate) python_range: Conditions,
     /// Installed first.
     pub(crate) build_dependencies: Vec<String>,
     /// Usually `-r requirements.txt`.
@@ -57,7 +60,7 @@ impl PythonEnv {
             python: file.python.map(|python| python.trim().to_owned()),
             build_dependencies: file.build_dependencies.into_vec(),
             dependencies: file.dependencies.into_vec(),
-            left_out: Vec::new(),
+            ..Self::default()
         }))
     }
 
@@ -74,21 +77,15 @@ impl PythonEnv {
     }
 
     fn take(&mut self, package: String) {
-        let (_, name, version) = Spec::split(&package);
-        // conda writes `pip=21`, `pip==21` and `pip<=21`; the first means `pip==21.*`.
-        let version = match version.strip_prefix('=') {
-            Some(exact) if !exact.starts_with('=') => {
-                format!("=={}.*", exact.trim_end_matches(".*"))
-            }
-            _ => version.to_owned(),
-        };
+        let (_, name, rest) = Spec::split(&package);
+        let conditions = Conditions::of_conda(rest);
         match name.to_ascii_lowercase().as_str() {
-            "python" => {
-                let number = version.trim_start_matches('=').trim_end_matches(".*");
-                self.python = (!number.is_empty()).then(|| number.to_owned());
-            }
+            "python" => match conditions.exact() {
+                Some(version) => self.python = Some(version),
+                None => self.python_range = conditions,
+            },
             name @ ("pip" | "setuptools" | "wheel") => {
-                self.build_dependencies.push(format!("{name}{version}"));
+                self.build_dependencies.push(format!("{name}{conditions}"));
             }
             _ => self.left_out.push(package),
         }
@@ -154,6 +151,41 @@ mod tests {
         );
         assert_eq!(declared.dependencies, ["mlflow", "scikit-learn==1.0"]);
         assert_eq!(declared.left_out, ["libgomp"]);
+    }
+
+    #[test]
+    fn versions_are_understood_as_conda_writes_them() {
+        for (python, exact, range) in [
+            ("python=3.8.18", Some("3.8.18"), ""),
+            ("python==3.8.18", Some("3.8.18"), ""),
+            ("python 3.8.18", Some("3.8.18"), ""),
+            ("python=3.8=h12debd9_0_cpython", Some("3.8"), ""),
+            ("python 3.8.* *_cpython", Some("3.8"), ""),
+            ("python[version='3.8.*']", Some("3.8"), ""),
+            ("python>=3.10,<3.12", None, ">=3.10,<3.12"),
+            ("python >= 3.10, <3.12", None, ">=3.10,<3.12"),
+            ("python[version=\">=3.10,<3.12\"]", None, ">=3.10,<3.12"),
+            ("python", None, ""),
+            ("python *", None, ""),
+        ] {
+            let file =
+                CondaFile::parse(&format!("dependencies: ['{}']", python.replace('\'', "''")));
+            let declared = PythonEnv::from_conda(file.unwrap());
+            assert_eq!(declared.python.as_deref(), exact, "{python}");
+            assert_eq!(declared.python_range.to_string(), range, "{python}");
+        }
+        let tools = "dependencies: [setuptools 65.5.0, 'pip>=20, <24', wheel=0.38=pyhd8ed1ab_0, setuptools >=60.*, pip 23|24]";
+        let declared = PythonEnv::from_conda(CondaFile::parse(tools).unwrap());
+        assert_eq!(
+            declared.build_dependencies,
+            [
+                "setuptools==65.5.0",
+                "pip>=20,<24",
+                "wheel==0.38",
+                "setuptools>=60",
+                "pip"
+            ]
+        );
     }
 
     #[tokio::test]

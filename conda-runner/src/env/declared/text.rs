@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serving_core::LoadError;
 
+use crate::env::secrets::redacted;
 use crate::env::trouble::Trouble;
 use crate::error::disk;
 
@@ -33,8 +34,9 @@ pub(super) async fn read(folder: &Path, name: &str) -> Result<Option<String>, Lo
     }
 }
 
-/// The error for a declaration that cannot be understood.
+/// The error for a declaration that cannot be understood. Addresses that it quotes are shown without their secrets.
 pub(super) fn wrong(name: &str, what: impl std::fmt::Display) -> LoadError {
+    let what = redacted(&what.to_string());
     Trouble::InvalidDeclaration.error(format!("the model's {name} cannot be understood: {what}"))
 }
 

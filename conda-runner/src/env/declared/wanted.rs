@@ -5,10 +5,12 @@ use std::path::Path;
 
 use serving_core::LoadError;
 
+use super::conditions::Conditions;
 use super::{CondaFile, PythonEnv, Served};
 use crate::config::EnvManager;
 use crate::env::build::CondaWanted;
 use crate::env::key::Spec;
+use crate::env::secrets::redacted;
 use crate::env::trouble::Trouble;
 
 /// Where packages of conda come from that no `conda.yaml` asks for.
@@ -164,10 +166,15 @@ impl Wanted {
         let left_out = declared
             .left_out
             .iter()
-            .map(|package| format!("left out {package}: only conda can install it"));
+            .map(|package| format!("left out {}: only conda can install it", redacted(package)));
+        let mut notes: Vec<String> = left_out.collect();
+        let python = match declared.python {
+            Some(python) => Some(python),
+            None => in_range(&declared.python_range, served, &mut notes),
+        };
         Self {
-            notes: left_out.collect(),
-            python: declared.python.or_else(|| served.python.clone()),
+            notes,
+            python,
             first: declared.build_dependencies,
             then: declared.dependencies,
             ..Self::nothing(builder)
@@ -187,6 +194,24 @@ impl Wanted {
         ));
         self.conda.packages.push(package);
     }
+}
+
+/// The version that the model was logged with, or else the newest in the range.
+fn in_range(range: &Conditions, served: &Served, notes: &mut Vec<String>) -> Option<String> {
+    let logged = served.python.clone();
+    if logged
+        .as_deref()
+        .is_some_and(|logged| range.hold_for(logged))
+        || range.is_empty()
+    {
+        return logged;
+    }
+    let newest = range.newest_python();
+    notes.push(match &newest {
+        Some(version) => format!("taking Python {version}, as conda.yaml wants python{range}"),
+        None => format!("there is no Python such as conda.yaml wants it: python{range}"),
+    });
+    newest.or(logged)
 }
 
 fn python_package(version: Option<&str>) -> String {
@@ -255,6 +280,40 @@ mod tests {
         let uv = read(Builder::Uv, &[("conda.yaml", CONDA)]).await.unwrap();
         assert_eq!(uv.python.as_deref(), Some("3.11.7"));
         assert_eq!(uv.notes, ["left out libgomp: only conda can install it"]);
+    }
+
+    #[tokio::test]
+    async fn of_a_range_the_version_that_the_model_was_logged_with_is_taken_or_the_newest() {
+        let conda = (
+            "conda.yaml",
+            "dependencies: ['python>=3.10,<3.12', pip: [mlflow]]",
+        );
+        let mut chosen = Vec::new();
+        for logged in ["3.10.13", "3.12.1"] {
+            let model = format!("flavors: {{python_function: {{python_version: {logged}}}}}");
+            let wanted = read(Builder::Uv, &[conda, ("MLmodel", &model)])
+                .await
+                .unwrap();
+            chosen.push((wanted.python.unwrap(), wanted.notes.len()));
+        }
+        let wanted = read(Builder::Virtualenv, &[conda]).await.unwrap();
+        chosen.push((wanted.python.unwrap(), wanted.notes.len()));
+        let expected = [("3.10.13", 0), ("3.11", 1), ("3.11", 1)];
+        assert_eq!(
+            chosen,
+            expected.map(|(version, notes)| (version.to_owned(), notes))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_password_in_a_declaration_is_in_no_note() {
+        let package = "https://me:sEcret@host/t/tokEn/own::libgomp=1";
+        let text = format!("dependencies: ['{package}', python=3.11]\n");
+        let uv = read(Builder::Uv, &[("conda.yaml", &text)]).await.unwrap();
+        assert_eq!(
+            uv.notes,
+            ["left out https://host/own::libgomp=1: only conda can install it"]
+        );
     }
 
     #[tokio::test]

@@ -45,18 +45,21 @@ fn word(builder: Builder) -> &'static str {
 const INTERPRETER: &str = "interpreter-1";
 
 impl Recipe {
-    /// The recipe for what the model in `folder` wants, under the operator's constraints (the text of their file).
-    /// Blocks on the disk.
+    /// The recipe for what the model in `folder` wants, under the constraints in the operator's file. Blocks on the
+    /// disk.
     pub(crate) fn new(
         folder: &Path,
         wanted: &Wanted,
         conda: &CondaConfig,
-        constraints: &str,
+        constraints: Option<&Path>,
     ) -> Result<Self, LoadError> {
         Ok(Self {
             first: Requirements::collect(folder, &wanted.first)?,
             then: Requirements::collect(folder, &wanted.then)?,
-            constraints: Requirements::collect_text(folder, constraints)?,
+            constraints: match constraints {
+                Some(file) => Requirements::of_operator(file)?,
+                None => Requirements::default(),
+            },
             ..Self::without_requirements(word(wanted.builder), wanted, conda)
         })
     }

@@ -58,6 +58,19 @@ impl Spec {
         let (name, rest) = text.split_at(text.find(is_end).unwrap_or(text.len()));
         (channel, name, rest.trim())
     }
+
+    /// The version that the rest of a [`split`](Self::split) asks for, without spaces that say nothing, and whether it
+    /// asks for a build as well.
+    pub(crate) fn version(rest: &str) -> (String, bool) {
+        let (rest, mut attributes) = brackets(rest);
+        let (version, build) = parts(rest);
+        let is_exact_build = build.is_some() || attributes.contains_key("build");
+        if version.is_empty() {
+            let version = attributes.remove("version").unwrap_or_default();
+            return (tight(&version), is_exact_build);
+        }
+        (version, is_exact_build)
+    }
 }
 
 /// Takes off `[key=value, …]`.

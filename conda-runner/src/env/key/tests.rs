@@ -179,7 +179,7 @@ fn wanted(conda: &str) -> Wanted {
 }
 
 fn conda_key(text: &str) -> String {
-    let recipe = Recipe::new(Path::new("/"), &wanted(text), &CondaConfig::default(), "");
+    let recipe = Recipe::new(Path::new("/"), &wanted(text), &CondaConfig::default(), None);
     recipe.unwrap().key()
 }
 
@@ -192,7 +192,9 @@ fn uv_key(python: &str, requirements: &str, constraints: &str) -> String {
         ..PythonEnv::default()
     };
     let wanted = Wanted::of_python_env(Builder::Uv, declared, &Served::default());
-    Recipe::new(folder.path(), &wanted, &CondaConfig::default(), constraints)
+    let file = folder.path().join("constraints.txt");
+    std::fs::write(&file, constraints).unwrap();
+    Recipe::new(folder.path(), &wanted, &CondaConfig::default(), Some(&file))
         .unwrap()
         .key()
 }
@@ -253,7 +255,7 @@ fn who_builds_counts() {
             builder,
             ..wanted("dependencies: [python=3.11]")
         };
-        Recipe::new(Path::new("/"), &wanted, &CondaConfig::default(), "").unwrap()
+        Recipe::new(Path::new("/"), &wanted, &CondaConfig::default(), None).unwrap()
     };
     let base = Wanted::interpreter(Some("3.11"));
     let keys = BTreeSet::from([
@@ -269,7 +271,7 @@ fn who_builds_counts() {
 fn what_the_operator_means_by_a_channel_counts_and_mirrors_do_not() {
     let wanted = wanted("channels: [conda-forge]\ndependencies: [python=3.11]");
     let key = |config: &CondaConfig| {
-        let recipe = Recipe::new(Path::new("/"), &wanted, config, "");
+        let recipe = Recipe::new(Path::new("/"), &wanted, config, None);
         recipe.unwrap().key()
     };
     let list = |name: &str| vec![name.to_owned()];

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
 use serving_core::LoadError;
 
 use crate::env::trouble::Trouble;
@@ -16,16 +17,20 @@ use crate::process::logs::Log;
 
 /// How long the scripts may take together.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Sources its arguments but the first one, and writes all variables to that.
+/// Sources its arguments but the first one, and writes all variables to that, with [`WHOLE`] at the end. As in conda, it
+/// does not matter how a script ends; one that ends the shell keeps those after it from running.
 const SCRIPT: &str = r#"
 umask 077
 sluicegate_variables=$1
 shift
+trap '{ env -0 && printf "sluicegate_is_whole=1\0"; } > "$sluicegate_variables"' EXIT
 for sluicegate_script in "$@"; do
-    . "$sluicegate_script" || exit 1
+    . "$sluicegate_script" || echo "$sluicegate_script ended with status $?, which is ignored, as conda does"
 done
-env -0 > "$sluicegate_variables"
+exit 0
 "#;
+/// What the variables end with when all of them are there.
+const WHOLE: &[u8] = b"sluicegate_is_whole=1\0";
 /// Set by whoever starts a program in the environment, or of no meaning outside of the shell.
 const NOT_OF_SCRIPTS: [&str; 8] = [
     "PATH",
@@ -50,13 +55,17 @@ pub(crate) async fn activation(
         let text = tokio::fs::read_to_string(&list)
             .await
             .map_err(disk("read", &list))?;
-        let read: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| {
+        let read: BTreeMap<String, Value> = serde_json::from_str(&text).map_err(|error| {
             Trouble::InstallFailed.error(format!(
                 "a package brings {}, which is no list of variables: {error}",
                 list.display()
             ))
         })?;
-        variables.extend(read);
+        let texts = read.into_iter().map(|(name, value)| match value {
+            Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        });
+        variables.extend(texts);
     }
     let scripts = files(&place.join("etc/conda/activate.d"), "sh").await?;
     if !scripts.is_empty() {
@@ -110,19 +119,25 @@ async fn run(
         }
         _ => {}
     }
+    // Not of the environment itself, as far as one can tell: the machine may be busy, or short of something.
     let failed = |why: &str| {
-        Trouble::InstallFailed.error(format!(
+        Trouble::InstallFailed.passing(format!(
             "the activation scripts of the environment ({}) {why}",
             names.join(", ")
         ))
     };
     let ended = ended.map_err(|_| failed(&format!("do not end within {} s", LONGEST.as_secs())))?;
-    let Some(text) = text.ok().filter(|_| ended.success) else {
+    let text = text.ok();
+    let Some(text) = text.as_deref().and_then(|text| text.strip_suffix(WHOLE)) else {
         let mut error = failed("fail");
         error.last_lines.clone_from(&ended.lines);
         return Err(error);
     };
-    variables.extend(changed(&before, &text));
+    if !ended.success {
+        log.line("one of the activation scripts ended the shell: those after it were not run")
+            .await;
+    }
+    variables.extend(changed(&before, text));
     Ok(variables)
 }
 

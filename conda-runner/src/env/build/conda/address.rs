@@ -62,41 +62,6 @@ fn take_token(url: &mut Url) -> Option<String> {
     Some(token.to_owned())
 }
 
-/// A text of somebody else's, with what may be secret in its addresses left out: credentials, tokens, queries (an
-/// answer may have led to a signed address).
-pub(super) fn redacted(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("://") {
-        let (before, after) = rest.split_at(start + 3);
-        clean.push_str(before);
-        let is_end = |character: char| character.is_whitespace() || "\"'<>()`".contains(character);
-        let end = after.find(is_end).unwrap_or(after.len());
-        let (address, further) = after.split_at(end);
-        clean.push_str(&redacted_address(address));
-        rest = further;
-    }
-    clean.push_str(rest);
-    clean
-}
-
-/// Of what follows `://`.
-fn redacted_address(address: &str) -> String {
-    let address = address
-        .split_once(['?', '#'])
-        .map_or(address, |(path, _)| path);
-    let (host, path) = address
-        .find('/')
-        .map_or((address, ""), |slash| address.split_at(slash));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let path = match path.strip_prefix("/t/").map(|rest| rest.split_once('/')) {
-        Some(Some((_, rest))) => format!("/{rest}"),
-        Some(None) => String::new(),
-        None => path.to_owned(),
-    };
-    format!("{host}{path}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,16 +97,5 @@ mod tests {
         }
         assert_eq!(Address::parse("s3://bucket/channel"), None);
         assert_eq!(Address::parse("conda-forge"), None);
-    }
-
-    #[test]
-    fn nothing_secret_is_left_in_a_text() {
-        assert_eq!(
-            redacted(
-                "error (https://me:word@host/t/x/y?sig=1) at 'http://host/t/token/c#d', https://a@b"
-            ),
-            "error (https://host/y) at 'http://host/c', https://b"
-        );
-        assert_eq!(redacted("no address: a@b/t/c"), "no address: a@b/t/c");
     }
 }

@@ -13,10 +13,11 @@ use reqwest::StatusCode;
 use serving_core::LoadError;
 use url::Url;
 
-use super::address::redacted;
 use super::channels::{Source, short_name};
 use super::lock::channel_of;
+use super::machine::{is_disk_full, is_passing};
 use super::specs::Specs;
+use crate::env::secrets::redacted;
 use crate::env::trouble::Trouble;
 
 /// `a`, `a and b`, `a, b and c`.
@@ -73,6 +74,12 @@ pub(super) fn of_package(error: &PackageCacheError, record: &RepoDataRecord) -> 
     if is_disk_full(error) {
         return disk_full(&format!("the package {package}"));
     }
+    let uncached = || {
+        Trouble::InstallFailed.passing(format!(
+            "cannot put the package {package} into the cache: {}",
+            cause(error)
+        ))
+    };
     match extraction(error) {
         Some(ExtractError::HashMismatch { expected, actual, .. }) => Trouble::HashMismatch.error(format!(
             "the package {package} of the channel {channel} is not what was announced: its digest is {actual}, and has \
@@ -101,15 +108,9 @@ pub(super) fn of_package(error: &PackageCacheError, record: &RepoDataRecord) -> 
                 record.url.path()
             ))
         }
-        Some(ExtractError::CouldNotCreateDestination(error)) => LoadError::transient(format!(
-            "cannot unpack the package {package}: {}",
-            cause(error)
-        )),
+        Some(ExtractError::CouldNotCreateDestination(_)) | None => uncached(),
+        Some(_) if is_passing(error) => uncached(),
         Some(error) => broken(&package, &channel, &cause(error)),
-        None => LoadError::transient(format!(
-            "cannot put the package {package} into the cache: {}",
-            cause(error)
-        )),
     }
 }
 
@@ -120,12 +121,31 @@ pub(super) fn broken(package: &str, channel: &str, why: &str) -> LoadError {
     ))
 }
 
-/// Why packages cannot be linked.
-pub(super) fn of_linking(error: &InstallerError) -> LoadError {
+/// Why these packages cannot be linked. One that was removed from the cache just now is fetched again: that may fail in
+/// all the ways of fetching.
+pub(super) fn of_linking(error: &InstallerError, records: &[RepoDataRecord]) -> LoadError {
     if is_disk_full(error) {
         return disk_full("the environment");
     }
-    Trouble::InstallFailed.error(format!("cannot link the packages: {}", cause(error)))
+    if let InstallerError::FailedToFetch(package, error) = error {
+        let is_it = |record: &&RepoDataRecord| record.identifier.to_string() == *package;
+        if let Some(record) = records.iter().find(is_it) {
+            return of_package(error, record);
+        }
+    }
+    let told = format!("cannot link the packages: {}", cause(error));
+    let is_passing = is_passing(error)
+        || matches!(
+            error,
+            InstallerError::FailedToFetch(..)
+                | InstallerError::FailedToAcquireCacheLock(_)
+                | InstallerError::Cancelled
+        );
+    if is_passing {
+        Trouble::InstallFailed.passing(told)
+    } else {
+        Trouble::InstallFailed.error(told)
+    }
 }
 
 /// There is no room any more, against all calculation.
@@ -252,21 +272,66 @@ fn is_network(error: &io::Error) -> bool {
         )
 }
 
-fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
-    let is_it = |error: &(dyn Error + 'static)| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            )
-        }) || error.to_string().contains("No space left on device")
-    };
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if is_it(error) {
-            return true;
-        }
-        next = error.source();
+#[cfg(test)]
+mod tests {
+    use rattler::install::{InstallError, LinkFileError};
+    use rustix::io::Errno;
+    use serving_core::Retry;
+
+    use super::*;
+
+    fn record() -> RepoDataRecord {
+        serde_json::from_value(serde_json::json!({
+            "name": "tiny", "version": "1.0", "build": "0", "build_number": 0, "subdir": "noarch", "depends": [],
+            "fn": "tiny-1.0-0.conda", "url": "https://host/own/noarch/tiny-1.0-0.conda", "channel": "https://host/own/",
+        }))
+        .unwrap()
     }
-    false
+
+    fn unpacking(error: io::Error) -> PackageCacheError {
+        let error: std::sync::Arc<dyn Error + Send + Sync> =
+            std::sync::Arc::new(ExtractError::IoError(error));
+        PackageCacheLayerError::FetchError(error).into()
+    }
+
+    fn linking(error: io::Error) -> InstallerError {
+        let error = LinkFileError::FailedToOpenSourceFile(error);
+        let error = InstallError::FailedToLink("bin/tiny".into(), error);
+        InstallerError::LinkError("tiny".to_owned(), error)
+    }
+
+    fn judged(error: LoadError) -> (String, Retry) {
+        (error.code.unwrap_or_default().to_string(), error.retry)
+    }
+
+    #[test]
+    fn what_the_machine_lacks_for_now_is_worth_another_try_and_a_broken_package_is_not() {
+        let of = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        let broken = || io::Error::new(io::ErrorKind::InvalidData, "no archive");
+        let all = |error: &dyn Fn() -> io::Error| {
+            let fetch = || unpacking(error());
+            let again = InstallerError::FailedToFetch("tiny-1.0-0.conda".to_owned(), fetch());
+            [
+                judged(of_package(&fetch(), &record())),
+                judged(of_linking(&again, &[record()])),
+                judged(of_linking(&linking(error()), &[record()])),
+            ]
+        };
+        let told = |codes: [&str; 3], retry: Retry| codes.map(|code| (code.to_owned(), retry));
+        for errno in [Errno::MFILE, Errno::IO, Errno::NOMEM] {
+            let expected = told(["INSTALL_FAILED"; 3], Retry::Later);
+            assert_eq!(all(&|| of(errno)), expected, "{errno}");
+        }
+        let expected = told(["DISK_FULL"; 3], Retry::Later);
+        assert_eq!(all(&|| of(Errno::NOSPC)), expected);
+        let expected = told(
+            ["HASH_MISMATCH", "HASH_MISMATCH", "INSTALL_FAILED"],
+            Retry::Never,
+        );
+        assert_eq!(all(&broken), expected);
+        let reset = || of(Errno::CONNRESET);
+        let [fetched, again, _] = all(&reset);
+        assert_eq!(fetched, ("NETWORK".to_owned(), Retry::Later));
+        assert_eq!(again, fetched);
+    }
 }

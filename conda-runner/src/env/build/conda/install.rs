@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rattler::install::{ExternalSymlinkPolicy, Installer};
-use rattler_cache::package_cache::{CacheMetadata, PackageCache, PackageCacheError};
+use rattler_cache::package_cache::{
+    CacheGlobalLock, CacheMetadata, PackageCache, PackageCacheError,
+};
 use rattler_conda_types::RepoDataRecord;
 use rattler_networking::LazyClient;
 use rattler_networking::retry_policies::ExponentialBackoff;
@@ -30,6 +32,9 @@ const DOWNLOADS: usize = 6;
 /// How often a broken download is tried again, with pauses between these bounds.
 const RETRIES: u32 = 3;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// How long a build waits for others that fetch packages.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 60);
 
 /// Installs into the site's prefix, for its place, on threads of low priority.
 pub(super) async fn install(
@@ -93,12 +98,7 @@ impl Populate {
     ) -> Result<(), LoadError> {
         report.progress("waiting for the cache of conda packages");
         // Other builds, of this process or another, wait for it: they most likely want the same packages.
-        let _lock = self.cache.acquire_global_lock().await.map_err(|error| {
-            LoadError::transient(format!(
-                "cannot lock the cache of conda packages in {}: {error}",
-                folder.display()
-            ))
-        })?;
+        let _lock = lock(&self.cache, folder, LONGEST_WAIT).await?;
         sweep(folder).await;
         let mut tasks = JoinSet::new();
         for record in records {
@@ -183,6 +183,27 @@ impl Populate {
     }
 }
 
+/// The lock of the whole cache. The one who has it cannot be named: it may be another process.
+async fn lock(
+    cache: &PackageCache,
+    folder: &Path,
+    longest: Duration,
+) -> Result<CacheGlobalLock, LoadError> {
+    let Ok(lock) = tokio::time::timeout(longest, cache.acquire_global_lock()).await else {
+        return Err(Trouble::InstallFailed.passing(format!(
+            "another build has been fetching packages into {} for {} minutes, and this one had to wait for it: the              channel of that build may be slow, which its log tells",
+            folder.display(),
+            longest.as_secs() / 60
+        )));
+    };
+    lock.map_err(|error| {
+        Trouble::InstallFailed.passing(format!(
+            "cannot lock the cache of conda packages in {}: {error}",
+            folder.display()
+        ))
+    })
+}
+
 /// Removes what builds that were killed left half unpacked. Nobody else unpacks while the cache is locked.
 async fn sweep(folder: &Path) {
     let Ok(mut entries) = tokio::fs::read_dir(folder).await else {
@@ -208,16 +229,23 @@ async fn link(
     site: &Site,
 ) -> Result<(), LoadError> {
     site.report.progress("linking conda packages");
-    let done = Installer::new()
+    let linking = Installer::new()
         .with_package_cache(cache)
         .with_download_client(client)
         .with_target_platform(solve::platform()?)
         .with_alternative_target_prefix(&site.place)
         .with_execute_link_scripts(false)
         .with_external_symlink_policy(ExternalSymlinkPolicy::Deny)
-        .install(&site.prefix, solved.records.iter().cloned())
-        .await
-        .map_err(|error| failures::of_linking(&error))?;
+        .install(&site.prefix, solved.records.iter().cloned());
+    // It waits for the same lock once more.
+    let Ok(done) = tokio::time::timeout(LONGEST_WAIT * 2, linking).await else {
+        return Err(Trouble::InstallFailed.passing(format!(
+            "the packages were not linked within {} minutes: the disk may be slow, or another build fetches packages \
+             from a slow channel meanwhile",
+            LONGEST_WAIT.as_secs() / 30
+        )));
+    };
+    let done = done.map_err(|error| failures::of_linking(&error, &solved.records))?;
     let mut contested: Vec<String> = done
         .clobbered_paths
         .keys()
@@ -235,4 +263,23 @@ async fn link(
             .map_err(|error| Trouble::InstallFailed.passing(error.to_string()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_locked_cache_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = PackageCache::new(folder.path());
+        let held = lock(&cache, folder.path(), LONGEST_WAIT).await.unwrap();
+        let error = lock(&cache, folder.path(), Duration::ZERO)
+            .await
+            .unwrap_err();
+        assert_eq!(error.retry, serving_core::Retry::Later);
+        assert!(error.message.contains("another build"), "{error}");
+        drop(held);
+        lock(&cache, folder.path(), LONGEST_WAIT).await.unwrap();
+    }
 }

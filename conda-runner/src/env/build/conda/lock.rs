@@ -28,8 +28,8 @@ struct Written {
 }
 
 impl Solved {
-    /// From what [`Solved::lock`] gave.
-    pub(crate) fn from_lock(lock: &serde_json::Value) -> Result<Self, LoadError> {
+    /// From what [`Solved::lock`] gave, without credentials.
+    pub(super) fn from_lock(lock: &serde_json::Value) -> Result<Self, LoadError> {
         let unusable = |why: &str| {
             Trouble::InvalidDeclaration.error(format!(
                 "the lock of the environment is of no use here: {why}. Build it fresh, and a new one takes its place"

@@ -19,6 +19,7 @@ mod failures;
 mod install;
 mod lists;
 mod lock;
+mod machine;
 mod mirrors;
 mod progress;
 mod room;
@@ -77,6 +78,20 @@ impl Conda {
         Ok(Solved {
             records: gently(solving).await?.into(),
             credentials,
+        })
+    }
+
+    /// What was chosen before, from what [`Solved::lock`] gave. A lock holds no credentials: they are taken from where
+    /// they are for what is `wanted`, as they are now.
+    pub(crate) fn locked(
+        &self,
+        lock: &serde_json::Value,
+        wanted: &CondaWanted,
+    ) -> Result<Solved, LoadError> {
+        let specs = Specs::new(wanted, &self.settings.channels)?;
+        Ok(Solved {
+            credentials: specs.channels.credentials.into(),
+            ..Solved::from_lock(lock)?
         })
     }
 

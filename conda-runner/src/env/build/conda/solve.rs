@@ -229,7 +229,7 @@ fn told(error: &SolveError, age: &Age) -> LoadError {
         )),
         error => Trouble::Unsatisfiable.error(format!(
             "a channel lists packages that cannot be understood: {}",
-            super::address::redacted(&error.to_string())
+            crate::env::secrets::redacted(&error.to_string())
         )),
     }
 }

@@ -6,9 +6,9 @@ use rattler_conda_types::{MatchSpec, PackageName, ParseMatchSpecOptions, RepoDat
 use serving_core::LoadError;
 use url::Url;
 
-use super::address::redacted;
 use super::channels::{Channels, Resolved, Source};
 use crate::env::build::CondaWanted;
+use crate::env::secrets::redacted;
 use crate::env::trouble::Trouble;
 
 /// What is to be solved.

@@ -59,12 +59,38 @@ async fn an_environment_without_scripts_sets_nothing() {
 }
 
 #[tokio::test]
-async fn a_script_that_fails_is_named_with_its_last_lines() {
+async fn how_a_script_ends_does_not_matter_but_is_said() {
     let house = House::new();
     let place = put(
         &house,
-        &[("activate.d/broken.sh", "echo no licence\nexit 3\n")],
+        &[
+            ("env_vars.d/own.json", r#"{"THREADS": 4}"#),
+            (
+                "activate.d/a.sh",
+                "export FIRST=1\n[ -n \"$MISSING\" ] && export OTHER=1\n",
+            ),
+            ("activate.d/b.sh", "export SECOND=1\nexit 3\n"),
+            ("activate.d/c.sh", "export THIRD=1\n"),
+        ],
+    );
+    let variables = activation(&host(), &place, &house.log()).await.unwrap();
+    let expected = ["FIRST", "SECOND", "THREADS"];
+    assert_eq!(variables.keys().collect::<Vec<_>>(), expected);
+    assert_eq!(variables["THREADS"], "4");
+    let said = house.said().await;
+    assert!(said.contains("a.sh ended with status 1"), "{said}");
+    assert!(said.contains("ended the shell"), "{said}");
+}
+
+#[tokio::test]
+async fn a_shell_that_is_killed_is_worth_another_try() {
+    let house = House::new();
+    let place = put(
+        &house,
+        &[("activate.d/broken.sh", "echo no licence\nkill -KILL $$\n")],
     );
     let error = activation(&host(), &place, &house.log()).await.unwrap_err();
-    insta::assert_snapshot!(house.shown(&error));
+    assert_eq!(error.retry, serving_core::Retry::Later);
+    assert_eq!(error.code.as_deref(), Some("INSTALL_FAILED"));
+    assert_eq!(error.last_lines, ["no licence"]);
 }

@@ -131,6 +131,24 @@ async fn a_credential_may_be_in_netrc_or_in_the_address_and_is_in_no_lock() {
 }
 
 #[tokio::test]
+async fn what_was_locked_is_fetched_with_the_credentials_of_its_channels() {
+    let (mut house, server) = house(Some("Basic bWU6d29yZA==")).await;
+    let address = format!("http://me:word@{}", server.address);
+    let plain = server.url("");
+    let full = format!("{address}/conda-forge");
+    for (alias, channel) in [(&address, "conda-forge"), (&plain, full.as_str())] {
+        house.config.channel_alias.clone_from(alias);
+        let solved = house.solve(&[channel], &["app"]).await.unwrap();
+        let lock = solved.lock();
+        assert!(!lock.to_string().contains("word"));
+        fs::remove_dir_all(house.path("data")).unwrap();
+        let locked = house.locked(&lock, &[channel], &["app"]).unwrap();
+        house.install(&locked, "one").await.unwrap();
+        fs::remove_dir_all(house.path("data")).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn mirrors_are_asked_in_their_order_in_the_place_of_the_original() {
     let (mut house, server) = house(None).await;
     let gone = Server::start(house.path("nothing"), None).await;
