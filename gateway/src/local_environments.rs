@@ -40,6 +40,14 @@ impl LocalEnvironments {
         Ok(Self { room })
     }
 
+    /// The same for who only looks or removes: a data folder that is not there is not made.
+    pub async fn open_existing(config: &LocalConfig) -> Result<Self, EnvironmentsError> {
+        let config = config.clone();
+        let room = spawn_blocking(move || EnvironmentRoom::open_existing(&config)).await;
+        let room = room.map_err(|stopped| EnvironmentsError::Failed(stopped.to_string()))??;
+        Ok(Self { room })
+    }
+
     /// All of them, most recently used first.
     pub async fn list(&self) -> Result<Vec<EnvironmentSummary>, EnvironmentsError> {
         self.room.list().await
