@@ -87,6 +87,10 @@ impl EnvironmentRoom {
         built.await.map(detail).map_err(refused)
     }
 
+    pub(crate) async fn hold(&self, key: &str) -> Option<impl Send + Sync + use<>> {
+        self.0.hold(key).await
+    }
+
     /// Resolves when nothing is done in the background any more.
     pub(crate) async fn idle(&self) {
         self.0.idle().await;
