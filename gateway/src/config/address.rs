@@ -50,8 +50,8 @@ impl Address {
         }
     }
 
-    /// A channel: its name, or its address.
-    pub(super) fn channel(text: &str) -> Result<Self, String> {
+    /// A channel: its name, or its address, without slashes at its end. The error says what is allowed.
+    pub fn channel(text: &str) -> Result<Self, String> {
         let is_channel = if text.contains("://") {
             is_address(text, &["http", "https", "file"])
         } else {
@@ -80,6 +80,16 @@ impl Address {
     /// How any text would be shown if it were an address.
     pub(super) fn shown(text: &str) -> String {
         Self(text.to_owned()).to_string()
+    }
+
+    /// What `path` names below this address.
+    #[must_use]
+    pub fn below(&self, path: &str) -> Self {
+        let place = self.0.trim_end_matches('/');
+        Self(match path {
+            "" => place.to_owned(),
+            path => format!("{place}/{path}"),
+        })
     }
 
     /// The text as it was given, with credentials.
