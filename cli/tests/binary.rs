@@ -355,9 +355,28 @@ fn quickstart_says_exactly_what_is_missing() {
 }
 
 #[test]
+fn who_only_looks_or_removes_makes_no_data_folder() {
+    let sluicegate = Sluicegate::new();
+    let gone = format!("{}/gone", sluicegate.data_dir());
+    for verb in [
+        &["list"][..],
+        &["show", "0123"],
+        &["prune"],
+        &["export", "0123", "/tmp/never"],
+    ] {
+        let host = ["--local", "--data-dir", &gone];
+        let ran = sluicegate.run(&[&["environments"], verb, &host].concat());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.stderr.contains("no data folder at"), "{ran:?}");
+        assert!(!Path::new(&gone).exists(), "{ran:?}");
+    }
+}
+
+#[test]
 fn environments_of_this_host_are_listed_without_a_gateway_and_a_registry() {
     let sluicegate = Sluicegate::new();
     let data_dir = sluicegate.data_dir();
+    fs::create_dir_all(Path::new(&data_dir).join("environments")).unwrap();
     let ran = sluicegate.run(&["environments", "list", "--local", "--data-dir", &data_dir]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.stdout, "");

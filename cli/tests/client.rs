@@ -371,9 +371,10 @@ fn a_failed_build_ends_with_1_and_names_code_last_lines_and_the_log() {
     let arguments = ["environments", "build", "--model", "iris", "--version", "3"];
     let (code, stdout, stderr, _) = gateway.run(&arguments, "");
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    let error = "error: PACKAGE_NOT_FOUND: no channel has skikit-learn\n  | near: scikit-learn\n next: \
-                 `sluicegate models logs iris 3 --kind build`";
+    let error = "error: PACKAGE_NOT_FOUND: no channel has skikit-learn\n  | near: scikit-learn\n next: correct the name";
     assert!(stderr.contains(error), "{stderr}");
+    let log = "`sluicegate models logs iris 3 --kind build`";
+    assert!(stderr.contains(log), "{stderr}");
 }
 
 #[test]
@@ -391,8 +392,7 @@ fn a_build_that_breaks_off_is_a_failure() {
 
 #[test]
 fn pruning_prints_the_keys_that_went_and_fails_for_those_in_use() {
-    const PRUNED: &str =
-        r#"{"environments": ["0123"], "freed_bytes": 1073741824, "in_use": ["4567"]}"#;
+    const PRUNED: &str = r#"{"environments": ["0123"], "freed_bytes": 1073741824, "in_use": [{"key": "4567", "reasons": ["used by iris@3"]}]}"#;
     let gateway = Gateway::answering(&[("200 OK", "application/json", PRUNED)]);
     let arguments = [
         "environments",
@@ -411,7 +411,8 @@ fn pruning_prints_the_keys_that_went_and_fails_for_those_in_use() {
         stderr.contains("would remove 1 environment and free 1.0 GB"),
         "{stderr}"
     );
-    assert!(stderr.contains("in use, and kept: 4567"), "{stderr}");
+    let kept = "kept: 4567 (used by iris@3)";
+    assert!(stderr.contains(kept), "{stderr}");
     assert_eq!(asked[0].line, "POST /api/v1/environments/prune");
     let body: serde_json::Value = serde_json::from_slice(&asked[0].body).unwrap();
     let expected = serde_json::json!(

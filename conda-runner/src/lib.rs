@@ -40,6 +40,7 @@ pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use source::{FetchedModel, ModelSource};
 pub use space::{
-    EnvironmentInfo, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments, SpaceError,
+    EnvironmentInfo, HeldEnvironment, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments,
+    SpaceError,
 };
 pub use worker::{Worker, WorkerEndpoint};

@@ -8,7 +8,7 @@ use serving_core::{LoadError, LoadJob, Loader, Prepared};
 
 use crate::config::{EnvManager, RunnerConfig};
 use crate::data_folder::{DataFolder, absolute};
-use crate::env::{Care, Wish};
+use crate::env::{Care, Environment, Wish};
 use crate::error::RunnerError;
 use crate::fetch::Fetch;
 use crate::files::{LogKind, RunnerFiles};
@@ -76,6 +76,16 @@ impl<S> CondaRunner<S> {
         self.space.clone()
     }
 
+    /// Fetches and builds what the version of `job` needs, as preparing it would, and leaves it on the disk; returns
+    /// the key of the environment, `None` where there is none to build ([`EnvManager::Local`]).
+    pub async fn build_ahead(&self, job: LoadJob) -> Result<Option<String>, LoadError> {
+        let built = async |words: Words, log: Log| {
+            let (_model, environment) = self.provide(&job, &words, &log).await?;
+            Ok(environment.key)
+        };
+        self.attempt(&job, built).await
+    }
+
     /// Resolves when no process of it is left and nothing is being cleared up. For the end of a program, after all
     /// that was prepared has been dropped.
     pub async fn idle(&self) {
@@ -107,13 +117,13 @@ impl<S> CondaRunner<S> {
         self.folder.models.find_or_make(&key, make).await
     }
 
-    /// Everything that has to be there before a worker starts, in the hands of its version from then on.
+    /// Everything that has to be there before a worker starts: the model's folder and its environment.
     async fn provide(
         &self,
         job: &LoadJob,
-        words: Words,
+        words: &Words,
         log: &Log,
-    ) -> Result<PreparedModel<S>, LoadError> {
+    ) -> Result<(Finished, Environment), LoadError> {
         let manager = words.env_manager.unwrap_or(self.env_manager);
         let model = self.model_folder(job, manager, log).await?;
         let wish = Wish {
@@ -123,6 +133,17 @@ impl<S> CondaRunner<S> {
             fresh: words.fresh,
         };
         let environment = self.folder.environments.provide(wish, job, log).await?;
+        Ok((model, environment))
+    }
+
+    /// The same, in the hands of its version from then on.
+    async fn prepared(
+        &self,
+        job: &LoadJob,
+        words: Words,
+        log: &Log,
+    ) -> Result<PreparedModel<S>, LoadError> {
+        let (model, environment) = self.provide(job, &words, log).await?;
         let held = environment.hold.iter().cloned();
         let held = held.fold(model.hold, Hold::join);
         let facts = ModelFacts::read(&model.path, environment.mlflow_major()).await?;
@@ -143,11 +164,16 @@ impl<S> CondaRunner<S> {
             facts: Arc::new(facts),
         })
     }
-}
 
-#[async_trait]
-impl<S: Send + 'static> Loader<S> for CondaRunner<S> {
-    async fn prepare(&self, job: LoadJob) -> Result<Arc<dyn Prepared<S>>, LoadError> {
+    /// Does `work` for the version of `job` as one attempt of its build log.
+    async fn attempt<R, Work>(
+        &self,
+        job: &LoadJob,
+        work: impl FnOnce(Words, Log) -> Work,
+    ) -> Result<R, LoadError>
+    where
+        Work: Future<Output = Result<R, LoadError>>,
+    {
         let words = Words::of(&job.spec.settings)?;
         let log = self.folder.files.log(&job.spec.id, LogKind::Build);
         log.line(&format!(
@@ -156,15 +182,21 @@ impl<S: Send + 'static> Loader<S> for CondaRunner<S> {
             job.spec.id
         ))
         .await;
-        let prepared = self.provide(&job, words, &log).await;
+        let done = work(words, log.clone()).await;
         // Whatever came of it may have taken space.
         self.keeper.wake();
-        match prepared {
-            Ok(prepared) => Ok(Arc::new(prepared)),
-            Err(error) => {
-                log.line(&format!("failed: {error}")).await;
-                Err(error)
-            }
+        if let Err(error) = &done {
+            log.line(&format!("failed: {error}")).await;
         }
+        done
+    }
+}
+
+#[async_trait]
+impl<S: Send + 'static> Loader<S> for CondaRunner<S> {
+    async fn prepare(&self, job: LoadJob) -> Result<Arc<dyn Prepared<S>>, LoadError> {
+        let work = async |words: Words, log: Log| self.prepared(&job, words, &log).await;
+        let prepared = self.attempt(&job, work).await?;
+        Ok(Arc::new(prepared))
     }
 }

@@ -16,7 +16,8 @@ mod token;
 
 pub use environment::{
     BuildEnvironment, BuildFailure, BuildLine, BuildStep, EnvironmentDetail, EnvironmentPage,
-    EnvironmentSummary, PruneEnvironments, PrunedEnvironments, PythonPackage, ServedVersion,
+    EnvironmentSummary, KeptEnvironment, PruneEnvironments, PrunedEnvironments, PythonPackage,
+    ServedVersion,
 };
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};

@@ -1,5 +1,7 @@
-//! Puts the rest together. The only file that knows the registry client and the workers' host by name: both are put
+//! Puts the rest together. The only module that knows the registry client and the workers' host by name: both are put
 //! behind the words of [`ports`](crate::ports), [`serving_core`] and the data plane here.
+
+mod environments;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,34 +10,24 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use conda_runner::{
-    CondaRunner, EnvironmentInfo, FetchedModel, ModelSource, PruneWish, RunnerConfig,
-    RunnerEnvironments, RunnerFiles, SpaceError, Worker, WorkerEndpoint,
+    CondaRunner, FetchedModel, ModelSource, RunnerConfig, RunnerFiles, Worker, WorkerEndpoint,
 };
 use registry_sync::{Artifacts, Fetched, Interest, RegistryHandle, RegistrySync};
-use serving_core::{
-    Aspired, Generation, Intent, Intents, LoadError, LoadJob, Loader, ModelName, Progress,
-    ServableId, VersionSpec, WorkPermits,
-};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{Duration, timeout};
+use serving_core::{Aspired, Intent, Intents, LoadError, Loader, ModelName, Progress, ServableId};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{
-    BuildFailure, BuildStep, EnvManager, EnvironmentDetail, EnvironmentSummary, PruneEnvironments,
-    PrunedEnvironments, PythonPackage, ServedVersion,
-};
-use crate::config::{Address, Config, LocalConfig, RegistryCredentials};
+use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
-    Catalog, Environments, EnvironmentsError, LogKind, RegisteredModel, RegisteredVersion,
-    Registry, RegistryStatus, RegistryUnavailable, WorkerFiles,
+    Catalog, Environments, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
+    RegistryUnavailable, WorkerFiles,
 };
 use crate::run_error::RunError;
 
-/// Builds ahead of time at a time; what versions wait for has permits of its own.
-const BUILDS_AHEAD: usize = 2;
-/// For one of them: the engine's own deadline for preparing a version.
-const LONGEST_BUILD: Duration = Duration::from_secs(3600);
+pub(crate) use environments::EnvironmentRoom;
+
+use environments::{EnvironmentsPort, runner_config};
 
 /// The registry of one gateway: what follows it, and what the others see of it.
 pub(crate) struct RegistryRoom {
@@ -122,7 +114,6 @@ impl RegistryRoom {
 /// The workers of one gateway.
 pub(crate) struct WorkerRoom {
     runner: Arc<CondaRunner<Upstream>>,
-    env_manager: EnvManager,
 }
 
 impl WorkerRoom {
@@ -137,7 +128,6 @@ impl WorkerRoom {
             .map_err(|error| RunError::Workers(error.to_string()))?;
         Ok(Self {
             runner: Arc::new(runner),
-            env_manager: config.local.env_manager,
         })
     }
 
@@ -153,85 +143,12 @@ impl WorkerRoom {
 
     /// The environments that workers run in.
     pub(crate) fn environments(&self) -> Arc<dyn Environments> {
-        Arc::new(EnvironmentsPort {
-            room: EnvironmentRoom(self.runner.environments()),
-            loader: self.loader(),
-            env_manager: self.env_manager,
-            turns: Semaphore::new(BUILDS_AHEAD),
-        })
+        Arc::new(EnvironmentsPort::new(Arc::clone(&self.runner)))
     }
 
     /// Resolves when no process is left.
     pub(crate) async fn idle(&self) {
         self.runner.idle().await;
-    }
-}
-
-/// The environments in a data folder, with or without a gateway.
-pub(crate) struct EnvironmentRoom(RunnerEnvironments);
-
-impl EnvironmentRoom {
-    /// Those of the data folder of `config`. Blocks on the disk.
-    pub(crate) fn open(config: &LocalConfig) -> Result<Self, EnvironmentsError> {
-        RunnerEnvironments::open(runner_config(config))
-            .map(Self)
-            .map_err(|error| EnvironmentsError::Failed(error.to_string()))
-    }
-
-    pub(crate) async fn list(&self) -> Result<Vec<EnvironmentSummary>, EnvironmentsError> {
-        let list = self.0.list().await.map_err(refused)?;
-        Ok(list.into_iter().map(|info| detail(info).summary).collect())
-    }
-
-    pub(crate) async fn find(&self, key: &str) -> Result<EnvironmentDetail, EnvironmentsError> {
-        self.0.find(key).await.map(detail).map_err(refused)
-    }
-
-    pub(crate) async fn build_log(&self, key: &str) -> Result<String, EnvironmentsError> {
-        self.0.build_log(key).await.map_err(refused)
-    }
-
-    pub(crate) async fn prune(
-        &self,
-        wish: &PruneEnvironments,
-    ) -> Result<PrunedEnvironments, EnvironmentsError> {
-        let wish = PruneWish {
-            keys: wish.keys.clone(),
-            unused_for: wish.unused_for.map(|unused| unused.0),
-            to_size: wish.to_size.map(|size| size.0),
-            dry_run: wish.dry_run,
-        };
-        let pruned = self.0.prune(&wish).await.map_err(refused)?;
-        Ok(PrunedEnvironments {
-            environments: pruned.environments,
-            freed_bytes: pruned.freed,
-            in_use: pruned.in_use.into_iter().map(|kept| kept.key).collect(),
-        })
-    }
-
-    /// Builds what the files in `folder` declare.
-    pub(crate) async fn build_folder(
-        &self,
-        folder: &Path,
-        manager: EnvManager,
-        fresh: bool,
-        progress: &Progress,
-    ) -> Result<EnvironmentDetail, EnvironmentsError> {
-        let built = self.0.build(folder, of_runner(manager), fresh, progress);
-        built.await.map(detail).map_err(refused)
-    }
-
-    /// Resolves when nothing is done in the background any more.
-    pub(crate) async fn idle(&self) {
-        self.0.idle().await;
-    }
-
-    pub(crate) async fn export(&self, key: &str, into: &Path) -> Result<(), EnvironmentsError> {
-        self.0.export(key, into).await.map_err(refused)
-    }
-
-    pub(crate) async fn import(&self, from: &Path) -> Result<EnvironmentDetail, EnvironmentsError> {
-        self.0.import(from).await.map(detail).map_err(refused)
     }
 }
 
@@ -244,14 +161,6 @@ struct RegistryPort {
 struct RegistryModels(Artifacts);
 
 struct FilesPort(RunnerFiles);
-
-struct EnvironmentsPort {
-    room: EnvironmentRoom,
-    loader: Arc<dyn Loader<Upstream>>,
-    /// For versions whose settings do not name one.
-    env_manager: EnvManager,
-    turns: Semaphore,
-}
 
 #[async_trait]
 impl Registry for RegistryPort {
@@ -334,201 +243,6 @@ impl WorkerFiles for FilesPort {
 
     fn note(&self, id: &ServableId, text: &str) {
         self.0.note(id, text);
-    }
-}
-
-#[async_trait]
-impl Environments for EnvironmentsPort {
-    async fn list(&self) -> Result<Vec<EnvironmentSummary>, EnvironmentsError> {
-        self.room.list().await
-    }
-
-    async fn find(&self, key: &str) -> Result<EnvironmentDetail, EnvironmentsError> {
-        self.room.find(key).await
-    }
-
-    async fn build_log(&self, key: &str) -> Result<String, EnvironmentsError> {
-        self.room.build_log(key).await
-    }
-
-    async fn build(
-        &self,
-        spec: Arc<VersionSpec>,
-        progress: Progress,
-    ) -> Result<EnvironmentDetail, BuildFailure> {
-        let id = spec.id.clone();
-        let word = spec.settings.loader.get("env_manager");
-        let manager = word.and_then(|word| word.parse().ok());
-        let manager = manager.unwrap_or(self.env_manager);
-        progress.step("waiting for other builds ahead of time");
-        // It is never closed.
-        let _turn = self.turns.acquire().await;
-        progress.step("looking for what is there already");
-        let job = LoadJob {
-            spec,
-            generation: Generation(0),
-            progress,
-            work: WorkPermits::unlimited(),
-        };
-        // Held until its environment has been found: nobody removes what is in use.
-        let prepared = timeout(LONGEST_BUILD, self.loader.prepare(job)).await;
-        let _prepared = prepared
-            .unwrap_or_else(|_| {
-                let message = "the build took longer than an hour and was given up";
-                Err(LoadError::transient(message))
-            })
-            .map_err(|error| failure(&error))?;
-        self.of_version(&id, manager).await
-    }
-
-    async fn prune(
-        &self,
-        wish: &PruneEnvironments,
-    ) -> Result<PrunedEnvironments, EnvironmentsError> {
-        self.room.prune(wish).await
-    }
-}
-
-impl EnvironmentsPort {
-    /// The environment that was last prepared for a version by `manager`.
-    async fn of_version(
-        &self,
-        id: &ServableId,
-        manager: EnvManager,
-    ) -> Result<EnvironmentDetail, BuildFailure> {
-        let failed = |message: String| BuildFailure {
-            error_code: BUILD_FAILED.to_owned(),
-            message,
-            last_lines: Vec::new(),
-        };
-        let list = self
-            .list()
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        let user = served(id);
-        let found = list
-            .into_iter()
-            .find(|found| found.env_manager == manager && found.used_by.contains(&user));
-        let Some(found) = found else {
-            return Err(failed(format!(
-                "{id} is prepared, but no environment is known to be its own"
-            )));
-        };
-        let detail = self.find(&found.key).await;
-        detail.map_err(|error| failed(error.to_string()))
-    }
-}
-
-/// What stands for a failed build that the runner has no word for.
-const BUILD_FAILED: &str = "BUILD_FAILED";
-
-fn runner_config(config: &LocalConfig) -> RunnerConfig {
-    let LocalConfig {
-        conda, pip, space, ..
-    } = config;
-    let exposed = |list: &[Address]| -> Vec<String> {
-        let list = list.iter();
-        list.map(|address| address.expose().to_owned()).collect()
-    };
-    let channels = conda.channels.iter();
-    let mirrors = conda.mirrors.iter();
-    RunnerConfig {
-        env_manager: of_runner(config.env_manager),
-        conda: conda_runner::CondaConfig {
-            channel_alias: conda.channel_alias.expose().to_owned(),
-            channels: channels
-                .map(|(name, meant)| (name.clone(), exposed(meant)))
-                .collect(),
-            mirrors: mirrors
-                .map(|(prefix, places)| (prefix.expose().to_owned(), exposed(places)))
-                .collect(),
-            refresh: conda.refresh,
-            credentials: conda.credentials.clone(),
-        },
-        pip: conda_runner::PipConfig {
-            index_url: pip.index_url.as_ref().map(|url| url.expose().to_owned()),
-            extra_index_urls: exposed(&pip.extra_index_urls),
-            constraints: config.constraints.clone(),
-        },
-        offline: config.offline,
-        space: conda_runner::SpaceConfig {
-            environments: space.environments,
-            models: space.models,
-            logs: space.logs,
-        },
-        python: config.python.clone(),
-        uv: config.uv.clone(),
-        inherited_environment: config.worker_environment.clone(),
-        build_environment: config.build_environment.clone(),
-        ..RunnerConfig::new(&config.data_dir)
-    }
-}
-
-fn of_runner(manager: EnvManager) -> conda_runner::EnvManager {
-    match manager {
-        EnvManager::Local => conda_runner::EnvManager::Local,
-        EnvManager::Uv => conda_runner::EnvManager::Uv,
-        EnvManager::Conda => conda_runner::EnvManager::Conda,
-        EnvManager::Virtualenv => conda_runner::EnvManager::Virtualenv,
-    }
-}
-
-fn detail(info: EnvironmentInfo) -> EnvironmentDetail {
-    let steps = info.steps.into_iter().map(|step| BuildStep {
-        step: step.step,
-        seconds: step.seconds,
-    });
-    let packages = info.packages.into_iter().map(|package| PythonPackage {
-        name: package.name,
-        version: package.version,
-        source: package.source,
-    });
-    EnvironmentDetail {
-        summary: EnvironmentSummary {
-            key: info.key,
-            env_manager: match info.manager {
-                conda_runner::EnvManager::Local => EnvManager::Local,
-                conda_runner::EnvManager::Uv => EnvManager::Uv,
-                conda_runner::EnvManager::Conda => EnvManager::Conda,
-                conda_runner::EnvManager::Virtualenv => EnvManager::Virtualenv,
-            },
-            python: info.python,
-            mlflow: info.mlflow,
-            size_bytes: info.size,
-            shared_bytes: info.shared,
-            used_by: info.used_by.iter().map(served).collect(),
-            built: info.built.into(),
-            last_used: info.last_used.into(),
-        },
-        path: Some(info.path.to_string_lossy().into_owned()),
-        steps: steps.collect(),
-        packages: packages.collect(),
-    }
-}
-
-fn served(id: &ServableId) -> ServedVersion {
-    ServedVersion {
-        model: id.model.to_string(),
-        version: id.version.0,
-    }
-}
-
-fn refused(error: SpaceError) -> EnvironmentsError {
-    match error {
-        SpaceError::Unknown(_) => EnvironmentsError::Unknown(error.to_string()),
-        SpaceError::Ambiguous { .. } => EnvironmentsError::Unclear(error.to_string()),
-        SpaceError::Load(error) => EnvironmentsError::Build(failure(&error)),
-        SpaceError::Export { .. } | SpaceError::Import { .. } | SpaceError::Runner(_) => {
-            EnvironmentsError::Failed(error.to_string())
-        }
-    }
-}
-
-fn failure(error: &LoadError) -> BuildFailure {
-    BuildFailure {
-        error_code: error.code.as_deref().unwrap_or(BUILD_FAILED).to_owned(),
-        message: error.message.to_string(),
-        last_lines: error.last_lines.clone(),
     }
 }
 

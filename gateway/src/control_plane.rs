@@ -5,6 +5,8 @@
 
 mod access;
 mod authentication;
+mod build_turns;
+mod build_words;
 mod engine;
 mod environments;
 mod event_words;
@@ -35,6 +37,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 
 pub(crate) use access::Access;
+pub use build_turns::BuildTurns;
 pub use engine::Engine;
 pub(crate) use extract::{Body, Parameters};
 pub use intent_book::{IntentBook, IntentError};

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::ports::EnvironmentsError;
+
 /// What went wrong, in the words of the contract. Each kind has one status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -77,6 +79,21 @@ impl ErrorCode {
             Self::WorkerDied | Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<&EnvironmentsError> for ErrorCode {
+    fn from(error: &EnvironmentsError) -> Self {
+        match error {
+            EnvironmentsError::Unknown(_) => Self::ResourceDoesNotExist,
+            EnvironmentsError::Unclear(_) | EnvironmentsError::Unsuitable(_) => {
+                Self::InvalidParameterValue
+            }
+            // A disk that is full or gone; a build that did not come to its end.
+            EnvironmentsError::Failed(_) | EnvironmentsError::Build(_) => {
+                Self::TemporarilyUnavailable
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
-use crate::control_plane::{self, About, ControlState, IntentBook};
+use crate::control_plane::{self, About, BuildTurns, ControlState, IntentBook};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::parts::Parts;
 use crate::run_error::RunError;
@@ -229,6 +229,7 @@ impl Household {
             registry: registry_port,
             files: workers.files(),
             environments: workers.environments(),
+            builds: BuildTurns::default(),
             authenticator,
             rights,
             tokens,

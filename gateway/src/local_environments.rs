@@ -40,6 +40,14 @@ impl LocalEnvironments {
         Ok(Self { room })
     }
 
+    /// The same for who only looks or removes: a data folder that is not there is not made.
+    pub async fn open_existing(config: &LocalConfig) -> Result<Self, EnvironmentsError> {
+        let config = config.clone();
+        let room = spawn_blocking(move || EnvironmentRoom::open_existing(&config)).await;
+        let room = room.map_err(|stopped| EnvironmentsError::Failed(stopped.to_string()))??;
+        Ok(Self { room })
+    }
+
     /// All of them, most recently used first.
     pub async fn list(&self) -> Result<Vec<EnvironmentSummary>, EnvironmentsError> {
         self.room.list().await
@@ -115,16 +123,37 @@ impl LocalEnvironments {
     }
 }
 
-/// Opens the data folder of `config` and builds what `folder` declares with the manager of `config`: see
-/// [`LocalEnvironments::build`].
-pub async fn build_folder(
+/// An environment that is used here: nobody removes it for as long as this lives, and what was built of it now is compiled
+/// in the background.
+pub struct EnvironmentInUse {
+    _hold: Option<Box<dyn Send + Sync>>,
+    _environments: LocalEnvironments,
+}
+
+/// Opens the data folder of `config` and builds what `folder` declares with the manager of `config`, to be used at once:
+/// see [`LocalEnvironments::build`].
+pub async fn build_to_use(
     config: &LocalConfig,
     folder: &Path,
     on_step: impl FnMut(&str),
-) -> Result<BuiltEnvironment, EnvironmentsError> {
+) -> Result<(BuiltEnvironment, EnvironmentInUse), EnvironmentsError> {
     let environments = LocalEnvironments::open(config).await?;
     let manager = config.env_manager;
-    environments.build(folder, manager, false, on_step).await
+    let built = environments.build(folder, manager, false, on_step).await?;
+    let hold = environments.room.hold(&built.detail.summary.key).await;
+    let in_use = EnvironmentInUse {
+        _hold: hold.map(|hold| Box::new(hold) as _),
+        _environments: environments,
+    };
+    Ok((built, in_use))
+}
+
+impl std::fmt::Debug for EnvironmentInUse {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("EnvironmentInUse")
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for LocalEnvironments {

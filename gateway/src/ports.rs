@@ -1,6 +1,6 @@
 //! What the gateway needs of the registry and of the workers' host, in its own words.
 //!
-//! `assemble.rs` puts registry-sync and conda-runner behind these traits, tests put scripts behind them.
+//! [`assemble`](crate::assemble) puts registry-sync and conda-runner behind these traits, tests put scripts behind them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,6 +133,9 @@ pub enum EnvironmentsError {
     /// What was asked for can mean several things, or nothing.
     #[error("{0}")]
     Unclear(String),
+    /// An environment that cannot be packed, or a file that is no packed environment of this platform.
+    #[error("{0}")]
+    Unsuitable(String),
     /// A build failed.
     #[error("{}", .0.message)]
     Build(BuildFailure),

@@ -27,16 +27,42 @@ pub(crate) fn log_command(model: &str, version: u64, failure: Option<&FailureDet
     }
 }
 
-/// A build that failed; `otherwise` is the next step where its kind does not tell a better one.
-pub(crate) fn of_build(failure: &BuildFailure, otherwise: &str) -> CommandError {
+/// A build that failed, with the next step for its kind. `log` says where all is that it printed, where that is known.
+pub(crate) fn of_build(failure: &BuildFailure, log: Option<&str>) -> CommandError {
     let BuildFailure {
         error_code,
         message,
         last_lines,
     } = failure;
-    let next = match error_code.as_str() {
-        "DISK_FULL" => {
-            "`sluicegate environments prune` (with --local where no gateway runs) removes environments that nobody uses"
+    let error = CommandError::failed(text(Some(error_code), message, last_lines));
+    let error = match next_step(error_code) {
+        Some(next) => error.next(next),
+        None => error,
+    };
+    match log {
+        Some(log) => error.also(log),
+        None => error,
+    }
+}
+
+fn next_step(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "INVALID_DECLARATION" => {
+            "correct conda.yaml, python_env.yaml or requirements.txt in the model's folder, log the model again, and build that"
+        }
+        "PACKAGE_NOT_FOUND" => {
+            "correct the name or the version that the model declares, or let `conda.channels` or `pip.extra_index_urls` \
+             name where the package is"
+        }
+        "UNSATISFIABLE" => {
+            "loosen one of the requirements that the model declares and log it again, or the `constraints` of the configuration"
+        }
+        "PYTHON_NOT_AVAILABLE" => {
+            "let `--env-manager conda` fetch this Python, or install it on the host that builds"
+        }
+        "HASH_MISMATCH" => {
+            "build again; if it stays, a mirror or proxy on the way answers with something else, or an admin chooses anew \
+             with --fresh"
         }
         "NETWORK" | "ACCESS_DENIED" => {
             "`sluicegate doctor` checks where packages come from; docs/configuration.md tells of channels, mirrors and \
@@ -45,9 +71,29 @@ pub(crate) fn of_build(failure: &BuildFailure, otherwise: &str) -> CommandError 
         "OFFLINE" => {
             "build it once where there is a network, and bring it here with `sluicegate environments export` and `import`"
         }
-        _ => otherwise,
-    };
-    CommandError::failed(text(Some(error_code), message, last_lines)).next(next)
+        "DISK_FULL" => {
+            "`sluicegate environments prune` (with --local where no gateway runs) removes environments that nobody uses"
+        }
+        "PIP_FAILED" => {
+            "the last lines say what stopped it: often a compiler or library that this host lacks, or a release that is \
+             not made for this Python, which `constraints` of the configuration can keep out"
+        }
+        "IMPORT_FAILED" => {
+            "declare what cannot be imported, or keep out the release that broke it: in the model's requirements, or with \
+             `constraints` of the configuration for all models"
+        }
+        "MLFLOW_MISSING" => {
+            "add mlflow to the requirements that the model declares, and log it again"
+        }
+        "TOOL_MISSING" => {
+            "install the program on the host that builds, or name it in the configuration"
+        }
+        "INSTALL_FAILED" => {
+            "packages that do not go together have to be declared otherwise; one that is broken is fetched anew by building \
+             again"
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -62,9 +108,24 @@ mod tests {
                 message: "the message".to_owned(),
                 last_lines: vec!["one".to_owned(), "two".to_owned()],
             };
-            of_build(&failure, "look into the log").to_string()
+            of_build(&failure, Some("the log tells more")).to_string()
         };
-        let all = ["PIP_FAILED", "DISK_FULL", "NETWORK", "OFFLINE"].map(failed);
-        insta::assert_snapshot!(all.join("\n\n"));
+        let all = [
+            "INVALID_DECLARATION",
+            "PACKAGE_NOT_FOUND",
+            "UNSATISFIABLE",
+            "PYTHON_NOT_AVAILABLE",
+            "HASH_MISMATCH",
+            "NETWORK",
+            "OFFLINE",
+            "DISK_FULL",
+            "PIP_FAILED",
+            "IMPORT_FAILED",
+            "MLFLOW_MISSING",
+            "TOOL_MISSING",
+            "INSTALL_FAILED",
+            "BUILD_FAILED",
+        ];
+        insta::assert_snapshot!(all.map(failed).join("\n\n"));
     }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gateway::config::{Config, Overrides, process_environment};
-use gateway::local_environments::{EnvironmentsError, build_folder};
+use gateway::local_environments::{EnvironmentsError, build_to_use};
 use tokio::time::timeout;
 
-use super::python::REQUIREMENTS;
+use super::python::{Python, REQUIREMENTS};
 use crate::commands::failures;
 use crate::error::CommandError;
 use crate::progress::Step;
@@ -20,9 +20,9 @@ pub(super) const PYTHON: &str = "3.11";
 /// A slow line needs minutes for some 300 MB.
 const DEADLINE: Duration = Duration::from_secs(1_800);
 
-/// Builds it below `cache`, or takes the one that is there. Returns its interpreter. The channels' mirrors, package
+/// Builds it below `cache`, or takes the one that is there. The channels' mirrors, package
 /// indexes and the like are those of the gateway's configuration.
-pub(super) async fn environment(cache: &Path, step: &mut Step) -> Result<PathBuf, CommandError> {
+pub(super) async fn environment(cache: &Path, step: &mut Step) -> Result<Python, CommandError> {
     let folder = declare(cache)?;
     let data_dir = cache.join("conda");
     match timeout(DEADLINE, build(&data_dir, &folder, step)).await {
@@ -61,7 +61,7 @@ fn declaration() -> String {
     )
 }
 
-async fn build(data_dir: &Path, folder: &Path, step: &mut Step) -> Result<PathBuf, CommandError> {
+async fn build(data_dir: &Path, folder: &Path, step: &mut Step) -> Result<Python, CommandError> {
     let overrides = Overrides {
         data_dir: Some(data_dir.to_owned()),
         env_manager: Some("conda".to_owned()),
@@ -70,10 +70,15 @@ async fn build(data_dir: &Path, folder: &Path, step: &mut Step) -> Result<PathBu
     let config = Config::load_local(overrides, process_environment()).map_err(|error| {
         CommandError::usage(error.to_string()).next("`sluicegate config show` prints what holds")
     })?;
-    let built = build_folder(&config, folder, |doing| step.detail(doing)).await;
-    built.map(|built| built.python).map_err(|error| {
+    let built = build_to_use(&config, folder, |doing| step.detail(doing)).await;
+    let (built, in_use) = built.map_err(|error| {
         let logs = data_dir.join("logs");
         failure(&error).next(format!("the build's log is below {}", logs.display()))
+    })?;
+    // It compiles while the quickstart runs, which would only wait otherwise.
+    Ok(Python {
+        path: built.python,
+        _in_use: Some(in_use),
     })
 }
 

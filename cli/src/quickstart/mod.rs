@@ -120,8 +120,8 @@ impl Quickstart {
         let (environment, processes) = (&self.environment, &self.processes);
         let python =
             python::environment(named, environment, cache, processes, &self.progress).await?;
-        let mut registry = self.registry_with_models(&python).await?;
-        let mut gateway = self.gateway(&python, &registry).await?;
+        let mut registry = self.registry_with_models(&python.path).await?;
+        let mut gateway = self.gateway(&python.path, &registry).await?;
         self.enable(&gateway).await?;
         self.score(&gateway).await?;
         self.promote(&gateway, &registry).await?;

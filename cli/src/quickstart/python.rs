@@ -1,10 +1,11 @@
 //! The Python of the quickstart: from an interpreter of this machine, or without one from conda packages.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gateway::local_environments::EnvironmentInUse;
 use tokio::time::sleep;
 
 use super::interpreter::{self, Lack};
@@ -23,6 +24,14 @@ pub(super) const REQUIREMENTS: [&str; 4] = [
     "numpy<3",
 ];
 
+/// What the quickstart runs with.
+pub(super) struct Python {
+    /// The interpreter.
+    pub(super) path: PathBuf,
+    /// Keeps it, where others could remove it.
+    pub(super) _in_use: Option<EnvironmentInUse>,
+}
+
 /// An interpreter with all that the quickstart needs, made below `cache` the first time.
 ///
 /// One that was `named` is taken or refused. Otherwise it is made from an interpreter on the search path, which is the
@@ -33,7 +42,7 @@ pub(super) async fn environment(
     cache: &Path,
     processes: &Processes,
     progress: &Progress,
-) -> Result<PathBuf, CommandError> {
+) -> Result<Python, CommandError> {
     let title = format!("Python environment with MLflow {MLFLOW}");
     match interpreter::find(named, environment, processes).await {
         Ok(base) => {
@@ -42,7 +51,10 @@ pub(super) async fn environment(
             let _lock = lock(cache, &mut step).await?;
             let python = venv::environment(&base, cache, processes, &mut step).await?;
             step.done(&format!("{title}, Python {major}.{minor}"));
-            Ok(python)
+            Ok(Python {
+                path: python,
+                _in_use: None,
+            })
         }
         Err(lack) if named.is_some() => Err(lack.into_error()),
         Err(lack) => {
@@ -95,11 +107,22 @@ async fn lock(cache: &Path, step: &mut Step) -> Result<File, CommandError> {
     };
     fs::create_dir_all(cache).map_err(cannot)?;
     let file = File::create(&path).map_err(cannot)?;
-    while file.try_lock().is_err() {
-        step.detail("another quickstart is making it");
-        sleep(Duration::from_millis(500)).await;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                step.detail("another quickstart is making it");
+                sleep(Duration::from_millis(500)).await;
+            }
+            // A file system without locks: nobody is waited for in vain.
+            Err(TryLockError::Error(error)) => return Err(cannot_lock(&path, &error)),
+        }
     }
-    Ok(file)
+}
+
+fn cannot_lock(path: &Path, error: &io::Error) -> CommandError {
+    CommandError::failed(format!("cannot lock {}: {error}", path.display()))
+        .next("XDG_CACHE_HOME names another place for it, on a file system that knows locks")
 }
 
 #[cfg(test)]

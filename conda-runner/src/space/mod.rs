@@ -3,6 +3,7 @@
 mod downloads;
 mod error;
 mod extent;
+mod held;
 mod info;
 mod keeper;
 mod kept;
@@ -25,6 +26,7 @@ use serving_core::{LoadError, Progress};
 use tokio::sync::Mutex;
 
 pub use self::error::SpaceError;
+pub use self::held::HeldEnvironment;
 pub use self::info::EnvironmentInfo;
 pub use self::kept::{Kept, KeptBecause};
 pub use self::prune::{PruneWish, Pruned};
@@ -97,6 +99,13 @@ impl RunnerEnvironments {
     pub async fn find(&self, key: &str) -> Result<EnvironmentInfo, SpaceError> {
         let key = key.to_owned();
         self.blocking(move |inner| inner.find(&key)).await
+    }
+
+    /// Keeps the environment of this whole key in its place for as long as the result lives; `None` if there is no whole
+    /// one.
+    pub async fn hold(&self, key: &str) -> Option<HeldEnvironment> {
+        let found = self.0.folder.shelf.find(key).await?;
+        Some(HeldEnvironment(found.hold))
     }
 
     /// The log of its build, oldest lines first; empty if there is none any more. A key of which there is no

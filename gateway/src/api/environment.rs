@@ -24,6 +24,16 @@ pub struct EnvironmentSummary {
     /// The version of its MLflow; absent if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mlflow: Option<String>,
+    /// Whether it works no more, since somebody changed its files: it is built again when it is needed.
+    #[serde(default)]
+    pub broken: bool,
+    /// The key of the environment whose Python it uses, if that is one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// The keys of the environments that use its Python: it stays as long as they do. Empty for callers who are no
+    /// admins.
+    #[serde(default)]
+    pub base_of: Vec<String>,
     /// Bytes of all files in it, as if none was shared.
     pub size_bytes: u64,
     /// Bytes among them that the package cache or other environments hold as well.
@@ -94,7 +104,7 @@ pub struct BuildEnvironment {
     /// Who builds it; the model's settings say so otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_manager: Option<EnvManager>,
-    /// Forgets which packages were chosen before, and chooses anew.
+    /// Forgets which packages were chosen before, and chooses anew. For admins: others may share the environment.
     #[serde(default)]
     pub fresh: bool,
 }
@@ -147,8 +157,17 @@ pub struct PrunedEnvironments {
     pub environments: Vec<String>,
     /// Bytes that are free by it; an estimate where files are shared.
     pub freed_bytes: u64,
-    /// Keys that were named and are in use.
-    pub in_use: Vec<String>,
+    /// Those that were named and had to stay.
+    pub in_use: Vec<KeptEnvironment>,
+}
+
+/// An environment that was to be removed, and stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptEnvironment {
+    /// Its key.
+    pub key: String,
+    /// Why, for people: "used by iris@3". At least one.
+    pub reasons: Vec<String>,
 }
 
 impl std::fmt::Display for ServedVersion {

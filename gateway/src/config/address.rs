@@ -1,5 +1,6 @@
 //! Addresses of channels and package indexes, which may hold a credential: it is passed on, and never shown.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use url::Url;
@@ -10,6 +11,13 @@ pub struct Address(String);
 
 /// What stands where a credential is.
 const HIDDEN: &str = "***";
+
+/// Equal and ordered as its text.
+impl Borrow<str> for Address {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Address {
     /// A package index: an `http://`, `https://` or `file://` address.
@@ -42,8 +50,8 @@ impl Address {
         }
     }
 
-    /// A channel: its name, or its address.
-    pub(super) fn channel(text: &str) -> Result<Self, String> {
+    /// A channel: its name, or its address, without slashes at its end. The error says what is allowed.
+    pub fn channel(text: &str) -> Result<Self, String> {
         let is_channel = if text.contains("://") {
             is_address(text, &["http", "https", "file"])
         } else {
@@ -61,9 +69,27 @@ impl Address {
         })
     }
 
+    /// A channel as a `conda.yaml` names it: by its name, its address, or a folder of this host.
+    pub(super) fn named_channel(text: &str) -> Result<Self, String> {
+        if !text.starts_with('/') {
+            Self::channel(text)?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+
     /// How any text would be shown if it were an address.
     pub(super) fn shown(text: &str) -> String {
         Self(text.to_owned()).to_string()
+    }
+
+    /// What `path` names below this address.
+    #[must_use]
+    pub fn below(&self, path: &str) -> Self {
+        let place = self.0.trim_end_matches('/');
+        Self(match path {
+            "" => place.to_owned(),
+            path => format!("{place}/{path}"),
+        })
     }
 
     /// The text as it was given, with credentials.
@@ -72,21 +98,28 @@ impl Address {
     }
 }
 
-/// Without the user, the password, an Anaconda token (`/t/TOKEN/`) and the query.
+/// Without the user, the password, an Anaconda token (`/t/TOKEN/`) and the query. What is mistyped hides all that stands
+/// before an `@`, too: what it was meant to be cannot be known.
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((scheme, rest)) = self.0.split_once("://") else {
-            return formatter.write_str(&self.0);
+        let (scheme, rest) = match self.0.split_once("://") {
+            Some((scheme, rest)) if Url::parse(&self.0).is_ok() => {
+                (Some(scheme), before_query(rest))
+            }
+            _ => (None, self.0.as_str()),
         };
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        write!(formatter, "{scheme}://")?;
-        match host.rsplit_once('@') {
-            Some((_, host)) => write!(formatter, "{HIDDEN}@{host}")?,
-            None => formatter.write_str(host)?,
+        if let Some(scheme) = scheme {
+            write!(formatter, "{scheme}://")?;
         }
+        let rest = match rest.rsplit_once('@') {
+            Some((_, rest)) => {
+                write!(formatter, "{HIDDEN}@")?;
+                rest
+            }
+            None => rest,
+        };
         let mut after_t = false;
-        for (place, segment) in path.split('/').enumerate() {
+        for (place, segment) in before_query(rest).split('/').enumerate() {
             let separator = if place == 0 { "" } else { "/" };
             let shown = if after_t { HIDDEN } else { segment };
             write!(formatter, "{separator}{shown}")?;
@@ -101,6 +134,10 @@ impl fmt::Debug for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Address({self})")
     }
+}
+
+fn before_query(text: &str) -> &str {
+    text.split(['?', '#']).next().unwrap_or_default()
 }
 
 fn is_address(text: &str, schemes: &[&str]) -> bool {
@@ -146,6 +183,22 @@ mod tests {
             assert_eq!(address.to_string(), shown);
             assert!(!format!("{address:?}").contains("hunter2"), "{address:?}");
             assert_eq!(address.expose(), given);
+        }
+    }
+
+    #[test]
+    fn what_is_mistyped_shows_no_credential_either() {
+        for (given, shown) in [
+            ("https:/ada:hunter2@host/ch", "***@host/ch"),
+            ("ada:hunter2@host", "***@host"),
+            ("https:\\\\ada:hunter2@host", "***@host"),
+            ("https://ada:hun/ter2@host", "***@host"),
+            ("https://ada:hunt?er2@host/ch?key=hunter2", "***@host/ch"),
+            ("https://ada:hunt#er2@host", "***@host"),
+            ("https:/host/t/hunter2/ch", "https:/host/t/***/ch"),
+            ("conda-forge", "conda-forge"),
+        ] {
+            assert_eq!(Address::shown(given), shown);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What holds on this host whether a gateway runs or not: where data is, and how environments are built.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::reader::{Reader, parse, place};
 use crate::api::EnvManager;
 
 /// The part of the configuration that needs no registry.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LocalConfig {
     /// Where the database, environments, models, logs and sockets are.
     pub data_dir: PathBuf,
@@ -42,7 +43,7 @@ pub struct CondaConfig {
     /// Below it live the channels that are only named.
     pub channel_alias: Address,
     /// What a channel of a `conda.yaml` means instead, in the order of priority.
-    pub channels: BTreeMap<String, Vec<Address>>,
+    pub channels: BTreeMap<Address, Vec<Address>>,
     /// Where the content of an address is as well: by the beginning of the address, in the order of asking.
     pub mirrors: BTreeMap<Address, Vec<Address>>,
     /// Lists of packages younger than this are not asked for again.
@@ -126,18 +127,14 @@ pub(super) fn default_data_dir(environment: &BTreeMap<String, String>) -> Option
 fn conda(reader: &mut Reader) -> CondaConfig {
     let channel_alias = reader.address("conda.channel_alias", Address::channel_alias);
     let default_alias = || Address::channel_alias(CHANNEL_ALIAS).ok();
+    let default = |text| Address::channel(text).unwrap_or_default();
     let (name, meant) = DEFAULTS;
-    let default_channels = (
-        name.to_owned(),
-        Address::channel(meant).into_iter().collect(),
-    );
-    let mut channels = BTreeMap::from([default_channels]);
+    let mut channels = BTreeMap::from([(default(name), vec![default(meant)])]);
     channels.extend(reader.addresses("conda.channels", |name, meant| {
-        // What a file says: a name, an address, or a folder of this host.
-        if !name.starts_with('/') {
-            Address::channel(name)?;
-        }
-        Ok((name.to_owned(), each(meant, Address::channel)?))
+        Ok((
+            Address::named_channel(name)?,
+            each(meant, Address::channel)?,
+        ))
     }));
     let mirrors = reader.addresses("conda.mirrors", |prefix, places| {
         Ok((Address::mirror(prefix)?, each(places, Address::mirror)?))
@@ -166,6 +163,29 @@ fn each(
         return Err("at least one address is needed".to_owned());
     }
     texts.iter().map(|text| read(text)).collect()
+}
+
+/// Names the variables, never their values: an index address may hold a password.
+impl fmt::Debug for LocalConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |variables: &[(String, String)]| -> Vec<String> {
+            variables.iter().map(|(name, _)| name.clone()).collect()
+        };
+        formatter
+            .debug_struct("LocalConfig")
+            .field("data_dir", &self.data_dir)
+            .field("env_manager", &self.env_manager)
+            .field("python", &self.python)
+            .field("uv", &self.uv)
+            .field("constraints", &self.constraints)
+            .field("offline", &self.offline)
+            .field("conda", &self.conda)
+            .field("pip", &self.pip)
+            .field("space", &self.space)
+            .field("worker_environment", &names(&self.worker_environment))
+            .field("build_environment", &names(&self.build_environment))
+            .finish()
+    }
 }
 
 impl Reader {

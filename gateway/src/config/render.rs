@@ -99,9 +99,7 @@ fn of_environments(local: &LocalConfig, key: &str) -> Option<Value> {
         "conda.channel_alias" => Some(conda.channel_alias.to_string()),
         "conda.channels" => {
             let channels = conda.channels.iter();
-            return Some(map(
-                channels.map(|(name, meant)| (Address::shown(name), meant))
-            ));
+            return Some(map(channels.map(|(name, meant)| (name.to_string(), meant))));
         }
         "conda.mirrors" => {
             let mirrors = conda.mirrors.iter();

@@ -308,6 +308,30 @@ fn origin(shown: &str) -> String {
 }
 
 #[test]
+fn what_is_printed_of_a_configuration_shows_no_credential_wherever_it_stands() {
+    let environment = [
+        (
+            "SLUICEGATE_CONDA_CHANNELS",
+            r#"{"https://ada:hunter2@host/ch": "ours", "https://host/t/hunter2/ch": "ours"}"#,
+        ),
+        ("PIP_INDEX_URL", "https://ada:hunter2@pypi.example/simple"),
+        ("HTTPS_PROXY", "http://ada:hunter2@proxy.example"),
+    ];
+    let config = Config::load(registry("http://mlflow:5000"), variables(&environment)).unwrap();
+    let shown = format!("{config:?}\n{}", config.render());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("PIP_INDEX_URL"), "{shown}");
+    let mistyped = r#"{"https:/ada:hunter2@host": "ours"}"#;
+    let environment = [("SLUICEGATE_CONDA_CHANNELS", mistyped)];
+    let error = Config::load(registry("http://mlflow:5000"), variables(&environment));
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("@host") && !error.contains("hunter2"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_variable_holds_a_map_as_json_or_as_an_inline_table() {
     for text in [
         r#"{"defaults": "ours", "a": ["b", "c"], "/srv/old": "ours"}"#,

@@ -2,6 +2,7 @@
 //!
 //! A build is a stream of lines (NDJSON): steps, then the environment or the error. It belongs to its caller: when the
 //! caller leaves, the build is abandoned a moment later, unless a version or another caller waits for the same one.
+//! Removing goes on without its caller: it takes no longer than it has to, and half of it is no use to anybody.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,6 +21,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::access::{Access, unknown_model};
+use super::build_words::without_particulars;
 use super::extract::{Body, Segments};
 use super::{ControlState, Refused};
 use crate::api::{
@@ -73,19 +75,29 @@ pub(super) async fn prune(access: Access, body: Body) -> Result<Json<PrunedEnvir
 pub(super) async fn build(access: Access, body: Body) -> Result<Response, Refused> {
     let wish: BuildEnvironment = body.read()?;
     access.to_manage(&wish.model).await?;
+    if wish.fresh && !access.principal.admin {
+        return Err(Refused::new(
+            ErrorCode::PermissionDenied,
+            "\"fresh\" changes an environment that other models may share: only an admin may ask for it",
+        ));
+    }
     let spec = spec(&access.state, &wish).await?;
+    let place = access.state.builds.place()?;
     let (progress, steps) = Progress::channel();
     let state = Arc::clone(&access.state);
     let work = {
         let state = Arc::clone(&state);
         async move {
+            progress.step("waiting for other builds ahead of time");
+            let _turn = place.turn().await;
             let built = state.environments.build(Arc::new(spec), progress).await;
             match built {
                 Ok(built) => match access.may_see(built).await {
                     Ok(seen) => BuildLine::Environment(Box::new(seen)),
                     Err(Refused(error)) => failed(error.code.as_str(), error.message),
                 },
-                Err(failure) => BuildLine::Error(failure),
+                Err(failure) if access.principal.admin => BuildLine::Error(failure),
+                Err(failure) => BuildLine::Error(without_particulars(failure)),
             }
         }
     };
@@ -194,6 +206,7 @@ impl Access {
             return Ok(built);
         }
         built.path = None;
+        built.summary.base_of = Vec::new();
         let mut visible = Vec::new();
         for user in built.summary.used_by {
             if self.right(&user.model).await?.is_some() {
@@ -208,13 +221,12 @@ impl Access {
 impl From<EnvironmentsError> for Refused {
     fn from(error: EnvironmentsError) -> Self {
         let message = error.to_string();
-        match error {
-            EnvironmentsError::Unknown(_) => Self::missing(message),
-            EnvironmentsError::Unclear(_) => Self::invalid(message),
-            EnvironmentsError::Build(_) | EnvironmentsError::Failed(_) => {
+        match ErrorCode::from(&error) {
+            ErrorCode::TemporarilyUnavailable => {
                 warn!(%error, "the environments cannot be used");
-                Self::new(ErrorCode::InternalError, message)
+                Self::unavailable(message)
             }
+            code => Self::new(code, message),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Engine, IntentBook};
+use super::{BuildTurns, Engine, IntentBook};
 use crate::ports::{Environments, Registry, WorkerFiles};
 use crate::store::Store;
 
@@ -32,6 +32,8 @@ pub struct ControlState {
     pub files: Arc<dyn WorkerFiles>,
     /// What workers run in.
     pub environments: Arc<dyn Environments>,
+    /// Who has one built ahead of time.
+    pub builds: BuildTurns,
     /// Who is calling.
     pub authenticator: Arc<Authenticator>,
     /// What callers may do.

@@ -5,6 +5,7 @@ use gateway::api::{
     BuildFailure, EnvManager, EnvironmentDetail, EnvironmentSummary, HumaneDuration,
     PruneEnvironments, ServedVersion,
 };
+use gateway::ports::EnvironmentsError;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use serving_core::{ServableId, Source, Version};
@@ -13,6 +14,25 @@ use super::harness::{Answer, Caller, Plane, now};
 
 const PATH: &str = "/api/v1/environments";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// Of failed builds, and one that nobody knows.
+const CODES: [&str; 15] = [
+    "INVALID_DECLARATION",
+    "PACKAGE_NOT_FOUND",
+    "UNSATISFIABLE",
+    "PYTHON_NOT_AVAILABLE",
+    "HASH_MISMATCH",
+    "NETWORK",
+    "ACCESS_DENIED",
+    "OFFLINE",
+    "DISK_FULL",
+    "PIP_FAILED",
+    "IMPORT_FAILED",
+    "MLFLOW_MISSING",
+    "TOOL_MISSING",
+    "INSTALL_FAILED",
+    "BUILD_FAILED",
+];
 
 fn environment(key: &str, used_by: &[(&str, u64)]) -> EnvironmentDetail {
     let used_by = used_by.iter().map(|(model, version)| ServedVersion {
@@ -25,6 +45,9 @@ fn environment(key: &str, used_by: &[(&str, u64)]) -> EnvironmentDetail {
             env_manager: EnvManager::Conda,
             python: Some("3.11.7".to_owned()),
             mlflow: Some("3.17.2".to_owned()),
+            broken: false,
+            base: None,
+            base_of: vec!["fedcba9876543210fedcba9876543210".to_owned()],
             size_bytes: 700 << 20,
             shared_bytes: 600 << 20,
             used_by: used_by.collect(),
@@ -176,6 +199,92 @@ async fn a_failed_build_ends_with_its_code_its_sentence_and_the_last_lines() {
 }
 
 #[tokio::test]
+async fn a_failed_build_tells_who_is_no_admin_its_kind_alone() {
+    let plane = plane().await;
+    let failure = |code: &str| BuildFailure {
+        error_code: code.to_owned(),
+        message: "/data/environments/0123 is in use by secret@3".to_owned(),
+        last_lines: vec!["error: /data/packages/secret".to_owned()],
+    };
+    let mut told = Vec::new();
+    for code in CODES {
+        let failures = &plane.environments.failures;
+        failures.lock().unwrap().push(failure(code));
+        let body = json!({"model": "iris", "version": 3});
+        let answer = build(&plane, Caller::Manager, &body).await;
+        let text = answer.text();
+        assert!(
+            !text.contains("secret") && !text.contains("/data"),
+            "{text}"
+        );
+        let error = lines(&answer).pop().unwrap()["error"].clone();
+        assert_eq!(error["error_code"], code);
+        assert_eq!(error["last_lines"], json!([]));
+        told.push(format!("{code}: {}", error["message"].as_str().unwrap()));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[tokio::test]
+async fn only_an_admin_may_change_what_models_share() {
+    let plane = plane().await;
+    let body = json!({"model": "iris", "version": 3, "fresh": true});
+    let answer = build(&plane, Caller::Manager, &body).await;
+    assert_eq!(answer.refusal(), (403, "PERMISSION_DENIED".to_owned()));
+    assert!(plane.environments.built.lock().unwrap().is_empty());
+    assert_eq!(build(&plane, Caller::Admin, &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn some_wait_for_their_turn_and_more_are_told_to_come_again() {
+    let plane = plane().await;
+    plane.environments.step.send_replace("solving");
+    let begin = async || {
+        let request = plane
+            .request(Caller::Admin, "POST", PATH)
+            .body(Body::from(r#"{"model": "iris", "version": 3}"#))
+            .unwrap();
+        plane.begin(request).await
+    };
+    let mut bodies = Vec::new();
+    let refused = loop {
+        assert!(bodies.len() < 100, "there is no bound");
+        let answer = begin().await;
+        if answer.status() != 200 {
+            break answer;
+        }
+        let mut body = answer.into_body();
+        body.frame().await.unwrap().unwrap();
+        bodies.push(body);
+    };
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(*plane.environments.running.borrow(), 2);
+    // Whoever leaves makes room, also one who only waited.
+    bodies.pop();
+    assert_eq!(begin().await.status(), 200);
+}
+
+#[tokio::test]
+async fn trouble_with_environments_has_the_code_of_its_kind() {
+    let plane = plane().await;
+    let unusable = "cannot use the folder: No space left on device".to_owned();
+    for (error, code) in [
+        (
+            EnvironmentsError::Failed(unusable),
+            (503, "TEMPORARILY_UNAVAILABLE".to_owned()),
+        ),
+        (
+            EnvironmentsError::Unsuitable("it is no packed environment".to_owned()),
+            (400, "INVALID_PARAMETER_VALUE".to_owned()),
+        ),
+    ] {
+        *plane.environments.trouble.lock().unwrap() = Some(error);
+        assert_eq!(plane.get(Caller::Admin, PATH).await.refusal(), code);
+    }
+}
+
+#[tokio::test]
 async fn a_stopping_gateway_says_so_in_the_last_line() {
     let plane = plane().await;
     plane.environments.step.send_replace("solving");
@@ -273,13 +382,14 @@ async fn who_is_no_admin_learns_nothing_of_the_host_and_of_hidden_models() {
             .iter()
             .map(|user| user["model"].clone())
             .collect();
-        (models, built["path"].is_string())
+        let derived = built["base_of"].as_array().unwrap().len();
+        (models, built["path"].is_string(), derived)
     };
     assert_eq!(
         seen(Caller::Admin).await,
-        (vec![json!("iris"), json!("secret")], true)
+        (vec![json!("iris"), json!("secret")], true, 1)
     );
-    assert_eq!(seen(Caller::Manager).await, (vec![json!("iris")], false));
+    assert_eq!(seen(Caller::Manager).await, (vec![json!("iris")], false, 0));
 }
 
 #[tokio::test]
@@ -294,7 +404,9 @@ async fn pruning_takes_sizes_and_durations_as_people_write_them() {
     let body = json!({"keys": ["01"], "unused_for": "30d", "to_size": "20GB", "dry_run": true});
     assert_eq!(
         prune(body).await.json(),
-        json!({"environments": ["0123"], "freed_bytes": 1 << 30, "in_use": []})
+        json!({"environments": ["0123"], "freed_bytes": 1 << 30, "in_use": [
+            {"key": "0124", "reasons": ["used by iris@3"]},
+        ]})
     );
     assert_eq!(
         *plane.environments.pruned.lock().unwrap(),

@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use gateway::api::Settings;
-use gateway::control_plane::{About, ControlState, Engine, IntentBook, router};
+use gateway::control_plane::{About, BuildTurns, ControlState, Engine, IntentBook, router};
 use gateway::data_plane::Example;
 use gateway::ports::{
     Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
@@ -233,6 +233,7 @@ impl Plane {
             registry: Arc::clone(&registry) as _,
             files: Arc::clone(&files) as _,
             environments: Arc::clone(&environments) as _,
+            builds: BuildTurns::default(),
             rights: authenticator.rights(),
             authenticator: Arc::new(authenticator),
             tokens,

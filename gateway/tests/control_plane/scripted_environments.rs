@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use gateway::api::{
-    BuildFailure, EnvironmentDetail, EnvironmentSummary, PruneEnvironments, PrunedEnvironments,
+    BuildFailure, EnvironmentDetail, EnvironmentSummary, KeptEnvironment, PruneEnvironments,
+    PrunedEnvironments,
 };
 use gateway::ports::{Environments, EnvironmentsError};
 use serving_core::{Progress, VersionSpec};
@@ -22,12 +23,17 @@ pub(crate) struct ScriptedEnvironments {
     pub(crate) step: watch::Sender<&'static str>,
     /// Builds that are under way.
     pub(crate) running: watch::Sender<u32>,
+    /// What lists fail with.
+    pub(crate) trouble: Mutex<Option<EnvironmentsError>>,
     pub(crate) pruned: Mutex<Vec<PruneEnvironments>>,
 }
 
 #[async_trait]
 impl Environments for ScriptedEnvironments {
     async fn list(&self) -> Result<Vec<EnvironmentSummary>, EnvironmentsError> {
+        if let Some(trouble) = self.trouble.lock().unwrap().clone() {
+            return Err(trouble);
+        }
         let all = self.all.lock().unwrap();
         Ok(all.iter().map(|detail| detail.summary.clone()).collect())
     }
@@ -86,7 +92,10 @@ impl Environments for ScriptedEnvironments {
         Ok(PrunedEnvironments {
             environments: vec!["0123".to_owned()],
             freed_bytes: 1 << 30,
-            in_use: Vec::new(),
+            in_use: vec![KeptEnvironment {
+                key: "0124".to_owned(),
+                reasons: vec!["used by iris@3".to_owned()],
+            }],
         })
     }
 }

@@ -76,7 +76,8 @@ async fn a_killed_build_counts_for_nothing_and_a_whole_one_is_made_once_and_agai
         .await?
         .succeeded()?
         .json()?;
-    assert_eq!(refused["in_use"], json!(first));
+    let kept = json!([{"key": first[0], "reasons": [format!("used by {MODEL}@1")]}]);
+    assert_eq!(refused["in_use"], kept);
     gateway.client().disable(MODEL).await?;
     gateway.terminate().await?;
     gateway.set_variable("SLUICEGATE_OFFLINE", "true");

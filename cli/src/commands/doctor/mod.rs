@@ -3,6 +3,7 @@
 mod gateway_checks;
 mod host_checks;
 mod package_checks;
+mod places;
 
 use gateway::config::{Config, Overrides, process_environment};
 use serde::Serialize;

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use gateway::api::EnvManager;
-use gateway::config::{Address, LocalConfig};
+use gateway::config::{Address, CondaConfig, LocalConfig};
 use url::Url;
 
 use super::Finding;
+use super::places::{self, Channel};
 use crate::client::http_client;
 
 /// For the channels' host to say anything.
@@ -20,33 +21,48 @@ pub(super) async fn run(config: &LocalConfig) -> Vec<Finding> {
             "channels",
             "offline: builds have to do with what is cached",
         )),
-        EnvManager::Conda => findings.push(channels(&config.conda.channel_alias).await),
+        EnvManager::Conda => findings.extend(channels(&config.conda).await),
         EnvManager::Uv | EnvManager::Virtualenv | EnvManager::Local => {}
     }
     findings.extend(config.constraints.as_deref().map(constraints));
     findings
 }
 
-/// Whether anything answers where named channels are looked for. What it answers does not matter: many refuse to list.
-async fn channels(alias: &Address) -> Finding {
-    let next = "let this host reach it, or name another place with `conda.channel_alias` or `conda.mirrors`; \
-                `env_manager = \"uv\"` needs PyPI only";
-    let unreachable = |why: String| {
-        Finding::fail(
-            "channels",
-            format!("conda channels at {alias} cannot be reached: {why}"),
-            next,
-        )
+/// One finding for each channel that builds begin with, and for those that the operator names.
+async fn channels(conda: &CondaConfig) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for channel in places::of_channels(conda) {
+        findings.push(reach(&channel).await);
+    }
+    findings
+}
+
+/// Whether anything answers in one of the places of a channel. What it answers does not matter: many refuse to list.
+async fn reach(channel: &Channel) -> Finding {
+    let mut silent = Vec::new();
+    for place in &channel.places {
+        match ask(place).await {
+            Ok(()) => return Finding::ok("channels", format!("{place} answers")),
+            Err(why) => silent.push(format!("{place} cannot be reached: {why}")),
+        }
+    }
+    let message = format!("conda channels: {}", silent.join("; "));
+    let next = "let this host reach it, or name another place with `conda.channel_alias`, `conda.channels` or \
+                `conda.mirrors`; `env_manager = \"uv\"` needs PyPI only";
+    if channel.is_needed {
+        Finding::fail("channels", message, next)
+    } else {
+        Finding::warn("channels", message, next)
+    }
+}
+
+async fn ask(place: &Address) -> Result<(), String> {
+    let Ok(url) = Url::parse(place.expose()) else {
+        return Err("it is no address".to_owned());
     };
-    let Ok(url) = Url::parse(alias.expose()) else {
-        return unreachable("it is no address".to_owned());
-    };
-    let reached = Finding::ok("channels", format!("{alias} answers"));
     if let Ok(folder) = url.to_file_path() {
-        return match folder.read_dir() {
-            Ok(_) => reached,
-            Err(error) => unreachable(error.to_string()),
-        };
+        let read = folder.read_dir();
+        return read.map(|_| ()).map_err(|error| error.to_string());
     }
     let asked = async {
         http_client(&url)?
@@ -56,9 +72,9 @@ async fn channels(alias: &Address) -> Finding {
             .await
     };
     match asked.await {
-        Ok(_) => reached,
-        Err(error) if error.is_timeout() => unreachable("no answer in time".to_owned()),
-        Err(error) => unreachable(innermost(&error.without_url())),
+        Ok(_) => Ok(()),
+        Err(error) if error.is_timeout() => Err("no answer in time".to_owned()),
+        Err(error) => Err(innermost(&error.without_url())),
     }
 }
 
@@ -81,6 +97,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use gateway::config::{Config, Overrides};
@@ -103,6 +120,7 @@ mod tests {
     #[tokio::test]
     async fn a_channel_folder_is_there_or_not() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("conda-forge")).unwrap();
         let there = format!("file://{}", folder.path().display());
         let (found, _) = level(&[("SLUICEGATE_CONDA_CHANNEL_ALIAS", &there)])
             .await
@@ -116,19 +134,47 @@ mod tests {
         assert!(message.contains("No such file"), "{message}");
     }
 
+    /// The address of a port that nobody listens on any more.
+    fn nobody() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("127.0.0.1:{}", listener.local_addr().unwrap().port())
+    }
+
     #[tokio::test]
     async fn a_host_that_refuses_is_told_without_its_password() {
-        // A port that nobody listens on any more.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .unwrap()
-            .port();
-        let alias = format!("http://ada:hunter2@127.0.0.1:{port}");
+        let alias = format!("http://ada:hunter2@{}", nobody());
         let (found, message) = level(&[("SLUICEGATE_CONDA_CHANNEL_ALIAS", &alias)])
             .await
             .unwrap();
         assert_eq!(found, Level::Fail);
         assert!(!message.contains("hunter2"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_mirror_is_asked_in_the_stead_of_a_channel() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mirror = format!("http://{}/mirror", listener.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            stream
+                .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+                .unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let origin = format!("http://{}", nobody());
+        let silent = format!("http://{}/silent", nobody());
+        let mirrors = format!(r#"{{"{origin}": ["{silent}", "{mirror}"]}}"#);
+        let (found, message) = level(&[
+            ("SLUICEGATE_CONDA_CHANNEL_ALIAS", &origin),
+            ("SLUICEGATE_CONDA_MIRRORS", &mirrors),
+        ])
+        .await
+        .unwrap();
+        assert_eq!(found, Level::Ok, "{message}");
+        let request = answering.join().unwrap();
+        assert!(request.starts_with("HEAD /mirror/conda-forge"), "{request}");
     }
 
     #[tokio::test]

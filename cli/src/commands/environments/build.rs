@@ -33,7 +33,7 @@ pub(super) async fn of_version(
         let log = format!(
             "`sluicegate models logs {model} {version} --kind build` shows all that the build printed"
         );
-        failures::of_build(&failure, &log)
+        failures::of_build(&failure, Some(&log))
     })?;
     told(&built, step, format)
 }

@@ -26,12 +26,12 @@ fn table(list: &[EnvironmentSummary]) -> String {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         vec![
             words::short(&environment.key).to_owned(),
-            environment.env_manager.to_string(),
+            manager(environment),
             or_dash(&environment.python),
             or_dash(&environment.mlflow),
             words::size(environment.size_bytes),
             words::size(environment.shared_bytes),
-            words::users(&environment.used_by),
+            words::users(environment),
             environment.last_used.to_string(),
         ]
     });
@@ -48,6 +48,15 @@ fn table(list: &[EnvironmentSummary]) -> String {
         ],
         rows,
     )
+}
+
+fn manager(environment: &EnvironmentSummary) -> String {
+    let manager = environment.env_manager;
+    if environment.broken {
+        format!("{manager} (broken)")
+    } else {
+        manager.to_string()
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +76,13 @@ mod tests {
             },
             {
                 "key": "fedcba9876543210fedcba9876543210", "env_manager": "virtualenv", "size_bytes": 52_428_800,
-                "shared_bytes": 0, "built": "2026-02-01T12:00:00Z", "last_used": "2026-02-01T12:00:00Z"
+                "shared_bytes": 0, "built": "2026-02-01T12:00:00Z", "last_used": "2026-02-01T12:00:00Z",
+                "broken": true, "base": "00112233445566778899aabbccddeeff"
+            },
+            {
+                "key": "00112233445566778899aabbccddeeff", "env_manager": "conda", "python": "3.12.1", "size_bytes": 157_286_400,
+                "shared_bytes": 157_286_400, "built": "2026-02-01T11:59:00Z", "last_used": "2026-02-01T12:00:00Z",
+                "base_of": ["fedcba9876543210fedcba9876543210"]
             }
         ]))
         .unwrap();

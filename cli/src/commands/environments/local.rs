@@ -7,7 +7,15 @@ use crate::args::environments::HostArgs;
 use crate::commands::failures;
 use crate::error::CommandError;
 
-/// The environments in the data folder that `host` names, or in the platform's.
+/// The environments in the data folder that `host` names, or in the platform's. For verbs that make none: a folder that
+/// is not there is most likely a mistake.
+pub(super) async fn open_existing(host: HostArgs) -> Result<LocalEnvironments, CommandError> {
+    let config = config(host, Overrides::default())?;
+    let opened = LocalEnvironments::open_existing(&config).await;
+    opened.map_err(|error| cannot_open(&error))
+}
+
+/// The same for verbs that make the folder if need be.
 pub(super) async fn open(host: HostArgs) -> Result<LocalEnvironments, CommandError> {
     let config = config(host, Overrides::default())?;
     open_with(&config).await
@@ -16,10 +24,12 @@ pub(super) async fn open(host: HostArgs) -> Result<LocalEnvironments, CommandErr
 /// The environments in the data folder of `config`.
 pub(super) async fn open_with(config: &LocalConfig) -> Result<LocalEnvironments, CommandError> {
     let opened = LocalEnvironments::open(config).await;
-    opened.map_err(|error| {
-        CommandError::failed(error.to_string())
-            .next("run as the gateway's user, with the gateway's --data-dir")
-    })
+    opened.map_err(|error| cannot_open(&error))
+}
+
+fn cannot_open(error: &EnvironmentsError) -> CommandError {
+    CommandError::failed(error.to_string())
+        .next("run as the gateway's user, with the gateway's --data-dir")
 }
 
 /// What holds on this host, with `overrides` over it.
@@ -61,10 +71,7 @@ pub(super) fn failed(error: EnvironmentsError) -> CommandError {
                 "`sluicegate environments list --local` shows them all, with --data-dir those of another folder",
             )
         }
-        EnvironmentsError::Build(failure) => failures::of_build(
-            &failure,
-            "correct what the model's folder declares, and build again",
-        ),
-        EnvironmentsError::Failed(_) => CommandError::failed(error.to_string()),
+        EnvironmentsError::Build(failure) => failures::of_build(&failure, None),
+        EnvironmentsError::Unsuitable(_) | EnvironmentsError::Failed(_) => CommandError::failed(error.to_string()),
     }
 }

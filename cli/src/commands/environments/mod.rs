@@ -32,7 +32,7 @@ pub(crate) async fn run(
     let client = || Client::new(connection.resolve(environment)?);
     let environments = async |host: HostArgs| {
         if host.local {
-            return local::open(host).await.map(Environments::Local);
+            return local::open_existing(host).await.map(Environments::Local);
         }
         local::refuse(&host)?;
         client().map(Environments::Remote)
@@ -60,7 +60,7 @@ pub(crate) async fn run(
             _ => build::of_folder(host, args, format).await,
         },
         EnvironmentsVerb::Export { key, file } => {
-            export::run(&local::open(host).await?, &key, &file).await
+            export::run(&local::open_existing(host).await?, &key, &file).await
         }
         EnvironmentsVerb::Import { file } => {
             import::run(local::open(host).await?, &file, format).await

@@ -1,6 +1,6 @@
 //! `environments prune`: makes room. The keys of what went stand on stdout, one a line.
 
-use gateway::api::{PruneEnvironments, PrunedEnvironments};
+use gateway::api::{KeptEnvironment, PruneEnvironments, PrunedEnvironments};
 
 use super::{Environments, words};
 use crate::args::environments::PruneArgs;
@@ -31,11 +31,18 @@ pub(super) async fn run(
     if pruned.in_use.is_empty() {
         return Ok(());
     }
+    let kept: Vec<_> = pruned.in_use.iter().map(kept).collect();
     Err(
-        CommandError::failed(format!("in use, and kept: {}", pruned.in_use.join(", "))).next(
-            "`sluicegate environments list` tells who uses them; disable these models or change their versions first",
+        CommandError::failed(format!("kept: {}", kept.join("; "))).next(
+            "disable the models that use them, or change their versions, and remove environments before the one whose Python \
+             they use",
         ),
     )
+}
+
+fn kept(environment: &KeptEnvironment) -> String {
+    let key = words::short(&environment.key);
+    format!("{key} ({})", environment.reasons.join(", "))
 }
 
 fn summary(pruned: &PrunedEnvironments, dry_run: bool) -> String {
@@ -72,5 +79,20 @@ mod tests {
             "would remove 1 environment and free 700 MB"
         );
         assert_eq!(summary(&pruned(&[]), false), "there is nothing to remove");
+    }
+
+    #[test]
+    fn what_stays_is_told_with_its_reasons() {
+        let environment = KeptEnvironment {
+            key: "0123456789abcdef0123456789abcdef".to_owned(),
+            reasons: vec![
+                "used by iris@3".to_owned(),
+                "its Python is used by fedcba98".to_owned(),
+            ],
+        };
+        assert_eq!(
+            kept(&environment),
+            "0123456789ab (used by iris@3, its Python is used by fedcba98)"
+        );
     }
 }

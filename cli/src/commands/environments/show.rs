@@ -40,10 +40,22 @@ fn text(detail: &EnvironmentDetail) -> String {
             "shared",
             format!("{} of it", words::size(summary.shared_bytes)),
         ),
-        ("used by", words::users(&summary.used_by)),
+        ("used by", words::users(summary)),
         ("built", summary.built.to_string()),
         ("last used", summary.last_used.to_string()),
     ];
+    facts.extend(
+        summary
+            .base
+            .as_deref()
+            .map(|base| ("based on", words::short(base).to_owned())),
+    );
+    if summary.broken {
+        facts.push((
+            "broken",
+            "its files were changed: it is built again when it is needed".to_owned(),
+        ));
+    }
     facts.extend(path.clone().map(|path| ("folder", path)));
     let facts = facts.into_iter();
     let facts: Vec<_> = facts
@@ -80,7 +92,7 @@ mod tests {
         let detail = serde_json::from_value(json!({
             "key": "0123456789abcdef0123456789abcdef", "env_manager": "conda", "python": "3.11.7", "mlflow": "3.17.2",
             "size_bytes": 1_503_238_553, "shared_bytes": 734_003_200, "built": "2026-03-01T12:00:00Z",
-            "last_used": "2026-03-02T12:00:00Z", "path": "/data/environments/0123456789abcdef0123456789abcdef",
+            "last_used": "2026-03-02T12:00:00Z", "broken": true, "base": "fedcba9876543210fedcba9876543210", "path": "/data/environments/0123456789abcdef0123456789abcdef",
             "steps": [{"step": "solving", "seconds": 0.04}, {"step": "installing Python packages", "seconds": 12.34}],
             "packages": [
                 {"name": "mlflow", "version": "3.17.2", "source": "pypi"},

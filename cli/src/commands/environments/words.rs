@@ -1,6 +1,6 @@
 //! Keys, sizes and users of environments in few words.
 
-use gateway::api::{EnvironmentSummary, ServedVersion};
+use gateway::api::EnvironmentSummary;
 
 /// Enough of a key to name one of many environments.
 const SHORT: usize = 12;
@@ -28,14 +28,15 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// `iris@3, fraud@1`, or a dash.
-pub(super) fn users(used_by: &[ServedVersion]) -> String {
-    match used_by {
+/// `iris@3, fraud@1, environment fedcba987654`, or a dash.
+pub(super) fn users(environment: &EnvironmentSummary) -> String {
+    let versions = environment.used_by.iter().map(ToString::to_string);
+    let derived = environment.base_of.iter();
+    let derived = derived.map(|key| format!("environment {}", short(key)));
+    let users: Vec<_> = versions.chain(derived).collect();
+    match users.as_slice() {
         [] => "-".to_owned(),
-        users => {
-            let users: Vec<_> = users.iter().map(ToString::to_string).collect();
-            users.join(", ")
-        }
+        users => users.join(", "),
     }
 }
 
