@@ -88,6 +88,13 @@ impl Environments {
         writer: LogWriter,
     ) -> Result<Self, RunnerError> {
         let below = |name: &str| config.data_dir.join(name);
+        // Where hard links to it are possible, a quota sees it, and it moves along with the folder.
+        let cache = |name: &str| below("packages").join(name).display().to_string();
+        let builder = host
+            .gentle()
+            .for_built()
+            .with_default("UV_CACHE_DIR", &cache("uv"))
+            .with_default("PIP_CACHE_DIR", &cache("pip"));
         let maker = Maker {
             conda: Conda::new(
                 &config.conda,
@@ -108,7 +115,7 @@ impl Environments {
             }),
             locks: Locks::new(below("locks")),
             logs: BuildLogs::new(below("logs/environments"), writer),
-            host: host.gentle(),
+            host: builder,
             shelf: shelf.clone(),
         };
         Ok(Self {
@@ -333,7 +340,10 @@ impl Environments {
         let facts = match built.marker.facts {
             Some(facts) => facts,
             // Built for something else than a model: its interpreter says what is missing.
-            None => Facts::ask(&self.host, &built.path.join(super::INTERPRETER), log).await?,
+            None => {
+                let python = built.path.join(super::INTERPRETER);
+                Facts::ask(&self.host.for_built(), &python, log).await?
+            }
         };
         let mut activation = built.marker.variables;
         activation.extend(build::activation(&self.host, &built.path, log).await?);
