@@ -22,7 +22,7 @@ use crate::config::{EnvManager, RunnerConfig};
 use crate::error::{RunnerError, disk};
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
-use crate::shelf::{Finished, Hold, Removal, Shelf, Staging};
+use crate::shelf::{Finished, Hold, Shelf, Staging};
 
 /// All environments.
 pub(crate) struct Environments {
@@ -33,7 +33,7 @@ pub(crate) struct Environments {
     maker: Maker,
     shelf: Shelf,
     builds: Builds,
-    background: Background,
+    background: Arc<Background>,
 }
 
 /// Whose environment is wanted.
@@ -125,7 +125,7 @@ impl Environments {
             maker,
             shelf,
             builds: Builds::default(),
-            background: Background::new(),
+            background: Arc::new(Background::new()),
         })
     }
 
@@ -234,9 +234,6 @@ impl Environments {
             served,
             fresh: wish.fresh,
         };
-        if wish.fresh {
-            self.discard(&key).await?;
-        }
         let short = &key[..8];
         if !wish.fresh && self.shelf.find(&key).await.is_some() {
             asker.progress.step(format!("reusing environment {short}"));
@@ -251,6 +248,7 @@ impl Environments {
             let own = maker.logs.of(&key);
             let log = asker.log.map_or_else(|| own.clone(), |log| log.tee(&own));
             let (name, work, care) = (asker.name, asker.work, wish.care);
+            let background = Arc::clone(&self.background);
             async move |staging: Staging| {
                 let _care = care;
                 let _permit = work.permit().await;
@@ -260,6 +258,10 @@ impl Environments {
                     .await;
                 let report = Report::new(log, build.progress.clone());
                 let made = Box::pin(maker.make(&order, &staging, &report)).await;
+                if order.fresh {
+                    // What it replaces may have been built while this one waited.
+                    background.leave(&order.key).await;
+                }
                 match made.and_then(|marker| marker.written()) {
                     Ok(marker) => {
                         build.done();
@@ -272,8 +274,15 @@ impl Environments {
                 }
             }
         };
+        let making = async {
+            if !wish.fresh {
+                return self.shelf.find_or_make(&key, make).await;
+            }
+            self.background.leave(&key).await;
+            self.shelf.make_anew(&key, make).await
+        };
         let finished = tokio::select! {
-            finished = self.shelf.find_or_make(&key, make) => finished?,
+            finished = making => finished?,
             never = build.tell(asker.progress) => never,
         };
         if let (false, Some(log)) = (is_mine.load(Ordering::Relaxed), asker.log) {
@@ -290,25 +299,6 @@ impl Environments {
             );
         }
         Ok(built)
-    }
-
-    /// Makes way for a new one. Never takes the old one from those who use it.
-    async fn discard(&self, key: &str) -> Result<(), LoadError> {
-        self.background.leave(key).await;
-        if self.shelf.discard(key).await? != Removal::InUse {
-            return Ok(());
-        }
-        let (shelf, owned) = (self.shelf.clone(), key.to_owned());
-        let users = tokio::task::spawn_blocking(move || shelf.users(&owned)).await;
-        let users: Vec<String> = users.iter().flatten().map(ToString::to_string).collect();
-        let by = match users.as_slice() {
-            [] => String::new(),
-            users => format!(" by {}", users.join(", ")),
-        };
-        Err(LoadError::permanent(format!(
-            "the environment {} is in use{by}, so it cannot be built afresh: disable what uses it, and build it then",
-            &key[..8]
-        )))
     }
 
     /// With the hold of what it is made from.
