@@ -3,11 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serving_core::{LoadError, LoadJob, Source};
+use tokio::time::timeout;
 
 use crate::config::EnvManager;
-use crate::env::{Care, Environment, Environments, Wish};
+use crate::env::{Care, Environment, Environments, Trouble, Wish};
 use crate::error::disk;
 use crate::model::MODEL_FILE;
 use crate::process::command;
@@ -16,6 +18,10 @@ use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::shelf::Staging;
 use crate::source::{FetchedModel, ModelSource};
+
+/// For the download of a model by MLflow's client. The largest models are hundreds of gigabytes; a client that waits
+/// for a storage that does not answer waits for ever.
+const DOWNLOAD: Duration = Duration::from_secs(6 * 3600);
 
 /// What is to be fetched, and with what. Owns all of it: a fetch may outlive the one who began it.
 pub(crate) struct Fetch {
@@ -79,7 +85,14 @@ impl Fetch {
             .await
             .map_err(disk("make", &into))?;
         let launch = command::download(&self.host, with, uri, variables, &into);
-        let ended = self.host.run(&launch, &self.log).await?;
+        let run = self.host.run(&launch, &self.log);
+        let Ok(ended) = timeout(DOWNLOAD, run).await else {
+            return Err(Trouble::Network.error(format!(
+                "MLflow's client did not download the model within {} hours: look whether its storage answers",
+                DOWNLOAD.as_secs() / 3600
+            )));
+        };
+        let ended = ended?;
         if !ended.success {
             // Mostly the network or a credential: both may be better later.
             let message = format!(

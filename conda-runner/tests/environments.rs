@@ -259,6 +259,53 @@ async fn what_is_in_use_is_not_built_afresh() {
 }
 
 #[tokio::test]
+async fn a_fresh_build_that_fails_leaves_the_environment_that_works() {
+    let machine = machine();
+    let runner = machine.runner();
+    runner.prepare(job(1, &[])).await.unwrap();
+    runner.idle().await;
+    let built = only_environment(&machine);
+    write(&machine.path("fail"), "error: there is no such package\n");
+    let fresh = runner.prepare(job(1, &[("fresh", "true")])).await;
+    assert!(fresh.is_err());
+    assert_eq!(only_environment(&machine), built);
+    runner.prepare(job(1, &[])).await.unwrap();
+    assert_eq!(calls(&machine, "venv"), 2);
+}
+
+#[tokio::test]
+async fn a_fresh_wish_waits_for_a_build_that_is_running_and_then_builds_anew() {
+    let machine = machine();
+    let runner = Arc::new(machine.runner());
+    write(&machine.path("hang"), "");
+    let mut wishes = JoinSet::new();
+    let ahead = Arc::clone(&runner);
+    wishes.spawn(async move { ahead.build_ahead(job(1, &[])).await });
+    let installer = machine.pid("pid").await;
+    let fresh = Arc::clone(&runner);
+    let (progress, mut steps) = Progress::channel();
+    let wish = LoadJob {
+        progress,
+        ..job(2, &[("fresh", "true")])
+    };
+    wishes.spawn(async move { fresh.build_ahead(wish).await });
+    steps.wait_for(Option::is_some).await.unwrap();
+    assert_eq!(calls(&machine, "venv"), 1);
+    std::fs::remove_file(machine.path("hang")).unwrap();
+    end(installer);
+    let keys: BTreeSet<_> = wishes
+        .join_all()
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(calls(&machine, "venv"), 2);
+    let built = only_environment(&machine);
+    let key = built.file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!(keys, BTreeSet::from([Some(key)]));
+}
+
+#[tokio::test]
 async fn compiling_goes_on_in_the_background_keeps_nobody_from_a_fresh_build_and_ends_with_the_runner()
  {
     let machine = machine();

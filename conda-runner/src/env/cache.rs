@@ -23,7 +23,7 @@ use crate::config::{EnvManager, RunnerConfig};
 use crate::error::RunnerError;
 use crate::process::host::Host;
 use crate::process::logs::{Log, LogWriter};
-use crate::shelf::{Finished, Hold, Removal, Shelf, Staging};
+use crate::shelf::{Finished, Hold, Shelf, Staging};
 
 /// All environments.
 pub(crate) struct Environments {
@@ -34,7 +34,7 @@ pub(crate) struct Environments {
     maker: Maker,
     shelf: Shelf,
     builds: Builds,
-    background: Background,
+    background: Arc<Background>,
 }
 
 /// Whose environment is wanted.
@@ -89,6 +89,13 @@ impl Environments {
         writer: LogWriter,
     ) -> Result<Self, RunnerError> {
         let below = |name: &str| config.data_dir.join(name);
+        // Where hard links to it are possible, a quota sees it, and it moves along with the folder.
+        let cache = |name: &str| below("packages").join(name).display().to_string();
+        let builder = host
+            .gentle()
+            .for_built()
+            .with_default("UV_CACHE_DIR", &cache("uv"))
+            .with_default("PIP_CACHE_DIR", &cache("pip"));
         let maker = Maker {
             conda: Conda::new(
                 &config.conda,
@@ -109,7 +116,7 @@ impl Environments {
             }),
             locks: Locks::new(below("locks")),
             logs: BuildLogs::new(below("logs/environments"), writer),
-            host: host.gentle(),
+            host: builder,
             shelf: shelf.clone(),
         };
         Ok(Self {
@@ -119,7 +126,7 @@ impl Environments {
             maker,
             shelf,
             builds: Builds::default(),
-            background: Background::new(),
+            background: Arc::new(Background::new()),
         })
     }
 
@@ -233,9 +240,6 @@ impl Environments {
             served,
             fresh: wish.fresh,
         };
-        if wish.fresh {
-            self.discard(&key).await?;
-        }
         let short = &key[..8];
         if !wish.fresh && self.shelf.find(&key).await.is_some() {
             asker.progress.step(format!("reusing environment {short}"));
@@ -250,6 +254,7 @@ impl Environments {
             let own = maker.logs.of(&key);
             let log = asker.log.map_or_else(|| own.clone(), |log| log.tee(&own));
             let (name, work, care) = (asker.name, asker.work, wish.care);
+            let background = Arc::clone(&self.background);
             async move |staging: Staging| {
                 let _care = care;
                 let _permit = work.permit().await;
@@ -259,6 +264,10 @@ impl Environments {
                     .await;
                 let report = Report::new(log, build.progress.clone());
                 let made = Box::pin(maker.make(&order, &staging, &report)).await;
+                if order.fresh {
+                    // What it replaces may have been built while this one waited.
+                    background.leave(&order.key).await;
+                }
                 match made.and_then(|marker| marker.written()) {
                     Ok(marker) => {
                         build.done();
@@ -279,8 +288,15 @@ impl Environments {
                 ));
             }
         };
+        let making = async {
+            if !wish.fresh {
+                return self.shelf.find_or_make_telling(&key, waiting, make).await;
+            }
+            self.background.leave(&key).await;
+            self.shelf.make_anew(&key, make).await
+        };
         let finished = tokio::select! {
-            finished = self.shelf.find_or_make_telling(&key, waiting, make) => finished?,
+            finished = making => finished?,
             never = build.tell(asker.progress) => never,
         };
         if let (false, Some(log)) = (is_mine.load(Ordering::Relaxed), asker.log) {
@@ -297,25 +313,6 @@ impl Environments {
             );
         }
         Ok(built)
-    }
-
-    /// Makes way for a new one. Never takes the old one from those who use it.
-    async fn discard(&self, key: &str) -> Result<(), LoadError> {
-        self.background.leave(key).await;
-        if self.shelf.discard(key).await? != Removal::InUse {
-            return Ok(());
-        }
-        let (shelf, owned) = (self.shelf.clone(), key.to_owned());
-        let users = tokio::task::spawn_blocking(move || shelf.users(&owned)).await;
-        let users: Vec<String> = users.iter().flatten().map(ToString::to_string).collect();
-        let by = match users.as_slice() {
-            [] => String::new(),
-            users => format!(" by {}", users.join(", ")),
-        };
-        Err(LoadError::permanent(format!(
-            "the environment {} is in use{by}, so it cannot be built afresh: disable what uses it, and build it then",
-            &key[..8]
-        )))
     }
 
     /// With the hold of what it is made from.
@@ -347,7 +344,10 @@ impl Environments {
         let facts = match built.marker.facts {
             Some(facts) => facts,
             // Built for something else than a model: its interpreter says what is missing.
-            None => Facts::ask(&self.host, &built.path.join(super::INTERPRETER), log).await?,
+            None => {
+                let python = built.path.join(super::INTERPRETER);
+                Facts::ask(&self.host.for_built(), &python, log).await?
+            }
         };
         let mut activation = built.marker.variables;
         activation.extend(build::activation(&self.host, &built.path, log).await?);

@@ -55,11 +55,16 @@ impl Environment {
         activation: BTreeMap<String, String>,
         hold: Vec<Hold>,
     ) -> Self {
+        let mut environment = Self::local(place.join(INTERPRETER), facts);
+        // What people have below `HOME` is none of what the model declares. In an environment of their own it may be.
+        environment
+            .identity
+            .push(("PYTHONNOUSERSITE", "1".to_owned()));
         Self {
             key: Some(key),
             hold,
             activation,
-            ..Self::local(place.join(INTERPRETER), facts)
+            ..environment
         }
     }
 
@@ -138,6 +143,27 @@ mod tests {
         std::fs::create_dir(folder.path().join("virtual")).unwrap();
         std::fs::write(folder.path().join("virtual/pyvenv.cfg"), "").unwrap();
         assert_eq!(names("virtual"), ["VIRTUAL_ENV"]);
+    }
+
+    #[test]
+    fn packages_below_home_stay_out_of_what_was_built_and_only_of_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = environment("3.17.2", folder.path());
+        let facts = Facts {
+            mlflow_version: "3.17.2".to_owned(),
+            server: ScoringServer::Uvicorn,
+            module: "mlflow".to_owned(),
+        };
+        let built = Environment::built(
+            "key".to_owned(),
+            folder.path(),
+            facts,
+            BTreeMap::new(),
+            Vec::new(),
+        );
+        let alone = ("PYTHONNOUSERSITE", "1");
+        assert!(built.variables().any(|variable| variable == alone));
+        assert!(!local.variables().any(|variable| variable == alone));
     }
 
     #[test]

@@ -3,15 +3,20 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serving_core::LoadError;
+use tokio::time::timeout;
 
 use super::trouble::Trouble;
 use crate::process::child::{Ended, Launch};
 use crate::process::diagnosis::failed_answer;
 use crate::process::host::Host;
 use crate::process::logs::Log;
+
+/// It takes less than a second, unless the disk is cold and far away, and others go first.
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Looks without importing MLflow, which takes seconds. `mlflow.version` is what the scoring server's `/version` tells.
 const QUESTION: &str = r#"
@@ -94,7 +99,15 @@ impl Found {
             // A folder without Python files, since the current one is searched for modules first.
             directory: "/".into(),
         };
-        let ended = host.start(&launch, log.clone(), ())?.wait().await;
+        let process = host.start(&launch, log.clone(), ())?;
+        let Ok(ended) = timeout(DEADLINE, process.wait()).await else {
+            // Perhaps the disk is slow, though most likely it is as slow the next time.
+            return Err(Trouble::ImportFailed.passing(format!(
+                "the Python of {name} did not come to its first line within {} minutes: perhaps a package in it \
+                 begins something with each Python (a .pth file or a sitecustomize module) that does not end",
+                DEADLINE.as_secs() / 60
+            )));
+        };
         Self::understood(name, &ended)
     }
 
@@ -186,6 +199,17 @@ mod tests {
             assert_eq!(error.code.as_deref(), code);
             assert!(error.message.contains(says), "{error}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interpreter_that_never_answers_is_given_up() {
+        let machine = crate::env::build::Machine::new();
+        let python = machine.program("bin/python", "exec sleep 1000");
+        let host = crate::env::build::host_with(&[]);
+        let asked = Facts::ask(&host, &python, &machine.report().0.log).await;
+        let error = asked.unwrap_err();
+        assert_eq!(error.code.as_deref(), Some("IMPORT_FAILED"));
+        assert!(error.message.contains("within 3 minutes"), "{error}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::build::{self, Conda, Installer, Package, PipSettings, Report, Site, S
 use super::declared::{Builder, Served, Wanted};
 use super::facts::Found;
 use super::key::Recipe;
-use super::lock::{Lock, Locks};
+use super::lock::{Chosen, Lock, Locks};
 use super::logs::BuildLogs;
 use super::marker::Marker;
 use super::trouble::Trouble;
@@ -96,10 +96,10 @@ impl Maker {
         let installed = self.install(&site, order, &begun, &lock.pip).await?;
         build::relocate(&site.prefix, &site.place).await?;
         let found = self.check(&site, order).await?;
-        let packages = packages(begun.solved.as_ref(), &installed);
+        let packages = packages(begun.solved.as_ref(), &installed.then);
         let lock = Lock {
             conda: begun.solved.as_ref().map(Solved::lock),
-            pip: installed,
+            pip: installed.of_releases(),
         };
         self.locks.keep(&order.key, &lock).await?;
         Ok(Marker {
@@ -290,30 +290,36 @@ impl Maker {
         })
     }
 
-    /// Installs the Python packages; returns all that are there afterwards.
+    /// Installs the Python packages; returns all that are there after each installation. Each has a lock of its own:
+    /// the last one's would keep the first from installing what only builds.
     async fn install(
         &self,
         site: &Site,
         order: &Order,
         begun: &Begun,
-        locked: &[String],
-    ) -> Result<Vec<String>, LoadError> {
+        locked: &Chosen,
+    ) -> Result<Chosen, LoadError> {
+        let mut chosen = Chosen::default();
         let Some(installer) = &begun.installer else {
-            return Ok(Vec::new());
+            return Ok(chosen);
         };
-        for (step, lines) in [
-            (
-                "installing what builds Python packages",
-                &order.wanted.first,
-            ),
-            ("installing Python packages", &order.wanted.then),
-        ] {
-            if !lines.is_empty() {
-                let installing = installer.install(site, lines, locked, &self.pip);
-                site.report.step(step, installing).await?;
-            }
+        if !order.wanted.first.is_empty() {
+            let lines = &order.wanted.first;
+            let installing = installer.install(site, lines, &locked.first, &self.pip);
+            site.report
+                .step("installing what builds Python packages", installing)
+                .await?;
+            chosen.first = installer.installed(site).await?;
         }
-        installer.installed(site).await
+        if !order.wanted.then.is_empty() {
+            let lines = &order.wanted.then;
+            let installing = installer.install(site, lines, &locked.then, &self.pip);
+            site.report
+                .step("installing Python packages", installing)
+                .await?;
+        }
+        chosen.then = installer.installed(site).await?;
+        Ok(chosen)
     }
 
     /// Looks whether it can do what it is made for.

@@ -60,6 +60,29 @@ impl Host {
         }
     }
 
+    /// The same host for environments that are built: without what people have installed below `HOME` for themselves,
+    /// which Python would find before what is in the environment.
+    pub(crate) fn for_built(&self) -> Self {
+        self.with("PYTHONNOUSERSITE", "1")
+    }
+
+    /// The same host; what it starts sees this variable unless it was inherited.
+    pub(crate) fn with_default(&self, name: &str, value: &str) -> Self {
+        if self.variable(name).is_some() {
+            return self.clone();
+        }
+        self.with(name, value)
+    }
+
+    fn with(&self, name: &str, value: &str) -> Self {
+        let others = self.inherited.iter().filter(|(known, _)| known != name);
+        let own = (name.to_owned(), value.to_owned());
+        Self {
+            inherited: others.cloned().chain([own]).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The environment of a process: what is inherited, then `more`, the last one winning, and `bin` first on `PATH`
     /// whatever these say: MLflow starts its server by name, and must not find another environment's.
     pub(crate) fn environment<'a>(

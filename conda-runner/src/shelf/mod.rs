@@ -1,6 +1,7 @@
 //! A folder of finished things by key. Each is made in a staging folder and renamed when whole, once for all who want
 //! it at the same time, in this process or another on the same data folder.
 
+mod anew;
 mod entry;
 mod hold;
 mod removal;
@@ -179,7 +180,8 @@ impl Shelf {
             .take(&key)
             .await
             .map_err(disk("hold", &self.place(&key)))?;
-        self.finish(&key, &staging, &marker).await?;
+        Self::settle(&staging, &marker).await?;
+        self.put(&key, &staging).await?;
         Ok(Finished {
             path: self.place(&key),
             marker: marker.into(),
@@ -188,20 +190,28 @@ impl Shelf {
     }
 
     /// After a loss of power, what has the marker has all of its content as well.
-    async fn finish(&self, key: &str, staging: &Staging, marker: &str) -> Result<(), LoadError> {
-        let (whole, place) = (staging.whole(), self.place(key));
+    async fn settle(staging: &Staging, marker: &str) -> Result<(), LoadError> {
+        let whole = staging.whole();
         durable::everything_below(&whole).await?;
-        durable::write(&whole.join(MARKER), marker).await?;
+        durable::write(&whole.join(MARKER), marker).await
+    }
+
+    /// Puts it into its place. What is there goes away with the staging folder.
+    async fn put(&self, key: &str, staging: &Staging) -> Result<(), LoadError> {
+        let (whole, place) = (staging.whole(), self.place(key));
+        let replaced = staging.path().join("replaced");
         // Something broken may be in the way, or somebody's copy.
-        match tokio::fs::rename(&place, staging.path().join("replaced")).await {
+        match tokio::fs::rename(&place, &replaced).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(disk("replace", &place)(error));
             }
             _ => {}
         }
-        tokio::fs::rename(&whole, &place)
-            .await
-            .map_err(disk("put into place", &place))?;
+        if let Err(error) = tokio::fs::rename(&whole, &place).await {
+            // Better the old one than none.
+            let _ = tokio::fs::rename(&replaced, &place).await;
+            return Err(disk("put into place", &place)(error));
+        }
         durable::entries_of(&self.root).await
     }
 

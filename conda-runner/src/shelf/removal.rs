@@ -4,10 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use serving_core::LoadError;
-
 use super::{Shelf, staging, uses};
-use crate::error::disk;
 
 /// What came of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +26,6 @@ impl Shelf {
             staging::remove(&aside);
         }
         Ok(removal)
-    }
-
-    /// The same for those who cannot block.
-    pub(crate) async fn discard(&self, key: &str) -> Result<Removal, LoadError> {
-        let (shelf, owned) = (self.clone(), key.to_owned());
-        let remove = move || shelf.remove(&owned, || true);
-        let removed = self.tasks.spawn_blocking(remove).await;
-        removed
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(disk("remove", &self.place(key)))
     }
 
     /// Puts it where it does not count any more; the second value is what remains to be removed.

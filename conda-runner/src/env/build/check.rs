@@ -104,7 +104,6 @@ pub(crate) async fn import_check(
     );
     let variables = [
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
-        ("PYTHONNOUSERSITE", "1"),
         ("PYTHONUNBUFFERED", "1"),
     ];
     let bin = site.prefix.join("bin");

@@ -14,6 +14,8 @@ mod venv;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+pub(crate) use testing::{Machine, host_with};
 
 #[cfg(feature = "conda")]
 mod conda;
