@@ -100,6 +100,44 @@ async fn twenty_versions_with_the_same_requirements_get_one_build() {
 }
 
 #[tokio::test]
+async fn what_one_flavour_lacks_is_no_trouble_of_others_with_the_same_requirements() {
+    let machine = machine();
+    write(&machine.path("lacks-xgboost"), "");
+    let runner = Arc::new(machine.runner_of(Models {
+        mlmodel: Box::new(|source| {
+            let flavour = if source == "1" { "xgboost" } else { "sklearn" };
+            let loader = format!("{{loader_module: mlflow.{flavour}}}");
+            support::MLMODEL.replace("python_function: {}", &format!("python_function: {loader}"))
+        }),
+        ..Models::default()
+    }));
+    write(&machine.path("hang"), "");
+    let mut wishes = JoinSet::new();
+    for version in [1, 2] {
+        let building = Arc::clone(&runner);
+        wishes.spawn(async move { (version, building.prepare(job(version, &[])).await.map(drop)) });
+    }
+    let installer = machine.pid("pid").await;
+    std::fs::remove_file(machine.path("hang")).unwrap();
+    end(installer);
+    let mut outcomes = wishes.join_all().await;
+    outcomes.sort_by_key(|(version, _)| *version);
+    let [(_, first), (_, second)] = outcomes.try_into().unwrap();
+    let error = first.unwrap_err();
+    assert_eq!(error.code.as_deref(), Some("IMPORT_FAILED"), "{error}");
+    assert!(error.message.contains("xgboost"), "{error}");
+    second.unwrap();
+    assert_eq!(calls(&machine, "venv"), 1);
+
+    // What was found out is not asked again, what was not is.
+    write(&machine.path("lacks-sklearn"), "");
+    std::fs::remove_file(machine.path("lacks-xgboost")).unwrap();
+    for version in [1, 2] {
+        runner.prepare(job(version, &[])).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_worker_runs_in_the_environment_that_was_built() {
     let machine = machine();
     let runner = machine.runner();

@@ -13,6 +13,7 @@ use super::declared::{Builder, Served, Wanted};
 use super::environment::Environment;
 use super::facts::Facts;
 use super::key::Recipe;
+use super::loading::Loading;
 use super::lock::Locks;
 use super::logs::BuildLogs;
 use super::maker::{Maker, Order};
@@ -32,6 +33,7 @@ pub(crate) struct Environments {
     host: Host,
     maker: Maker,
     shelf: Shelf,
+    loading: Loading,
     builds: Builds,
     background: Arc<Background>,
 }
@@ -122,6 +124,7 @@ impl Environments {
             python: config.python.clone(),
             constraints: config.pip.constraints.clone(),
             host,
+            loading: Loading::new(maker.host.clone()),
             maker,
             shelf,
             builds: Builds::default(),
@@ -225,6 +228,7 @@ impl Environments {
         asker: Asker<'_>,
     ) -> Result<Built, LoadError> {
         let served = Served::read(wish.folder).await?;
+        let module = served.loader_module.clone();
         let wanted = Wanted::read(builder, wish.folder, &served).await?;
         let key = self.key(wish.folder, &wanted).await?;
         let order = Order {
@@ -241,6 +245,12 @@ impl Environments {
             asker.progress.step(format!("building environment {short}"));
         }
         let build = self.builds.join(&key);
+        let report = {
+            let own = self.maker.logs.of(&key);
+            let log = asker.log.map_or_else(|| own.clone(), |log| log.tee(&own));
+            Report::new(log, asker.progress.clone())
+        };
+        let permits = asker.work.clone();
         let is_mine = Arc::new(AtomicBool::new(false));
         let make = {
             let (maker, build, is_mine) =
@@ -297,6 +307,9 @@ impl Environments {
                 built.hold.clone(),
                 self.maker.logs.of(&built.key),
             );
+        }
+        if let Some(module) = module {
+            self.loading.check(&built, &module, permits, report).await?;
         }
         Ok(built)
     }

@@ -333,8 +333,8 @@ impl Maker {
             .await?;
         match &found.facts {
             Ok(_) => {
-                let module = order.served.loader_module.as_deref();
-                let importing = build::import_check(site, module);
+                // Others with the same declaration may be of another flavour: each is asked for its own.
+                let importing = build::import_check(site, None);
                 site.report.step("checking imports", importing).await?;
             }
             Err(error) if order.served.is_model => return Err(error.clone()),

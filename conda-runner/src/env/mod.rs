@@ -8,6 +8,7 @@ mod declared;
 mod environment;
 mod facts;
 mod key;
+mod loading;
 mod lock;
 mod logs;
 mod maker;
