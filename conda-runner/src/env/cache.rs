@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serving_core::{LoadError, LoadJob, Progress, WorkPermits};
 
+use super::advice;
 use super::background::Background;
 use super::build::{self, Conda, PipSettings, Report, UvTool};
 use super::builds::Builds;
@@ -75,6 +76,8 @@ pub(crate) struct Built {
 /// In whose name a build is asked for.
 struct Asker<'a> {
     name: String,
+    /// The arguments with which the build is asked for on the command line.
+    again: String,
     work: WorkPermits,
     progress: &'a Progress,
     /// Told of the build besides the log of the environment.
@@ -144,6 +147,7 @@ impl Environments {
         };
         let asker = Asker {
             name: job.spec.id.to_string(),
+            again: advice::of_version(&job.spec.id),
             work: job.work.clone(),
             progress: &job.progress,
             log: Some(log),
@@ -174,6 +178,7 @@ impl Environments {
         };
         let asker = Asker {
             name: folder.display().to_string(),
+            again: advice::of_folder(folder),
             work: WorkPermits::unlimited(),
             progress,
             log: None,
@@ -250,7 +255,7 @@ impl Environments {
             let log = asker.log.map_or_else(|| own.clone(), |log| log.tee(&own));
             Report::new(log, asker.progress.clone())
         };
-        let permits = asker.work.clone();
+        let (permits, again) = (asker.work.clone(), asker.again);
         let is_mine = Arc::new(AtomicBool::new(false));
         let make = {
             let (maker, build, is_mine) =
@@ -292,8 +297,12 @@ impl Environments {
             self.shelf.make_anew(&key, make).await
         };
         let finished = tokio::select! {
-            finished = making => finished?,
+            finished = making => finished,
             never = build.tell(asker.progress) => never,
+        };
+        let finished = match finished {
+            Ok(finished) => finished,
+            Err(error) => return Err(self.advised(error, &key, &again, wish.fresh).await),
         };
         if let (false, Some(log)) = (is_mine.load(Ordering::Relaxed), asker.log) {
             log.line(&format!("reusing environment {key}")).await;
@@ -312,6 +321,15 @@ impl Environments {
             self.loading.check(&built, &module, permits, report).await?;
         }
         Ok(built)
+    }
+
+    /// Names what to build to whoever asked: others who wait for the same build have other models.
+    async fn advised(&self, error: LoadError, key: &str, again: &str, fresh: bool) -> LoadError {
+        let locked = self.maker.locks.find(key).await;
+        if fresh || !matches!(locked, Ok(Some(_))) {
+            return error;
+        }
+        advice::chosen_before(error, again)
     }
 
     /// With the hold of what it is made from.

@@ -140,7 +140,6 @@ impl Maker {
     async fn link(&self, site: &Site, order: &Order, lock: &Lock) -> Result<Begun, LoadError> {
         let report = &site.report;
         let locked = self.locked(lock, report).await;
-        let was_locked = locked.is_some();
         let solved = if let Some(solved) = locked {
             solved
         } else {
@@ -150,8 +149,7 @@ impl Maker {
         let installing = self.conda.install(&solved, site);
         report
             .step("downloading and linking conda packages", installing)
-            .await
-            .map_err(|error| explained(error, was_locked))?;
+            .await?;
         let installer = if wants_packages(&order.wanted) {
             let python = site.prefix.join(INTERPRETER);
             Some(self.installer(site, &python).await)
@@ -349,28 +347,6 @@ fn wants_packages(wanted: &Wanted) -> bool {
     !(wanted.first.is_empty() && wanted.then.is_empty())
 }
 
-/// Says what people can do when what was chosen before is no longer to be had.
-fn explained(error: LoadError, was_locked: bool) -> LoadError {
-    let is_about_versions = [
-        Trouble::PackageNotFound,
-        Trouble::Unsatisfiable,
-        Trouble::HashMismatch,
-    ]
-    .iter()
-    .any(|trouble| error.code.as_deref() == Some(trouble.code()));
-    if !(was_locked && is_about_versions) {
-        return error;
-    }
-    LoadError {
-        message: format!(
-            "{error} (the versions that were chosen when this environment was first built were asked for; \
-             a fresh build chooses anew: `sluicegate environments build --fresh`)"
-        )
-        .into(),
-        ..error
-    }
-}
-
 /// conda's packages, then those that came from a package index: what conda brought is known to both.
 fn packages(solved: Option<&Solved>, installed: &[String]) -> Vec<Package> {
     let mut all = solved.map(Solved::packages).unwrap_or_default();
@@ -387,20 +363,4 @@ fn packages(solved: Option<&Solved>, installed: &[String]) -> Vec<Package> {
     }));
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_choice_that_is_no_longer_to_be_had_is_explained_and_others_troubles_are_not() {
-        let gone = Trouble::PackageNotFound.error("numpy 1.2 was not found");
-        let told = explained(gone.clone(), true);
-        assert!(told.message.contains("--fresh"), "{told}");
-        assert_eq!((told.code, told.retry), (gone.code.clone(), gone.retry));
-        assert_eq!(explained(gone.clone(), false), gone);
-        let network = Trouble::Network.error("the channel cannot be reached");
-        assert_eq!(explained(network.clone(), true), network);
-    }
 }

@@ -1,5 +1,6 @@
 //! Environments: what a model declares, the key that equal declarations share, and the cache that builds each once.
 
+mod advice;
 mod background;
 mod build;
 mod builds;
