@@ -460,6 +460,21 @@ async fn a_python_that_is_not_installed_comes_from_conda_once_for_all_who_need_i
     assert_eq!(calls(&machine, "venv"), 4);
 }
 
+#[cfg(feature = "conda")]
+#[tokio::test]
+async fn of_a_python_that_conda_does_not_have_another_patch_is_taken_and_that_is_said() {
+    let mut machine = machine();
+    std::fs::remove_file(machine.path("tools/python3.77")).unwrap();
+    let mut channel = machine.with_channel();
+    machine.add_python(&mut channel, "3.77.9");
+    machine.config.env_manager = EnvManager::Uv;
+    let runner = machine.runner();
+    runner.prepare(job(1, &[])).await.unwrap();
+    let told = log(&runner, 1, LogKind::Build);
+    let says = "Python 3.77.1 is not to be had from conda: taking another 3.77";
+    assert!(told.contains(says), "{told}");
+}
+
 #[tokio::test]
 async fn without_an_interpreter_env_manager_local_says_what_to_do() {
     let mut machine = machine();

@@ -358,13 +358,12 @@ impl Environments {
     }
 
     async fn environment(&self, built: Built, log: &Log) -> Result<Environment, LoadError> {
-        let facts = match built.marker.facts {
-            Some(facts) => facts,
+        let facts = if let Some(facts) = built.marker.facts {
+            facts
+        } else {
             // Built for something else than a model: its interpreter says what is missing.
-            None => {
-                let python = built.path.join(super::INTERPRETER);
-                Facts::ask(&self.host.for_built(), &python, log).await?
-            }
+            let python = built.path.join(super::INTERPRETER);
+            Facts::ask(&self.host.for_built(), &python, log).await?
         };
         let mut activation = built.marker.variables;
         activation.extend(build::activation(&self.host, &built.path, log).await?);

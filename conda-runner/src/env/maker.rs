@@ -17,7 +17,7 @@ use super::marker::Marker;
 use super::trouble::Trouble;
 use crate::config::CondaConfig;
 use crate::process::host::Host;
-use crate::shelf::{Shelf, Staging};
+use crate::shelf::{Finished, Shelf, Staging};
 use crate::space;
 use crate::time::rfc3339;
 
@@ -245,26 +245,52 @@ impl Maker {
         report
             .line(&format!("{name} is not installed: taking it from conda"))
             .await;
-        let wanted = Wanted::interpreter(python);
-        let base = Order {
-            key: Recipe::interpreter(&wanted, &self.channels).key(),
-            wanted,
-            folder: PathBuf::from("/"),
-            served: Served::default(),
-            fresh: false,
-        };
-        let key = base.key.clone();
-        let report = report.of_another(&self.logs.of(&key));
-        let maker = self.clone();
-        let make = async move |staging: Staging| maker.make_base(base, staging, report).await;
-        let finished = self.shelf.find_or_make(&key, make).await;
-        let finished = finished.map_err(|error| LoadError {
+        let exactly = self.base(order, python, report).await;
+        let minor = python.and_then(minor_of);
+        let (key, finished) = match (exactly, minor) {
+            (Err(error), Some(minor)) if is_not_there(&error) => {
+                report
+                    .line(&format!(
+                        "{name} is not to be had from conda: taking another {minor}"
+                    ))
+                    .await;
+                let other = self.base(order, Some(minor), report).await;
+                // What was wanted is what is missing.
+                other.map_err(|next| if is_not_there(&next) { error } else { next })
+            }
+            (exactly, _) => exactly,
+        }
+        .map_err(|error| LoadError {
             message: format!("{name} is not installed, and could not be had from conda: {error}")
                 .into(),
             ..error
         })?;
         staging.keep(finished.hold);
         Ok((finished.path.join(INTERPRETER), Some(key)))
+    }
+
+    /// The environment of an interpreter of conda's, with its key.
+    async fn base(
+        &self,
+        order: &Order,
+        python: Option<&str>,
+        report: &Report,
+    ) -> Result<(String, Finished), LoadError> {
+        let wanted = Wanted::interpreter(python);
+        let base = Order {
+            key: Recipe::interpreter(&wanted, &self.channels).key(),
+            wanted,
+            folder: PathBuf::from("/"),
+            served: Served::default(),
+            // One that is there is taken all the same; one that is not is chosen anew.
+            fresh: order.fresh,
+        };
+        let key = base.key.clone();
+        let report = report.of_another(&self.logs.of(&key));
+        let maker = self.clone();
+        let make = async move |staging: Staging| maker.make_base(base, staging, report).await;
+        let finished = self.shelf.find_or_make(&key, make).await?;
+        Ok((key, finished))
     }
 
     /// Boxed, since a build may need a build. Takes no permit: the one who asks has one.
@@ -341,6 +367,23 @@ impl Maker {
         }
         Ok(found)
     }
+}
+
+/// `3.11` of `3.11.7`; `None` of what names no patch.
+fn minor_of(python: &str) -> Option<&str> {
+    let (second, _) = python.match_indices('.').nth(1)?;
+    Some(&python[..second])
+}
+
+/// Whether the channels could be asked, and do not have it.
+fn is_not_there(error: &LoadError) -> bool {
+    [
+        Trouble::PackageNotFound,
+        Trouble::Unsatisfiable,
+        Trouble::PythonNotAvailable,
+    ]
+    .iter()
+    .any(|trouble| error.code.as_deref() == Some(trouble.code()))
 }
 
 fn wants_packages(wanted: &Wanted) -> bool {
