@@ -282,6 +282,54 @@ async fn what_was_installed_once_is_wanted_again_and_a_fresh_build_chooses_anew(
 }
 
 #[tokio::test]
+async fn what_builds_packages_and_what_the_model_wants_of_the_same_name_are_chosen_each_for_itself()
+{
+    let machine = machine();
+    let build = async || {
+        let runner = machine.runner_of(Models {
+            python_env: "python: 3.77.1\nbuild_dependencies: [setuptools==65.5.0]\ndependencies: [setuptools==70.0]\n"
+                .to_owned(),
+            ..Models::default()
+        });
+        runner.prepare(job(1, &[])).await.unwrap();
+        runner.idle().await;
+    };
+    build().await;
+    std::fs::remove_dir_all(machine.path("data/environments")).unwrap();
+    std::fs::remove_file(machine.path("calls")).unwrap();
+    build().await;
+    let told = all_calls(&machine);
+    let wanted: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("  setuptools=="))
+        .collect();
+    // Of each installation the lock, then the requirements.
+    assert_eq!(wanted, ["65.5.0", "65.5.0", "70.0", "70.0"], "{told}");
+}
+
+#[tokio::test]
+async fn builds_keep_their_caches_in_the_data_folder_and_see_no_packages_of_the_home_folder() {
+    let mut machine = machine();
+    machine.runner().prepare(job(1, &[])).await.unwrap();
+    let seen = |machine: &Machine| std::fs::read_to_string(machine.path("seen")).unwrap();
+    let cache = |name: &str| {
+        machine
+            .path("data/packages")
+            .join(name)
+            .display()
+            .to_string()
+    };
+    let expected = format!("{} {} 1\n", cache("uv"), cache("pip"));
+    assert_eq!(seen(&machine), expected);
+
+    std::fs::remove_dir_all(machine.path("data/environments")).unwrap();
+    let own = ("UV_CACHE_DIR".to_owned(), "/own".to_owned());
+    machine.config.build_environment.push(own);
+    machine.runner().prepare(job(1, &[])).await.unwrap();
+    assert!(seen(&machine).starts_with("/own "));
+}
+
+#[tokio::test]
 async fn what_is_in_use_is_not_built_afresh() {
     let machine = machine();
     let runner = machine.runner();
