@@ -100,6 +100,44 @@ async fn twenty_versions_with_the_same_requirements_get_one_build() {
 }
 
 #[tokio::test]
+async fn what_one_flavour_lacks_is_no_trouble_of_others_with_the_same_requirements() {
+    let machine = machine();
+    write(&machine.path("lacks-xgboost"), "");
+    let runner = Arc::new(machine.runner_of(Models {
+        mlmodel: Box::new(|source| {
+            let flavour = if source == "1" { "xgboost" } else { "sklearn" };
+            let loader = format!("{{loader_module: mlflow.{flavour}}}");
+            support::MLMODEL.replace("python_function: {}", &format!("python_function: {loader}"))
+        }),
+        ..Models::default()
+    }));
+    write(&machine.path("hang"), "");
+    let mut wishes = JoinSet::new();
+    for version in [1, 2] {
+        let building = Arc::clone(&runner);
+        wishes.spawn(async move { (version, building.prepare(job(version, &[])).await.map(drop)) });
+    }
+    let installer = machine.pid("pid").await;
+    std::fs::remove_file(machine.path("hang")).unwrap();
+    end(installer);
+    let mut outcomes = wishes.join_all().await;
+    outcomes.sort_by_key(|(version, _)| *version);
+    let [(_, first), (_, second)] = outcomes.try_into().unwrap();
+    let error = first.unwrap_err();
+    assert_eq!(error.code.as_deref(), Some("IMPORT_FAILED"), "{error}");
+    assert!(error.message.contains("xgboost"), "{error}");
+    second.unwrap();
+    assert_eq!(calls(&machine, "venv"), 1);
+
+    // What was found out is not asked again, what was not is.
+    write(&machine.path("lacks-sklearn"), "");
+    std::fs::remove_file(machine.path("lacks-xgboost")).unwrap();
+    for version in [1, 2] {
+        runner.prepare(job(version, &[])).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_worker_runs_in_the_environment_that_was_built() {
     let machine = machine();
     let runner = machine.runner();
@@ -241,6 +279,54 @@ async fn what_was_installed_once_is_wanted_again_and_a_fresh_build_chooses_anew(
     assert_eq!(calls(&machine, "venv"), 1);
     assert!(!all_calls(&machine).contains("own==1.0"));
     only_environment(&machine);
+}
+
+#[tokio::test]
+async fn what_builds_packages_and_what_the_model_wants_of_the_same_name_are_chosen_each_for_itself()
+{
+    let machine = machine();
+    let build = async || {
+        let runner = machine.runner_of(Models {
+            python_env: "python: 3.77.1\nbuild_dependencies: [setuptools==65.5.0]\ndependencies: [setuptools==70.0]\n"
+                .to_owned(),
+            ..Models::default()
+        });
+        runner.prepare(job(1, &[])).await.unwrap();
+        runner.idle().await;
+    };
+    build().await;
+    std::fs::remove_dir_all(machine.path("data/environments")).unwrap();
+    std::fs::remove_file(machine.path("calls")).unwrap();
+    build().await;
+    let told = all_calls(&machine);
+    let wanted: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("  setuptools=="))
+        .collect();
+    // Of each installation the lock, then the requirements.
+    assert_eq!(wanted, ["65.5.0", "65.5.0", "70.0", "70.0"], "{told}");
+}
+
+#[tokio::test]
+async fn builds_keep_their_caches_in_the_data_folder_and_see_no_packages_of_the_home_folder() {
+    let mut machine = machine();
+    machine.runner().prepare(job(1, &[])).await.unwrap();
+    let seen = |machine: &Machine| std::fs::read_to_string(machine.path("seen")).unwrap();
+    let cache = |name: &str| {
+        machine
+            .path("data/packages")
+            .join(name)
+            .display()
+            .to_string()
+    };
+    let expected = format!("{} {} 1\n", cache("uv"), cache("pip"));
+    assert_eq!(seen(&machine), expected);
+
+    std::fs::remove_dir_all(machine.path("data/environments")).unwrap();
+    let own = ("UV_CACHE_DIR".to_owned(), "/own".to_owned());
+    machine.config.build_environment.push(own);
+    machine.runner().prepare(job(1, &[])).await.unwrap();
+    assert!(seen(&machine).starts_with("/own "));
 }
 
 #[tokio::test]
@@ -420,6 +506,21 @@ async fn a_python_that_is_not_installed_comes_from_conda_once_for_all_who_need_i
     std::fs::remove_dir_all(base).unwrap();
     runner.prepare(job(1, &[])).await.unwrap();
     assert_eq!(calls(&machine, "venv"), 4);
+}
+
+#[cfg(feature = "conda")]
+#[tokio::test]
+async fn of_a_python_that_conda_does_not_have_another_patch_is_taken_and_that_is_said() {
+    let mut machine = machine();
+    std::fs::remove_file(machine.path("tools/python3.77")).unwrap();
+    let mut channel = machine.with_channel();
+    machine.add_python(&mut channel, "3.77.9");
+    machine.config.env_manager = EnvManager::Uv;
+    let runner = machine.runner();
+    runner.prepare(job(1, &[])).await.unwrap();
+    let told = log(&runner, 1, LogKind::Build);
+    let says = "Python 3.77.1 is not to be had from conda: taking another 3.77";
+    assert!(told.contains(says), "{told}");
 }
 
 #[tokio::test]

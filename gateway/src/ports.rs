@@ -1,6 +1,6 @@
 //! What the gateway needs of the registry and of the workers' host, in its own words.
 //!
-//! [`assemble`](crate::assemble) puts registry-sync and conda-runner behind these traits, tests put scripts behind them.
+//! `assemble.rs` and its folder put registry-sync and conda-runner behind these traits, tests put scripts behind them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serving_core::{LoadError, LoadJob, Progress, WorkPermits};
 use tokio::sync::Notify;
 
+use super::advice;
 use super::background::Background;
 use super::build::{self, Conda, PipSettings, Report, UvTool};
 use super::builds::Builds;
@@ -14,6 +15,7 @@ use super::declared::{Builder, Served, Wanted};
 use super::environment::Environment;
 use super::facts::Facts;
 use super::key::Recipe;
+use super::loading::Loading;
 use super::lock::Locks;
 use super::logs::BuildLogs;
 use super::maker::{Maker, Order};
@@ -33,6 +35,7 @@ pub(crate) struct Environments {
     host: Host,
     maker: Maker,
     shelf: Shelf,
+    loading: Loading,
     builds: Builds,
     background: Arc<Background>,
 }
@@ -74,6 +77,8 @@ pub(crate) struct Built {
 /// In whose name a build is asked for.
 struct Asker<'a> {
     name: String,
+    /// The arguments with which the build is asked for on the command line.
+    again: String,
     work: WorkPermits,
     progress: &'a Progress,
     /// Told of the build besides the log of the environment.
@@ -123,6 +128,7 @@ impl Environments {
             python: config.python.clone(),
             constraints: config.pip.constraints.clone(),
             host,
+            loading: Loading::new(maker.host.clone()),
             maker,
             shelf,
             builds: Builds::default(),
@@ -142,6 +148,7 @@ impl Environments {
         };
         let asker = Asker {
             name: job.spec.id.to_string(),
+            again: advice::of_version(&job.spec.id),
             work: job.work.clone(),
             progress: &job.progress,
             log: Some(log),
@@ -172,6 +179,7 @@ impl Environments {
         };
         let asker = Asker {
             name: folder.display().to_string(),
+            again: advice::of_folder(folder),
             work: WorkPermits::unlimited(),
             progress,
             log: None,
@@ -231,6 +239,7 @@ impl Environments {
         asker: Asker<'_>,
     ) -> Result<Built, LoadError> {
         let served = Served::read(wish.folder).await?;
+        let module = served.loader_module.clone();
         let wanted = Wanted::read(builder, wish.folder, &served).await?;
         let key = self.key(wish.folder, &wanted).await?;
         let order = Order {
@@ -247,6 +256,12 @@ impl Environments {
             asker.progress.step(format!("building environment {short}"));
         }
         let build = self.builds.join(&key);
+        let report = {
+            let own = self.maker.logs.of(&key);
+            let log = asker.log.map_or_else(|| own.clone(), |log| log.tee(&own));
+            Report::new(log, asker.progress.clone())
+        };
+        let (permits, again) = (asker.work.clone(), asker.again);
         let is_mine = Arc::new(AtomicBool::new(false));
         let make = {
             let (maker, build, is_mine) =
@@ -296,8 +311,12 @@ impl Environments {
             self.shelf.make_anew(&key, make).await
         };
         let finished = tokio::select! {
-            finished = making => finished?,
+            finished = making => finished,
             never = build.tell(asker.progress) => never,
+        };
+        let finished = match finished {
+            Ok(finished) => finished,
+            Err(error) => return Err(self.advised(error, &key, &again, wish.fresh).await),
         };
         if let (false, Some(log)) = (is_mine.load(Ordering::Relaxed), asker.log) {
             log.line(&format!("reusing environment {key}")).await;
@@ -312,7 +331,19 @@ impl Environments {
                 self.maker.logs.of(&built.key),
             );
         }
+        if let Some(module) = module {
+            self.loading.check(&built, &module, permits, report).await?;
+        }
         Ok(built)
+    }
+
+    /// Names what to build to whoever asked: others who wait for the same build have other models.
+    async fn advised(&self, error: LoadError, key: &str, again: &str, fresh: bool) -> LoadError {
+        let locked = self.maker.locks.find(key).await;
+        if fresh || !matches!(locked, Ok(Some(_))) {
+            return error;
+        }
+        advice::chosen_before(error, again)
     }
 
     /// With the hold of what it is made from.
@@ -341,13 +372,12 @@ impl Environments {
     }
 
     async fn environment(&self, built: Built, log: &Log) -> Result<Environment, LoadError> {
-        let facts = match built.marker.facts {
-            Some(facts) => facts,
+        let facts = if let Some(facts) = built.marker.facts {
+            facts
+        } else {
             // Built for something else than a model: its interpreter says what is missing.
-            None => {
-                let python = built.path.join(super::INTERPRETER);
-                Facts::ask(&self.host.for_built(), &python, log).await?
-            }
+            let python = built.path.join(super::INTERPRETER);
+            Facts::ask(&self.host.for_built(), &python, log).await?
         };
         let mut activation = built.marker.variables;
         activation.extend(build::activation(&self.host, &built.path, log).await?);

@@ -17,7 +17,7 @@ use super::marker::Marker;
 use super::trouble::Trouble;
 use crate::config::CondaConfig;
 use crate::process::host::Host;
-use crate::shelf::{Shelf, Staging};
+use crate::shelf::{Finished, Shelf, Staging};
 use crate::space;
 use crate::time::rfc3339;
 
@@ -140,7 +140,6 @@ impl Maker {
     async fn link(&self, site: &Site, order: &Order, lock: &Lock) -> Result<Begun, LoadError> {
         let report = &site.report;
         let locked = self.locked(order, lock, report).await;
-        let was_locked = locked.is_some();
         let solved = if let Some(solved) = locked {
             solved
         } else {
@@ -150,8 +149,7 @@ impl Maker {
         let installing = self.conda.install(&solved, site);
         report
             .step("downloading and linking conda packages", installing)
-            .await
-            .map_err(|error| explained(error, was_locked))?;
+            .await?;
         let installer = if wants_packages(&order.wanted) {
             let python = site.prefix.join(INTERPRETER);
             Some(self.installer(site, &python).await)
@@ -247,26 +245,52 @@ impl Maker {
         report
             .line(&format!("{name} is not installed: taking it from conda"))
             .await;
-        let wanted = Wanted::interpreter(python);
-        let base = Order {
-            key: Recipe::interpreter(&wanted, &self.channels).key(),
-            wanted,
-            folder: PathBuf::from("/"),
-            served: Served::default(),
-            fresh: false,
-        };
-        let key = base.key.clone();
-        let report = report.of_another(&self.logs.of(&key));
-        let maker = self.clone();
-        let make = async move |staging: Staging| maker.make_base(base, staging, report).await;
-        let finished = self.shelf.find_or_make(&key, make).await;
-        let finished = finished.map_err(|error| LoadError {
+        let exactly = self.base(order, python, report).await;
+        let minor = python.and_then(minor_of);
+        let (key, finished) = match (exactly, minor) {
+            (Err(error), Some(minor)) if is_not_there(&error) => {
+                report
+                    .line(&format!(
+                        "{name} is not to be had from conda: taking another {minor}"
+                    ))
+                    .await;
+                let other = self.base(order, Some(minor), report).await;
+                // What was wanted is what is missing.
+                other.map_err(|next| if is_not_there(&next) { error } else { next })
+            }
+            (exactly, _) => exactly,
+        }
+        .map_err(|error| LoadError {
             message: format!("{name} is not installed, and could not be had from conda: {error}")
                 .into(),
             ..error
         })?;
         staging.keep(finished.hold);
         Ok((finished.path.join(INTERPRETER), Some(key)))
+    }
+
+    /// The environment of an interpreter of conda's, with its key.
+    async fn base(
+        &self,
+        order: &Order,
+        python: Option<&str>,
+        report: &Report,
+    ) -> Result<(String, Finished), LoadError> {
+        let wanted = Wanted::interpreter(python);
+        let base = Order {
+            key: Recipe::interpreter(&wanted, &self.channels).key(),
+            wanted,
+            folder: PathBuf::from("/"),
+            served: Served::default(),
+            // One that is there is taken all the same; one that is not is chosen anew.
+            fresh: order.fresh,
+        };
+        let key = base.key.clone();
+        let report = report.of_another(&self.logs.of(&key));
+        let maker = self.clone();
+        let make = async move |staging: Staging| maker.make_base(base, staging, report).await;
+        let finished = self.shelf.find_or_make(&key, make).await?;
+        Ok((key, finished))
     }
 
     /// Boxed, since a build may need a build. Takes no permit: the one who asks has one.
@@ -333,8 +357,8 @@ impl Maker {
             .await?;
         match &found.facts {
             Ok(_) => {
-                let module = order.served.loader_module.as_deref();
-                let importing = build::import_check(site, module);
+                // Others with the same declaration may be of another flavour: each is asked for its own.
+                let importing = build::import_check(site, None);
                 site.report.step("checking imports", importing).await?;
             }
             Err(error) if order.served.is_model => return Err(error.clone()),
@@ -345,30 +369,25 @@ impl Maker {
     }
 }
 
-fn wants_packages(wanted: &Wanted) -> bool {
-    !(wanted.first.is_empty() && wanted.then.is_empty())
+/// `3.11` of `3.11.7`; `None` of what names no patch.
+fn minor_of(python: &str) -> Option<&str> {
+    let (second, _) = python.match_indices('.').nth(1)?;
+    Some(&python[..second])
 }
 
-/// Says what people can do when what was chosen before is no longer to be had.
-fn explained(error: LoadError, was_locked: bool) -> LoadError {
-    let is_about_versions = [
+/// Whether the channels could be asked, and do not have it.
+fn is_not_there(error: &LoadError) -> bool {
+    [
         Trouble::PackageNotFound,
         Trouble::Unsatisfiable,
-        Trouble::HashMismatch,
+        Trouble::PythonNotAvailable,
     ]
     .iter()
-    .any(|trouble| error.code.as_deref() == Some(trouble.code()));
-    if !(was_locked && is_about_versions) {
-        return error;
-    }
-    LoadError {
-        message: format!(
-            "{error} (the versions that were chosen when this environment was first built were asked for; \
-             a fresh build chooses anew: `sluicegate environments build --fresh`)"
-        )
-        .into(),
-        ..error
-    }
+    .any(|trouble| error.code.as_deref() == Some(trouble.code()))
+}
+
+fn wants_packages(wanted: &Wanted) -> bool {
+    !(wanted.first.is_empty() && wanted.then.is_empty())
 }
 
 /// conda's packages, then those that came from a package index: what conda brought is known to both.
@@ -387,20 +406,4 @@ fn packages(solved: Option<&Solved>, installed: &[String]) -> Vec<Package> {
     }));
     all.sort_by(|one, other| one.name.cmp(&other.name));
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_choice_that_is_no_longer_to_be_had_is_explained_and_others_troubles_are_not() {
-        let gone = Trouble::PackageNotFound.error("numpy 1.2 was not found");
-        let told = explained(gone.clone(), true);
-        assert!(told.message.contains("--fresh"), "{told}");
-        assert_eq!((told.code, told.retry), (gone.code.clone(), gone.retry));
-        assert_eq!(explained(gone.clone(), false), gone);
-        let network = Trouble::Network.error("the channel cannot be reached");
-        assert_eq!(explained(network.clone(), true), network);
-    }
 }

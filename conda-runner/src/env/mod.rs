@@ -1,5 +1,6 @@
 //! Environments: what a model declares, the key that equal declarations share, and the cache that builds each once.
 
+mod advice;
 mod background;
 mod build;
 mod builds;
@@ -8,6 +9,7 @@ mod declared;
 mod environment;
 mod facts;
 mod key;
+mod loading;
 mod lock;
 mod logs;
 mod maker;

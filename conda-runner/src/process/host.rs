@@ -111,6 +111,11 @@ impl Host {
         all
     }
 
+    /// Those who attend to what it starts.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
     /// A variable of the inherited environment.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let pair = self.inherited.iter().find(|(present, _)| present == name);

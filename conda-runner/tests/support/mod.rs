@@ -40,6 +40,9 @@ for last; do :; done
 case "$1 $2 $3 $4" in
 "-c "*)
     if [ -e "HERE/broken" ]; then cat "HERE/broken" ; exit 1; fi
+    if [ -e "HERE/lacks-$last" ]; then
+        echo "importing $last"; echo "ModuleNotFoundError: No module named '$last'"; exit 1
+    fi
     if [ -e "HERE/bare" ]; then echo '{"mlflow": null, "python": "VERSION"}' ; exit; fi
     echo '{"program": "HERE/tools/python3.77", "version": "VERSION", "usual": true, "venv": true,' \
         '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
@@ -73,6 +76,12 @@ pip)
         esac
     done
     packages="${4%/bin/python}/lib/python3.77/site-packages"
+    for version in $(sed -n 's/^setuptools==//p' "$last"); do
+        rm -rf "$packages/setuptools-"*
+        mkdir -p "$packages/setuptools-$version.dist-info"
+        printf 'Name: setuptools\nVersion: %s\n' "$version" > "$packages/setuptools-$version.dist-info/METADATA"
+    done
+    echo "$UV_CACHE_DIR $PIP_CACHE_DIR $PYTHONNOUSERSITE" > "HERE/seen"
     mkdir -p "$packages/own-1.0.dist-info"
     printf 'Name: own\nVersion: 1.0\n' > "$packages/own-1.0.dist-info/METADATA" ;;
 esac"#;
@@ -89,6 +98,8 @@ pub(crate) struct Machine {
 pub(crate) struct Models {
     /// The requirements file, by the version's source.
     pub(crate) requirements: Box<dyn Fn(&str) -> String + Send + Sync>,
+    pub(crate) python_env: String,
+    pub(crate) mlmodel: Box<dyn Fn(&str) -> String + Send + Sync>,
     /// `conda.yaml`; empty leaves it out.
     pub(crate) conda: Box<dyn Fn(&str) -> String + Send + Sync>,
     pub(crate) fetched: FetchedModel,
@@ -98,6 +109,8 @@ impl Default for Models {
     fn default() -> Self {
         Self {
             requirements: Box::new(|_| "mlflow==3.17.2\n".to_owned()),
+            python_env: "python: 3.77.1\ndependencies: [-r requirements.txt]\n".to_owned(),
+            mlmodel: Box::new(|_| MLMODEL.to_owned()),
             conda: Box::new(|_| String::new()),
             fetched: FetchedModel::Complete,
         }
@@ -113,11 +126,8 @@ impl ModelSource for Models {
         _: &Progress,
     ) -> Result<FetchedModel, LoadError> {
         std::fs::create_dir(into).unwrap();
-        write(&into.join("MLmodel"), MLMODEL);
-        write(
-            &into.join("python_env.yaml"),
-            "python: 3.77.1\ndependencies: [-r requirements.txt]\n",
-        );
+        write(&into.join("MLmodel"), &(self.mlmodel)(source));
+        write(&into.join("python_env.yaml"), &self.python_env);
         write(&into.join("requirements.txt"), &(self.requirements)(source));
         let conda = (self.conda)(source);
         if !conda.is_empty() {

@@ -141,7 +141,6 @@ impl Installer {
             ended: &ended,
             more: &files.logged().await,
             asked: &indexes.shown(),
-            locked: files.locked.is_some(),
             offline: indexes.is_offline(),
         };
         Err(error.error())

@@ -36,8 +36,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) more: &'a [String],
     /// The indexes that were asked, for people.
     pub(crate) asked: &'a str,
-    /// Whether versions were wanted that an older build chose.
-    pub(crate) locked: bool,
     /// Whether nothing could be fetched, by the operator's wish.
     pub(crate) offline: bool,
 }
@@ -73,16 +71,7 @@ impl Attempt<'_> {
             told: Told::new(self.ended.lines.iter().chain(self.more)),
         };
         let verdict = case.verdict();
-        let mut message = verdict.message;
-        let is_of_choice = matches!(
-            verdict.trouble,
-            Trouble::PackageNotFound | Trouble::Unsatisfiable
-        );
-        if self.locked && is_of_choice {
-            message.push_str(
-                ". The versions are those that this environment was first built with: build it afresh to choose anew",
-            );
-        }
+        let message = verdict.message;
         let error = if verdict.passing {
             verdict.trouble.passing(message)
         } else {

@@ -25,7 +25,6 @@ fn attempt<'a>(program: &'a str, ended: &'a Ended) -> Attempt<'a> {
         ended,
         more: &[],
         asked: ASKED,
-        locked: false,
         offline: false,
     }
 }
@@ -73,26 +72,6 @@ fn people_read_what_is_wrong_and_what_to_do_whatever_version_of_uv_failed() {
 fn people_read_what_is_wrong_and_what_to_do_whatever_version_of_pip_failed() {
     insta::assert_snapshot!("pip 23.2", all("pip", include_str!("outputs/pip-23.2.txt")));
     insta::assert_snapshot!("pip 26.0", all("pip", include_str!("outputs/pip-26.0.txt")));
-}
-
-#[test]
-fn versions_that_were_chosen_earlier_are_named_as_the_reason_that_they_may_be() {
-    let output = "error: No solution found when resolving dependencies\n  cause: Because there is no version of x==1.0 and you require x==1.0, we can conclude that your requirements are unsatisfiable.";
-    let ended = Ended {
-        success: false,
-        code: Some(1),
-        reason: "exit code 1".to_owned(),
-        lines: output.lines().map(str::to_owned).collect(),
-    };
-    let error = Attempt {
-        locked: true,
-        ..attempt("uv", &ended)
-    }
-    .error();
-    assert!(
-        error.message.ends_with("build it afresh to choose anew"),
-        "{error}"
-    );
 }
 
 #[test]
