@@ -17,7 +17,7 @@ const ABSURD: u64 = 1 << 56;
 
 /// What stands between two texts and differs: free room, keys, indexes of this machine, staging folders.
 const VARYING: [(&str, &str, &str); 4] = [
-    ("[data]/packages/packages has ", " GB left", "[some]"),
+    ("[data]/packages/packages has ", " left", "[some]"),
     ("packages of environment ", " are", "[key]"),
     ("(asked: ", ")", "[indexes]"),
     ("[data]/environments/.staging-", "/whole", "[staging]"),
