@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+pub(crate) mod builds;
 pub(crate) mod channel;
 
 use std::os::unix::fs::PermissionsExt;
