@@ -11,6 +11,7 @@ mod error;
 mod inherited;
 mod keys;
 mod local;
+mod observing;
 mod overrides;
 mod raw;
 mod reader;
@@ -30,6 +31,7 @@ pub use crate::api::{ByteSize, InvalidSize};
 pub use address::Address;
 pub use error::{ConfigError, Problem};
 pub use local::{CondaConfig, LocalConfig, PipConfig, SpaceConfig};
+pub use observing::{AccessLogConfig, EventsConfig, ObservingConfig, TracesConfig, WebhooksConfig};
 pub use overrides::Overrides;
 
 use keys::Origin;
@@ -41,6 +43,8 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// Where the gateway listens.
     pub listen: SocketAddr,
+    /// Where health and metrics are answered besides, without a credential; `None` nowhere.
+    pub admin_listen: Option<SocketAddr>,
     /// Where data is, and how environments are built.
     pub local: LocalConfig,
     /// How clients reach the gateway, for the URIs that it shows; `None` takes the request's `Host`.
@@ -63,6 +67,8 @@ pub struct Config {
     pub show_stack_traces: bool,
     /// What the gateway writes about itself.
     pub log: LogConfig,
+    /// What is kept and told of its doings.
+    pub observing: ObservingConfig,
     origins: BTreeMap<&'static str, Origin>,
 }
 
@@ -75,6 +81,17 @@ pub struct RegistryConfig {
     pub credentials: RegistryCredentials,
     /// Pause between two polls.
     pub poll_interval: Duration,
+    /// Whose words it speaks about users and their rights.
+    pub kind: RegistryKind,
+}
+
+/// Whose words a registry speaks about users and their rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryKind {
+    /// An MLflow server, with or without its basic-auth app.
+    Mlflow,
+    /// A Databricks workspace.
+    Databricks,
 }
 
 /// How the gateway shows the registry who it is.
@@ -125,6 +142,31 @@ pub enum LogFormat {
     Text,
     /// For machines.
     Json,
+}
+
+impl RegistryKind {
+    /// As the host's name tells: workspaces of Databricks are below three domains.
+    fn of(url: Option<&Url>) -> Self {
+        const WORKSPACES: [&str; 3] = [
+            ".cloud.databricks.com",
+            ".azuredatabricks.net",
+            ".gcp.databricks.com",
+        ];
+        let host = url.and_then(Url::host_str).unwrap_or_default();
+        if WORKSPACES.iter().any(|domain| host.ends_with(domain)) {
+            Self::Databricks
+        } else {
+            Self::Mlflow
+        }
+    }
+
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mlflow => "mlflow",
+            Self::Databricks => "databricks",
+        }
+    }
 }
 
 impl Config {

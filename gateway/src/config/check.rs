@@ -1,6 +1,7 @@
 //! Turns what was said into a configuration that holds, or into a list of everything that is wrong with it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use auth::Secret;
@@ -12,7 +13,7 @@ use super::raw::Raw;
 use super::reader::{Reader, parse, place};
 use super::{
     AuthConfig, ByteSize, Config, LocalConfig, LogConfig, LogFormat, RegistryConfig,
-    RegistryCredentials, RightsSource, local,
+    RegistryCredentials, RegistryKind, RightsSource, local, observing,
 };
 
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -27,14 +28,13 @@ pub(super) fn check(
     let mut reader = Reader::new(raw);
     let registry_url = reader.registry_url();
     let credentials = reader.credentials();
+    let kind = reader.parsed("registry_kind", None, |text| registry_kind(&text).map(Some));
+    let kind = kind.unwrap_or_else(|| RegistryKind::of(registry_url.as_ref()));
     let poll_interval = reader.duration("poll_interval", Duration::from_secs(5), SHORTEST_POLL);
     let local = local::read(&mut reader, environment);
 
-    let listen = reader.parsed("listen", ([127, 0, 0, 1], 8080).into(), |text| {
-        text.parse().map_err(|_| {
-            format!("{text:?} is not an address and a port, for example 127.0.0.1:8080")
-        })
-    });
+    let listen = reader.parsed("listen", ([127, 0, 0, 1], 8080).into(), socket_address);
+    let admin_listen = reader.parsed("admin_listen", None, |text| socket_address(text).map(Some));
     let public_url = reader
         .text("public_url")
         .and_then(|(text, origin)| reader.accept("public_url", &origin, web_address(&text)));
@@ -55,6 +55,7 @@ pub(super) fn check(
         enabled: reader.flag("auth.enabled", true),
         rights: reader.parsed("auth.rights", RightsSource::Grants, |text| rights(&text)),
     };
+    let observing = observing::read(&mut reader);
     let log = LogConfig {
         format: reader.parsed("log.format", LogFormat::Text, |text| log_format(&text)),
         level: reader.parsed("log.level", "info".to_owned(), Ok),
@@ -69,8 +70,10 @@ pub(super) fn check(
                 url,
                 credentials,
                 poll_interval,
+                kind,
             },
             listen,
+            admin_listen,
             local,
             public_url,
             enable,
@@ -82,6 +85,7 @@ pub(super) fn check(
             drain_timeout,
             show_stack_traces,
             log,
+            observing,
             origins: reader.origins,
         }),
         _ => Err(ConfigError {
@@ -151,8 +155,13 @@ impl Reader {
     }
 }
 
+fn socket_address(text: String) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address and a port, for example 127.0.0.1:8080"))
+}
+
 /// Credentials in a URL end up in process lists and logs, so they are refused, and the message does not repeat them.
-fn web_address(text: &str) -> Result<Url, String> {
+pub(super) fn web_address(text: &str) -> Result<Url, String> {
     let url: Url = text
         .parse()
         .map_err(|error| format!("not a URL ({error}); write for example http://mlflow:5000"))?;
@@ -187,6 +196,14 @@ fn rights(word: &str) -> Result<RightsSource, String> {
                 .to_owned(),
         ),
         _ => Err(format!("{word:?} is not one of grants, registry")),
+    }
+}
+
+fn registry_kind(word: &str) -> Result<RegistryKind, String> {
+    match word {
+        "mlflow" => Ok(RegistryKind::Mlflow),
+        "databricks" => Ok(RegistryKind::Databricks),
+        _ => Err(format!("{word:?} is not one of mlflow, databricks")),
     }
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::keys::{KEYS, Origin};
-use super::{Address, ByteSize, Config, LocalConfig, LogFormat, RegistryCredentials, RightsSource};
+use super::{
+    Address, ByteSize, Config, LocalConfig, LogFormat, RegistryCredentials, RightsSource, observing,
+};
 use crate::api::HumaneDuration;
 
 const HIDDEN: &str = "***";
@@ -35,6 +37,9 @@ fn value(config: &Config, key: &str) -> Option<Value> {
     let section = key.split_once('.').map(|(section, _)| section);
     match section {
         Some("conda" | "pip" | "space") => of_environments(&config.local, key),
+        Some("events" | "webhooks" | "access_log" | "traces") => {
+            observing::value(&config.observing, key)
+        }
         _ => of_gateway(config, key),
     }
 }
@@ -58,6 +63,8 @@ fn of_gateway(config: &Config, key: &str) -> Option<Value> {
             _ => None,
         },
         "poll_interval" => Some(HumaneDuration(config.registry.poll_interval).to_string()),
+        "registry_kind" => Some(config.registry.kind.as_str().to_owned()),
+        "admin_listen" => config.admin_listen.as_ref().map(ToString::to_string),
         "listen" => Some(config.listen.to_string()),
         "public_url" => config.public_url.as_ref().map(ToString::to_string),
         "data_dir" => Some(local.data_dir.to_string_lossy().into_owned()),
