@@ -58,7 +58,8 @@ fn next_step(code: &str) -> Option<&'static str> {
             "loosen one of the requirements that the model declares and log it again, or the `constraints` of the configuration"
         }
         "PYTHON_NOT_AVAILABLE" => {
-            "let `--env-manager conda` fetch this Python, or install it on the host that builds"
+            "log the model with a Python that can be had; or let `conda.channels` name a channel that has this one, or, with uv and \
+             virtualenv, install it on the host that builds"
         }
         "HASH_MISMATCH" => {
             "build again; if it stays, a mirror or proxy on the way answers with something else, or an admin chooses anew \

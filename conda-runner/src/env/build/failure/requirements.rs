@@ -96,15 +96,21 @@ impl Case<'_> {
                 format!("the model's requirements name {file}, which is not there"),
             ));
         }
-        let line = [
-            "error: Failed to parse: ",
-            "Invalid requirement: ",
-            "error: Couldn't parse requirement in ",
-        ]
-        .iter()
-        .find_map(|start| self.told.text.split_once(start))
-        .map(|(_, line)| line.split(" Caused by:").next().unwrap_or(line))
-        .map(|line| line.split(" cause:").next().unwrap_or(line))?;
+        // uv names its own copy of the file there, which tells nobody anything: the cause does.
+        let cause = self
+            .told
+            .text
+            .split_once("error: Couldn't parse requirement in ")
+            .and_then(|(_, rest)| rest.split_once(" cause: "))
+            .map(|(_, cause)| cause.trim_end_matches(['^', ' ']));
+        let in_line = || {
+            ["error: Failed to parse: ", "Invalid requirement: "]
+                .iter()
+                .find_map(|start| self.told.text.split_once(start))
+                .map(|(_, line)| line.split(" Caused by:").next().unwrap_or(line))
+                .map(|line| line.split(" cause:").next().unwrap_or(line))
+        };
+        let line = cause.or_else(in_line)?;
         Some(Verdict::new(
             Trouble::InvalidDeclaration,
             format!(
