@@ -225,10 +225,12 @@ fn of_http(error: &reqwest::Error, channels: &str) -> LoadError {
 }
 
 fn unreachable(host: Option<&str>, channels: &str, why: &str) -> LoadError {
+    let host = host.unwrap_or("the server");
+    // Most channels are shown with their host, which need not be read twice.
+    let channels = channels.replace(&format!(" ({host})"), "");
     Trouble::Network.error(format!(
-        "cannot fetch from {}, for {channels}: {why}. Is the address right, is a proxy needed (HTTPS_PROXY), or is \
-         there a mirror (conda.mirrors)?",
-        host.unwrap_or("the server"),
+        "cannot fetch from {host}, for {channels}: {why}. Is the address right, is a proxy needed (HTTPS_PROXY), or is \
+         there a mirror (conda.mirrors)?"
     ))
 }
 
