@@ -1,0 +1,98 @@
+// The control API, /api/v1, and scoring. Nothing else is asked.
+
+/// What the API refused: `status`, `code` (a word for programs) and a message for people.
+export class Refusal extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+// A header that no form and no other origin can send: what changes something needs it beside the session's cookie.
+const FROM_PAGE = { "X-Sluicegate-Page": "1" };
+
+let signedOut = () => {};
+
+/// Calls `listener` when the session has ended.
+export function onSignedOut(listener) {
+  signedOut = listener;
+}
+
+/// One path segment, whatever the name holds.
+export const segment = (name) => encodeURIComponent(name);
+
+export const modelPath = (name, ...rest) => ["/api/v1/models", segment(name), ...rest.map(segment)].join("/");
+
+async function call(method, path, { body, query, signal } = {}) {
+  const address = new URL(path, location.origin);
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined && value !== null && value !== "") {
+      address.searchParams.set(name, value);
+    }
+  }
+  let answer;
+  try {
+    answer = await fetch(address, {
+      method,
+      signal,
+      headers: { ...FROM_PAGE, Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") {
+      throw error;
+    }
+    throw new Refusal(0, "UNREACHABLE", "The gateway cannot be reached. Is it running?");
+  }
+  if (answer.ok) {
+    return answer.status === 204 ? null : answer.json();
+  }
+  const told = await answer.json().catch(() => ({}));
+  const refusal = new Refusal(answer.status, told.error_code ?? "", told.message ?? `The gateway answered ${answer.status}.`);
+  if (answer.status === 401 && !path.startsWith("/api/v1/session")) {
+    signedOut();
+  }
+  throw refusal;
+}
+
+export const get = (path, query, signal) => call("GET", path, { query, signal });
+export const post = (path, body) => call("POST", path, { body: body ?? {} });
+export const put = (path, body, query) => call("PUT", path, { body: body ?? {}, query });
+export const remove = (path) => call("DELETE", path);
+
+/// A text answer: logs.
+export async function getText(path, query, signal) {
+  const address = new URL(path, location.origin);
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined && value !== "") {
+      address.searchParams.set(name, value);
+    }
+  }
+  const answer = await fetch(address, { headers: FROM_PAGE, signal });
+  if (answer.ok) {
+    return answer.text();
+  }
+  const told = await answer.json().catch(() => ({}));
+  throw new Refusal(answer.status, told.error_code ?? "", told.message ?? `The gateway answered ${answer.status}.`);
+}
+
+/// Scores: the answer as a client would get it, with how long it took in milliseconds.
+export async function score(name, reference, contentType, body) {
+  const start = performance.now();
+  const answer = await fetch(`/model/${segment(name)}/${segment(reference)}/invocations`, {
+    method: "POST",
+    headers: { ...FROM_PAGE, "Content-Type": contentType },
+    body,
+  });
+  const text = await answer.text();
+  return {
+    status: answer.status,
+    took: performance.now() - start,
+    text,
+    type: answer.headers.get("content-type") ?? "",
+    served: answer.headers.get("served-model-name"),
+    request: answer.headers.get("x-request-id"),
+    retry: answer.headers.get("retry-after"),
+  };
+}

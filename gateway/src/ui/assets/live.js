@@ -1,0 +1,58 @@
+// Follows a stream of server-sent events for as long as somebody looks, over dropped connections and restarts of the gateway.
+
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 10_000;
+
+/// Follows `path`. `handlers` are called by the name of the event with its data, parsed; `state(connected)` tells people.
+/// Returns a function that ends it.
+export function follow(path, handlers, state = () => {}) {
+  let source = null;
+  let last = null;
+  let pause = FIRST_PAUSE;
+  let timer = null;
+  let ended = false;
+
+  const open = () => {
+    const address = new URL(path, location.origin);
+    if (last !== null) {
+      address.searchParams.set("last_event_id", last);
+    }
+    source = new EventSource(address);
+    source.onopen = () => {
+      pause = FIRST_PAUSE;
+      state(true);
+    };
+    source.onerror = () => {
+      if (ended) {
+        return;
+      }
+      // The browser's own second try keeps silent about why, and gives up for good on an answer that is no stream.
+      state(false);
+      source.close();
+      timer = setTimeout(open, pause);
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+    };
+    for (const [name, handler] of Object.entries(handlers)) {
+      source.addEventListener(name, (message) => {
+        if (message.lastEventId !== "") {
+          last = message.lastEventId;
+        }
+        handler(parsed(message.data), message.lastEventId);
+      });
+    }
+  };
+  open();
+  return () => {
+    ended = true;
+    clearTimeout(timer);
+    source?.close();
+  };
+}
+
+function parsed(data) {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return data;
+  }
+}
