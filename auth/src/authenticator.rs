@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -17,6 +18,7 @@ use crate::inherited::InheritedRights;
 use crate::principal::Principal;
 use crate::rights::{AllowAll, CurrentGrants, Rights, RightsError};
 use crate::secret::Secret;
+use crate::session::{Session, Sessions};
 use crate::table::Lookup;
 use crate::throttle::{Throttle, ThrottleConfig};
 use crate::token_store::{StoreError, TokenStore};
@@ -49,6 +51,8 @@ struct Tokens {
     throttle: Throttle,
     /// `None` where rights are the grants of the store.
     inherited: Option<InheritedRights>,
+    /// `None` where nobody can sign in with a browser.
+    sessions: Option<Arc<Sessions>>,
 }
 
 impl Authenticator {
@@ -63,6 +67,7 @@ impl Authenticator {
             clock,
             throttle: Throttle::new(config.throttle),
             inherited: None,
+            sessions: None,
         };
         Ok(Self {
             tokens: Some(tokens),
@@ -75,6 +80,15 @@ impl Authenticator {
     pub fn inherit(mut self, rights: InheritedRights) -> Self {
         if let Some(tokens) = &mut self.tokens {
             tokens.inherited = Some(rights);
+        }
+        self
+    }
+
+    /// Takes the cookies of `sessions` as well. Changes nothing where authentication is disabled.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: Arc<Sessions>) -> Self {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.sessions = Some(sessions);
         }
         self
     }
@@ -96,29 +110,58 @@ impl Authenticator {
         headers: &HeaderMap,
         peer: IpAddr,
     ) -> Result<Principal, AuthError> {
+        match Credential::from_headers(headers) {
+            Ok(Some(credential)) => self.check(credential, peer).await,
+            Ok(None) if self.tokens.is_none() => Ok(Principal::anonymous()),
+            Ok(None) => Err(AuthError::Missing),
+            Err(malformed) => match &self.tokens {
+                None => Ok(Principal::anonymous()),
+                Some(tokens) => tokens.counted(Err(malformed.into()), peer).await,
+            },
+        }
+    }
+
+    /// The same for a request of which the method is known: where it has no `Authorization` header, the cookie of a
+    /// session is as good, with what [`Sessions::of_request`] demands.
+    pub async fn authenticate_request(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<Principal, AuthError> {
+        match self.session(method, headers) {
+            Some(session) => self.check(session.credential, peer).await,
+            None => self.authenticate(headers, peer).await,
+        }
+    }
+
+    /// The session that a request belongs to, if its cookie counts.
+    pub fn session(&self, method: &Method, headers: &HeaderMap) -> Option<Session> {
+        if headers.contains_key(AUTHORIZATION) {
+            return None;
+        }
+        self.sessions()?.of_request(method, headers)
+    }
+
+    /// What seals sessions; `None` where authentication is disabled, or nobody can sign in with a browser.
+    pub fn sessions(&self) -> Option<&Arc<Sessions>> {
+        self.tokens.as_ref()?.sessions.as_ref()
+    }
+
+    /// Whose credential that is. Waits as [`Self::authenticate`] does.
+    pub async fn check(
+        &self,
+        credential: Credential,
+        peer: IpAddr,
+    ) -> Result<Principal, AuthError> {
         let Some(tokens) = &self.tokens else {
             return Ok(Principal::anonymous());
         };
-        let outcome = match Credential::from_headers(headers) {
-            Ok(Some(Credential::Token(token))) => tokens.recognise(&token).await,
-            Ok(Some(Credential::Password { user, password })) => {
-                tokens.sign_in(&user, password).await
-            }
-            Ok(None) => return Err(AuthError::Missing),
-            Err(malformed) => Err(AuthError::Malformed(malformed)),
+        let outcome = match credential {
+            Credential::Token(token) => tokens.recognise(&token).await,
+            Credential::Password { user, password } => tokens.sign_in(&user, password).await,
         };
-        match &outcome {
-            Ok(_) => tokens.throttle.succeeded(peer),
-            // Nobody knows whether that was a failure of the caller.
-            Err(AuthError::Unavailable(reason)) => {
-                debug!(%peer, %reason, "a password could not be checked");
-            }
-            Err(reason) => {
-                debug!(%peer, %reason, "a credential was refused");
-                tokens.throttle.hold_back(peer).await;
-            }
-        }
-        outcome
+        tokens.counted(outcome, peer).await
     }
 
     /// The rights that go with these tokens: those of the registry if they are inherited, else the grants of the same
@@ -161,6 +204,26 @@ impl Authenticator {
 }
 
 impl Tokens {
+    /// Passes an outcome on; slows an address that keeps failing.
+    async fn counted(
+        &self,
+        outcome: Result<Principal, AuthError>,
+        peer: IpAddr,
+    ) -> Result<Principal, AuthError> {
+        match &outcome {
+            Ok(_) => self.throttle.succeeded(peer),
+            // Nobody knows whether that was a failure of the caller.
+            Err(AuthError::Unavailable(reason)) => {
+                debug!(%peer, %reason, "a password could not be checked");
+            }
+            Err(reason) => {
+                debug!(%peer, %reason, "a credential was refused");
+                self.throttle.hold_back(peer).await;
+            }
+        }
+        outcome
+    }
+
     async fn recognise(&self, token: &Secret) -> Result<Principal, AuthError> {
         if !looks_like_a_token(token) {
             return Err(AuthError::Unknown);

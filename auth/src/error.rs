@@ -1,14 +1,28 @@
 //! Why a request has no principal. Every kind but one is the same 401 to a client; only the sentence differs.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::credential::MalformedCredential;
+use crate::session::PAGE_HEADER;
 
 /// The `WWW-Authenticate` header of every 401 (RFC 9110, section 11.6.1): Bearer (RFC 6750) or Basic (RFC 7617, which
 /// demands a realm, and lets a server say that it reads UTF-8).
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="sluicegate", Basic realm="sluicegate", charset="UTF-8""#,
 );
+
+/// The same for a request of a page of ours: a browser would ask for a user name and a password by itself, in front of a
+/// page that has a form for that.
+const PAGE_CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Session realm="sluicegate""#);
+
+/// The challenge that goes with a 401 for a request with these headers.
+pub fn challenge(headers: &HeaderMap) -> HeaderValue {
+    if headers.contains_key(PAGE_HEADER) {
+        PAGE_CHALLENGE
+    } else {
+        CHALLENGE
+    }
+}
 
 /// Why the caller is not known. The sentences are for the client: none holds what the client sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

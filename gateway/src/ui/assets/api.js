@@ -50,7 +50,8 @@ async function call(method, path, { body, query, signal } = {}) {
   }
   const told = await answer.json().catch(() => ({}));
   const refusal = new Refusal(answer.status, told.error_code ?? "", told.message ?? `The gateway answered ${answer.status}.`);
-  if (answer.status === 401 && !path.startsWith("/api/v1/session")) {
+  const signsIn = method === "POST" && path === "/api/v1/session";
+  if (answer.status === 401 && !signsIn) {
     signedOut();
   }
   throw refusal;

@@ -89,8 +89,10 @@ async function signOut() {
 }
 
 api.onSignedOut(() => {
-  page.session = null;
-  show();
+  if (page.session !== null) {
+    page.session = null;
+    show();
+  }
 });
 addEventListener("popstate", show);
 

@@ -1,5 +1,7 @@
 // Follows a stream of server-sent events for as long as somebody looks, over dropped connections and restarts of the gateway.
 
+import { get } from "./api.js";
+
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 10_000;
 
@@ -29,7 +31,7 @@ export function follow(path, handlers, state = () => {}) {
       // The browser's own second try keeps silent about why, and gives up for good on an answer that is no stream.
       state(false);
       source.close();
-      timer = setTimeout(open, pause);
+      timer = setTimeout(again, pause);
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     };
     for (const [name, handler] of Object.entries(handlers)) {
@@ -39,6 +41,19 @@ export function follow(path, handlers, state = () => {}) {
         }
         handler(parsed(message.data), message.lastEventId);
       });
+    }
+  };
+  // A stream cannot say why it was refused. A call can, and one that finds the session over says so to the page.
+  const again = async () => {
+    try {
+      await get("/api/v1/session");
+    } catch (refusal) {
+      if (refusal.status === 401) {
+        return;
+      }
+    }
+    if (!ended) {
+      open();
     }
   };
   open();
