@@ -7,6 +7,7 @@ pub mod control_plane;
 pub mod data_plane;
 mod databricks;
 pub mod error;
+pub mod figures;
 mod lifecycle;
 pub mod local_environments;
 pub mod local_tokens;
@@ -18,6 +19,7 @@ mod run_error;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+mod ui;
 
 pub use lifecycle::run;
 pub use run_error::RunError;

@@ -43,9 +43,7 @@ async fn shell(headers: HeaderMap) -> Response {
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refused> {
     match assets::find(&name) {
         Some(asset) => Ok(answer(asset, &headers)),
-        None => Err(Refused::missing(format!(
-            "the page has no file {name:?}"
-        ))),
+        None => Err(Refused::missing(format!("the page has no file {name:?}"))),
     }
 }
 
@@ -91,7 +89,10 @@ mod tests {
     fn the_policy_allows_nothing_inline() {
         let policy = POLICY;
         let policy = policy.to_str().unwrap();
-        assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
+        assert!(
+            !policy.contains("unsafe") && !policy.contains('*'),
+            "{policy}"
+        );
     }
 
     #[test]

@@ -27,7 +27,11 @@ static SHELL: Asset = asset(
 );
 
 static FILES: [Asset; 20] = [
-    asset("app.css", "text/css; charset=utf-8", include_str!("assets/app.css")),
+    asset(
+        "app.css",
+        "text/css; charset=utf-8",
+        include_str!("assets/app.css"),
+    ),
     asset("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
     asset("api.js", SCRIPT, include_str!("assets/api.js")),
     asset("app.js", SCRIPT, include_str!("assets/app.js")),
@@ -76,7 +80,10 @@ impl Asset {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             // Writing into memory does not fail.
             let written = encoder.write_all(self.content.as_bytes());
-            written.and_then(|()| encoder.finish()).unwrap_or_default().into()
+            written
+                .and_then(|()| encoder.finish())
+                .unwrap_or_default()
+                .into()
         });
         made.clone()
     }
@@ -118,20 +125,41 @@ mod tests {
     #[test]
     fn no_file_names_another_origin_or_makes_markup_of_strings() {
         for asset in FILES.iter().chain([&SHELL]) {
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
-                assert!(!asset.content.contains(forbidden), "{}: {forbidden}", asset.name);
+            for forbidden in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "new Function",
+            ] {
+                assert!(
+                    !asset.content.contains(forbidden),
+                    "{}: {forbidden}",
+                    asset.name
+                );
             }
             let foreign = asset.content.replace("http://www.w3.org/2000/svg", "");
-            assert!(!foreign.contains("http://") && !foreign.contains("https://"), "{}", asset.name);
+            assert!(
+                !foreign.contains("http://") && !foreign.contains("https://"),
+                "{}",
+                asset.name
+            );
         }
     }
 
     #[test]
     fn all_of_it_is_less_than_a_hundred_kilobytes_to_transfer() {
-        let all: usize = FILES.iter().chain([&SHELL]).map(|asset| asset.compressed().len()).sum();
+        let all: usize = FILES
+            .iter()
+            .chain([&SHELL])
+            .map(|asset| asset.compressed().len())
+            .sum();
         assert!(all < 100_000, "{all} bytes");
         let mut read = String::new();
-        flate2::read::GzDecoder::new(&*SHELL.compressed()).read_to_string(&mut read).unwrap();
+        flate2::read::GzDecoder::new(&*SHELL.compressed())
+            .read_to_string(&mut read)
+            .unwrap();
         assert_eq!(read, SHELL.content);
     }
 }
