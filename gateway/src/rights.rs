@@ -173,3 +173,48 @@ async fn check(rights: &InheritedRights) {
 fn stored(error: impl std::fmt::Display) -> RunError {
     RunError::Store(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databricks_takes_a_token_as_such_or_as_the_password_of_the_user_token() {
+        let secret = || Secret::new("dapi-1".to_owned());
+        let basic = |username: &str| RegistryCredentials::Basic {
+            username: username.to_owned(),
+            password: secret(),
+        };
+        for (credentials, expected) in [
+            (RegistryCredentials::None, None),
+            (RegistryCredentials::Bearer(secret()), Some(secret())),
+            (basic("token"), Some(secret())),
+            (basic("ann@example.com"), None),
+        ] {
+            assert_eq!(token(&credentials), expected, "{credentials:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_is_checked_only_where_rights_come_from_the_registry() {
+        let load = |pairs: &[(&str, &str)]| {
+            let given = [("HOME", "/"), ("SLUICEGATE_REGISTRY", "http://127.0.0.1:9")];
+            let variables = given.iter().chain(pairs);
+            let variables =
+                variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Config::load(crate::config::Overrides::default(), variables).unwrap()
+        };
+        assert_eq!(check_service(&load(&[])).await, None);
+        let registry = ("SLUICEGATE_AUTH_RIGHTS", "registry");
+        let off = ("SLUICEGATE_AUTH_ENABLED", "false");
+        assert_eq!(check_service(&load(&[registry, off])).await, None);
+        for (kind, variable) in [
+            ("mlflow", "MLFLOW_TRACKING_USERNAME"),
+            ("databricks", "MLFLOW_TRACKING_TOKEN"),
+        ] {
+            let kind = ("SLUICEGATE_REGISTRY_KIND", kind);
+            let said = check_service(&load(&[registry, kind])).await.unwrap();
+            assert!(said.unwrap_err().contains(variable));
+        }
+    }
+}
