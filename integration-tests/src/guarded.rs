@@ -69,6 +69,8 @@ impl Guarded {
             .argument("--rights")
             .argument("registry")
             .owner(&admin.user)
+            // Each question takes the server seconds on a busy machine, and an answer that is given up is none.
+            .variable("SLUICEGATE_AUTH_RIGHTS_DEADLINE", "60s")
             .variable("MLFLOW_TRACKING_USERNAME", &admin.user)
             .variable("MLFLOW_TRACKING_PASSWORD", &admin.password))
     }

@@ -19,10 +19,7 @@ pub(crate) async fn users_may_here_what_the_registry_lets_them(
     let guarded = Guarded::start(world.run().await?, environment).await?;
     let (users, url) = (guarded.users()?, guarded.server().url());
     let gateway = guarded.gateway(world, environment, &url).await?;
-    let gateway = gateway
-        .variable("SLUICEGATE_AUTH_RIGHTS_DEADLINE", "60s")
-        .start()
-        .await?;
+    let gateway = gateway.start().await?;
     guarded.register("iris").await?;
     gateway.client().enable("iris", json!({})).await?;
     gateway.client().until_ready("iris", 1).await?;

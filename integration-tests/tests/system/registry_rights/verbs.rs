@@ -113,8 +113,6 @@ pub(super) async fn each_verb_of_each_user_is_judged_as_mlflow_judges_it(
     let gateway = guarded
         .gateway(&world, world.environment().await?, &url)
         .await?
-        // More is asked here than in an hour elsewhere: a slow machine must not make an answer late.
-        .variable("SLUICEGATE_AUTH_RIGHTS_DEADLINE", "60s")
         .start()
         .await?;
     deploy(guarded, &gateway, "verbs").await?;
