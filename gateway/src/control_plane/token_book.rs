@@ -87,16 +87,13 @@ impl Access {
     /// What there is to tell about tokens; who is an admin, is said by the grants or by the registry, if it answers soon.
     async fn known(&self, records: Vec<TokenRecord>) -> Result<Vec<Known>, Refused> {
         let names = || records.iter().map(|record| Arc::clone(&record.principal));
-        let admins: HashSet<Arc<str>> = match self.state.authenticator.inherited() {
-            Some(rights) => {
-                let names: BTreeSet<_> = names().collect();
-                rights.admins(names, PATIENCE).await
-            }
-            None => {
-                let kept = self.state.tokens.load().await?;
-                let grants: Grants = kept.grants.into_iter().collect();
-                names().filter(|name| grants.is_admin(name)).collect()
-            }
+        let admins: HashSet<Arc<str>> = if let Some(rights) = self.state.authenticator.inherited() {
+            let names: BTreeSet<_> = names().collect();
+            rights.admins(names, PATIENCE).await
+        } else {
+            let kept = self.state.tokens.load().await?;
+            let grants: Grants = kept.grants.into_iter().collect();
+            names().filter(|name| grants.is_admin(name)).collect()
         };
         let known = records.into_iter().map(|record| Known {
             admin: record.scopes.is_everything() && admins.contains(&record.principal),

@@ -50,7 +50,9 @@ impl LocalTokens {
         let listed = self.tokens.list().await;
         let mut listed = listed.map_err(|error| CommandError::failed(error.to_string()))?;
         if self.rights == RightsSource::Registry {
-            listed.iter_mut().for_each(|token| token.admin = false);
+            for token in &mut listed {
+                token.admin = false;
+            }
         }
         Ok(listed)
     }
