@@ -134,6 +134,11 @@ impl Authenticator {
         }
     }
 
+    /// The rights of the registry, if they are inherited.
+    pub fn inherited(&self) -> Option<&InheritedRights> {
+        self.tokens.as_ref()?.inherited.as_ref()
+    }
+
     /// Makes a change that this process has made in the store hold from now on: to be called after every write, before
     /// the change is called done.
     pub async fn reload(&self) -> Result<(), StoreError> {

@@ -30,6 +30,6 @@ pub use nearest::nearest;
 pub(crate) use settings::LONGEST_TIMEOUT;
 pub use settings::{EnvManager, InvalidSetting, ModelSettings, Settings};
 pub use size::{ByteSize, InvalidSize};
-pub use status::{RegistryState, Status};
+pub use status::{RegistryState, RightsState, Status};
 pub use time::{HumaneDuration, InvalidDuration, Timestamp};
 pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};

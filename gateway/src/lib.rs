@@ -14,6 +14,7 @@ mod parts;
 pub mod ports;
 pub mod protocol;
 mod request_id;
+pub mod rights;
 mod run_error;
 pub mod server;
 pub mod store;

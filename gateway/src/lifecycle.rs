@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Authenticator, AuthenticatorConfig, TokenStore};
+use auth::TokenStore;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use serving_core::{Clock, Inputs, Manager, ManagerConfig, SystemClock};
 use tokio::net::TcpListener;
@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::control_plane::{self, About, BuildTurns, ControlState, IntentBook};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::parts::Parts;
+use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{DataDirLock, EventRetention, Store, keep_last_aspired, write_events};
@@ -147,11 +148,9 @@ impl Household {
 
         let store = Store::open(&config.local.data_dir).await.map_err(stored)?;
         let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let authenticator = authenticator(&config, &tokens).await?;
-        keepers.start("following tokens", {
-            let (authenticator, close) = (Arc::clone(&authenticator), close.clone());
-            async move { authenticator.run(close).await }
-        });
+        let authenticator = rights::open(&config, &tokens).await?;
+        let following = rights::follow(Arc::clone(&authenticator), close.clone());
+        keepers.start("following tokens", following);
 
         let defaults = config.model_defaults();
         let intents = IntentBook::open(store.clone(), defaults, config.enable_all)
@@ -269,30 +268,6 @@ impl Household {
         }
         self.store.close().await;
     }
-}
-
-async fn authenticator(
-    config: &Config,
-    tokens: &Arc<dyn TokenStore>,
-) -> Result<Arc<Authenticator>, RunError> {
-    if !config.auth.enabled {
-        warn!(
-            "authentication is off (auth.enabled = false): everybody who reaches this address may do everything"
-        );
-        return Ok(Arc::new(Authenticator::disabled()));
-    }
-    let kept = tokens.load().await.map_err(stored)?;
-    if kept.tokens.is_empty() {
-        let data_dir = config.local.data_dir.display();
-        warn!(
-            "there is no token yet; make the first one on this host: \
-             sluicegate tokens create --local --principal NAME --admin --data-dir {data_dir}"
-        );
-    }
-    let clock: auth::Clock = Arc::new(SystemTime::now);
-    let opened =
-        Authenticator::open(Arc::clone(tokens), clock, AuthenticatorConfig::default()).await;
-    Ok(Arc::new(opened.map_err(stored)?))
 }
 
 fn stored(error: impl std::fmt::Display) -> RunError {

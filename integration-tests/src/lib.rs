@@ -2,6 +2,7 @@
 //!
 //! - [`World`]: what the tests of one binary share; made piece by piece, when a test first asks for it
 //! - [`MlflowServer`] and [`Registry`]: a real MLflow server, and the changes that people make in it
+//! - [`Guarded`] and [`Users`]: an MLflow server with basic-auth, and who may do what in it
 //! - [`Models`]: tiny models logged by MLflow's own client; [`Logged`] ones are registered as often as a test likes
 //! - [`Channels`]: conda packages of this machine's interpreters, in the place of the Internet's
 //! - [`Gateway`]: the real `sluicegate serve`; [`Client`]: who scores and operates
@@ -18,6 +19,7 @@ mod client;
 mod declared;
 mod environment;
 mod gateway;
+mod guarded;
 mod mlflow;
 mod models;
 mod process;
@@ -25,6 +27,7 @@ mod registry;
 mod run;
 mod scoring_server;
 mod trial;
+mod users;
 mod wait;
 mod wire;
 mod world;
@@ -34,6 +37,7 @@ pub use client::{Answer, Client, score_path};
 pub use declared::conda_yaml;
 pub use environment::{Environment, setting};
 pub use gateway::{Gateway, GatewayBuilder, SECRET};
+pub use guarded::Guarded;
 pub use mlflow::{MlflowServer, MlflowServerBuilder};
 pub use models::{Logged, Models};
 pub use process::{Process, command, kill, output, process_lives};
@@ -41,6 +45,7 @@ pub use registry::{Registry, Stage};
 pub use run::Run;
 pub use scoring_server::ScoringServer;
 pub use trial::{Outcome, Test, lacking, run};
+pub use users::{Account, Users};
 pub use wait::{PATIENCE, until};
 pub use wire::Wire;
 pub use world::World;

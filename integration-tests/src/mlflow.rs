@@ -4,11 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use tokio::process::Command;
 
 use crate::environment::Environment;
 use crate::process::{Process, command};
 use crate::registry::Registry;
 use crate::run::Run;
+use crate::users::Account;
 use crate::wait::until;
 
 /// A running server. Dropping it kills its whole tree.
@@ -17,6 +19,7 @@ pub struct MlflowServer {
     process: Process,
     address: SocketAddr,
     database: PathBuf,
+    admin: Option<Account>,
 }
 
 /// How a server is to be started.
@@ -25,6 +28,7 @@ pub struct MlflowServerBuilder<'a> {
     run: &'a Run,
     environment: &'a Environment,
     arguments: Vec<String>,
+    is_guarded: bool,
 }
 
 impl MlflowServer {
@@ -34,6 +38,7 @@ impl MlflowServer {
             run,
             environment,
             arguments: Vec::new(),
+            is_guarded: false,
         }
     }
 
@@ -47,9 +52,24 @@ impl MlflowServer {
         self.address
     }
 
-    /// Its registry, as people use it.
+    /// Its registry, as people use it; as its admin does, if it knows its users.
     pub fn registry(&self) -> Registry {
-        Registry::new(self.url())
+        Registry::new(self.url()).signed_in(self.admin.clone())
+    }
+
+    /// Its admin, if it knows its users.
+    pub fn admin(&self) -> Option<&Account> {
+        self.admin.as_ref()
+    }
+
+    /// What a client of MLflow needs in its environment to sign in as the admin.
+    pub(crate) fn sign_in(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.admin.iter().flat_map(|admin| {
+            [
+                ("MLFLOW_TRACKING_USERNAME", admin.user.as_str()),
+                ("MLFLOW_TRACKING_PASSWORD", admin.password.as_str()),
+            ]
+        })
     }
 
     /// Its SQLite database.
@@ -74,6 +94,13 @@ impl MlflowServerBuilder<'_> {
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// It knows its users: MLflow's own basic-auth, whose default permission is none.
+    #[must_use]
+    pub fn basic_auth(mut self) -> Self {
+        self.is_guarded = true;
         self
     }
 
@@ -106,11 +133,16 @@ impl MlflowServerBuilder<'_> {
             .arg("--artifacts-destination")
             .arg(folder.join("artifacts"))
             .args(&self.arguments);
+        let admin = self.is_guarded.then(|| Account::new("admin"));
+        if let Some(admin) = &admin {
+            guard(&mut server, &folder, admin)?;
+        }
         let process = Process::spawn(server, folder.join("log"))?;
         let mut server = MlflowServer {
             process,
             address,
             database,
+            admin,
         };
         let health = format!("{}/health", server.url());
         let client = reqwest::Client::new();
@@ -127,4 +159,22 @@ impl MlflowServerBuilder<'_> {
         .with_context(|| format!("see {}", server.process.log().display()))?;
         Ok(up.then_some(server))
     }
+}
+
+/// Nothing of the app's state is where another server would find it.
+fn guard(server: &mut Command, folder: &Path, admin: &Account) -> Result<()> {
+    let settings = folder.join("auth.ini");
+    let Account { user, password } = admin;
+    let text = format!(
+        "[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{}\n\
+         admin_username = {user}\nadmin_password = {password}\n\
+         authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+        folder.join("users.db").display()
+    );
+    std::fs::write(&settings, text)?;
+    server
+        .args(["--app-name", "basic-auth"])
+        .env("MLFLOW_AUTH_CONFIG_PATH", &settings)
+        .env("MLFLOW_FLASK_SERVER_SECRET_KEY", "a secret of the tests");
+    Ok(())
 }

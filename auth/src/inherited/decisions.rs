@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::desk::Desk;
+use super::figures::Counters;
 use super::source::SourceError;
 
 /// Locks that callers share at random, so that they seldom meet at one.
@@ -55,6 +56,7 @@ pub(crate) struct Decisions<K, A> {
     hasher: RandomState,
     shards: [Mutex<Shard<K, A>>; SHARDS],
     desk: Arc<Desk>,
+    counters: Arc<Counters>,
 }
 
 /// Two generations: when `recent` is full it becomes `older`, and what was `older` is forgotten. What is used moves to
@@ -88,14 +90,30 @@ enum Look<A> {
 
 impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
     /// Room for about `capacity` questions; up to twice as many are remembered for a while.
-    pub(crate) fn new(ages: Ages, capacity: usize, desk: Arc<Desk>) -> Self {
+    pub(crate) fn new(
+        ages: Ages,
+        capacity: usize,
+        desk: Arc<Desk>,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             ages,
             capacity: capacity.div_ceil(SHARDS).max(1),
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
             desk,
+            counters,
         }
+    }
+
+    /// Answers that are remembered now, also those that are too old to count.
+    pub(crate) fn entries(&self) -> u64 {
+        let held = self.shards.iter().map(|shard| {
+            // Like in `shard`: a lost answer would be asked for again.
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.recent.len() + shard.older.len()
+        });
+        held.map(|length| length as u64).sum()
     }
 
     /// The answer about `key`, which `question` would ask for. Waits only where nothing is known that may still count.
@@ -108,10 +126,14 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
         F: Future<Output = Result<A, SourceError>> + Send + 'static,
     {
         let mut outcome = match self.look(key, question) {
-            Look::Known(answer) => return Ok(answer),
+            Look::Known(answer) => {
+                self.counters.hit();
+                return Ok(answer);
+            }
             Look::Failed(error) => return Err(error),
             Look::Wait(outcome) => outcome,
         };
+        self.counters.miss();
         let ended = timeout(self.patience(), outcome.wait_for(Option::is_some)).await;
         let ended = match ended {
             Ok(Ok(outcome)) => outcome.clone(),
@@ -179,6 +201,9 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
                 if aging && !paused && slot.asked.is_none() {
                     // A full desk is no harm: the next caller tries again.
                     slot.asked = self.ask(key, question).ok();
+                    if slot.asked.is_some() {
+                        self.counters.refresh();
+                    }
                 }
                 Look::Known(answer)
             }
@@ -222,6 +247,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
         if self.desk.submit(job) {
             Ok(outcome)
         } else {
+            self.counters.failure();
             Err(SourceError::Unavailable(
                 "too many questions to the registry are waiting already".to_owned(),
             ))
@@ -253,6 +279,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
                 shard.recent.remove(key);
             }
             Err(error) => {
+                self.counters.failure();
                 slot.failure = Some((error.clone(), Instant::now() + self.ages.pause));
             }
         }

@@ -4,6 +4,7 @@ mod answers;
 mod config;
 mod decisions;
 mod desk;
+mod figures;
 mod login;
 mod source;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -23,9 +26,11 @@ use crate::secret::Secret;
 
 use decisions::{Ages, Answer, Decisions};
 use desk::Desk;
+use figures::Counters;
 use login::{LoginDigest, Salt};
 
 pub use config::InheritedConfig;
+pub use figures::RightsFigures;
 pub use login::Login;
 pub use source::{Account, Caller, Given, Overview, RightsSource, SourceError};
 
@@ -49,6 +54,7 @@ struct Inner {
     sign_ins: Arc<Desk>,
     /// Whether the last question failed: said once when that starts and once when it is over.
     failing: Arc<AtomicBool>,
+    counters: Arc<Counters>,
 }
 
 /// A caller as answers are remembered for.
@@ -89,18 +95,22 @@ impl InheritedRights {
         let questions = Arc::new(Desk::new(config.at_a_time, config.waiting));
         let sign_ins = Arc::new(Desk::new(config.at_a_time / 2, config.waiting));
         let size = config.remembered;
+        let counters = Arc::<Counters>::default();
+        let (question, sign_in) = (|| Arc::clone(&questions), || Arc::clone(&sign_ins));
+        let count = || Arc::clone(&counters);
         Self(Arc::new(Inner {
             source,
             config,
             salt: Salt::random(),
-            named: Arc::new(Decisions::new(ages, size, Arc::clone(&questions))),
-            signed_in: Arc::new(Decisions::new(ages, size, Arc::clone(&sign_ins))),
-            models: Arc::new(Decisions::new(ages, size, Arc::clone(&questions))),
+            named: Arc::new(Decisions::new(ages, size, question(), count())),
+            signed_in: Arc::new(Decisions::new(ages, size, sign_in(), count())),
+            models: Arc::new(Decisions::new(ages, size, question(), count())),
             // One may hold the names of all models.
-            overviews: Arc::new(Decisions::new(ages, size / 100, Arc::clone(&questions))),
+            overviews: Arc::new(Decisions::new(ages, size / 100, question(), count())),
             questions,
             sign_ins,
             failing: Arc::default(),
+            counters,
         }))
     }
 
@@ -130,6 +140,51 @@ impl InheritedRights {
     pub(crate) async fn is_admin(&self, name: &Arc<str>) -> bool {
         let account = self.account(&Caller::Named(Arc::clone(name))).await;
         account.is_ok_and(|account| account.is_some_and(|account| account.admin))
+    }
+
+    /// Which of the users of these names may do everything. Those about whom nobody answers within `patience` count as
+    /// none.
+    pub async fn admins(
+        &self,
+        names: impl IntoIterator<Item = Arc<str>>,
+        patience: Duration,
+    ) -> HashSet<Arc<str>> {
+        let deadline = Instant::now() + patience;
+        let mut names = names.into_iter();
+        let (mut asked, mut admins) = (JoinSet::new(), HashSet::new());
+        loop {
+            // No more at a time than are asked at a time: the queue is for those who call.
+            while asked.len() < self.0.config.at_a_time.max(1)
+                && let Some(name) = names.next()
+            {
+                let rights = self.clone();
+                asked.spawn(async move { rights.is_admin(&name).await.then_some(name) });
+            }
+            match timeout_at(deadline, asked.join_next()).await {
+                Ok(Some(answered)) => admins.extend(answered.ok().flatten()),
+                Ok(None) | Err(_) => return admins,
+            }
+        }
+    }
+
+    /// Whether the gateway's own account can tell the rights of callers with tokens; the error says what to do if not.
+    pub async fn check_service(&self) -> Result<(), SourceError> {
+        self.0.source.check_service().await
+    }
+
+    /// Whether the registry's last answer, if there was one yet, was an answer.
+    pub fn is_answered(&self) -> bool {
+        !self.0.failing.load(Ordering::Relaxed)
+    }
+
+    /// How often answers were remembered and how often the registry was asked.
+    pub fn figures(&self) -> RightsFigures {
+        let inner = &*self.0;
+        let entries = inner.named.entries()
+            + inner.signed_in.entries()
+            + inner.models.entries()
+            + inner.overviews.entries();
+        inner.counters.figures(entries)
     }
 
     /// Asks the registry what has to be asked, until `shutdown`.

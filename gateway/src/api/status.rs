@@ -27,6 +27,16 @@ pub struct Status {
     pub versions_failed: u32,
     /// How polling the registry goes.
     pub registry: RegistryState,
+    /// How asking the registry for callers' rights goes; absent where rights do not come from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<RightsState>,
+}
+
+/// How asking the registry for callers' rights goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RightsState {
+    /// Whether the registry answered the last question, if there was one. Why not, is in the gateway's log.
+    pub answered: bool,
 }
 
 /// How polling the registry goes.

@@ -8,11 +8,14 @@ use std::time::Duration;
 use super::address::Address;
 use super::inherited;
 use super::reader::{Reader, parse, place};
+use super::rights::{self, RightsSource};
 use crate::api::EnvManager;
 
 /// The part of the configuration that needs no registry.
 #[derive(Clone)]
 pub struct LocalConfig {
+    /// Where rights come from; those that are given here count only if it is here.
+    pub rights: RightsSource,
     /// Where the database, environments, models, logs and sockets are.
     pub data_dir: PathBuf,
     /// What builds environments where a model does not say.
@@ -94,6 +97,7 @@ pub(super) fn read(
     }
     let more_variables = reader.list("worker_environment");
     let local = LocalConfig {
+        rights: rights::source(reader),
         data_dir: data_dir.unwrap_or_default(),
         env_manager: reader.parsed("env_manager", EnvManager::Conda, parse::<EnvManager>),
         python: reader.file("python"),
@@ -173,6 +177,7 @@ impl fmt::Debug for LocalConfig {
         };
         formatter
             .debug_struct("LocalConfig")
+            .field("rights", &self.rights)
             .field("data_dir", &self.data_dir)
             .field("env_manager", &self.env_manager)
             .field("python", &self.python)

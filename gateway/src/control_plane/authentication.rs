@@ -8,9 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{ControlState, Refused};
-use crate::error::ErrorCode;
 
-/// Answers 401, or passes the request on with its principal.
+/// Answers 401, or 503 while nobody can tell, or passes the request on with its principal.
 pub(super) async fn authenticate(
     State(state): State<Arc<ControlState>>,
     mut request: Request,
@@ -31,6 +30,6 @@ pub(super) async fn authenticate(
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
-        Err(reason) => Refused::new(ErrorCode::Unauthenticated, reason.to_string()).into_response(),
+        Err(reason) => Refused(reason.into()).into_response(),
     }
 }

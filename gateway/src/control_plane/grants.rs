@@ -24,6 +24,7 @@ pub(super) async fn list(
     access: Access,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<GrantPage>, Refused> {
+    access.to_give_rights()?;
     let grants = access.grants(query.principal.as_deref()).await?;
     Ok(Json(GrantPage { grants }))
 }
@@ -33,6 +34,7 @@ pub(super) async fn revoke(
     access: Access,
     Parameters(named): Parameters<GrantInfo>,
 ) -> Result<StatusCode, Refused> {
+    access.to_give_rights()?;
     let grant = named
         .grant()
         .map_err(|error| Refused::invalid(error.to_string()))?;
@@ -41,6 +43,18 @@ pub(super) async fn revoke(
 }
 
 impl Access {
+    /// Refuses to give, take or tell rights where those that are given here count for nothing.
+    pub(super) fn to_give_rights(&self) -> Result<(), Refused> {
+        let state = &self.state;
+        if state.authenticator.inherited().is_none() {
+            return Ok(());
+        }
+        Err(Refused::invalid(format!(
+            "rights are not given here: they come from the registry (auth.rights = \"registry\"); give them there, at {}",
+            state.about.registry_url
+        )))
+    }
+
     /// The rights that the caller may know of, of `principal` or of everybody.
     pub(super) async fn grants(&self, principal: Option<&str>) -> Result<Vec<GrantInfo>, Refused> {
         let kept = self.state.tokens.load().await?;

@@ -56,25 +56,26 @@ pub(super) async fn list(
         models: Vec::new(),
         next_page_token: None,
     };
-    for name in names.range(rest) {
-        if !name.as_str().to_lowercase().contains(&part) {
-            continue;
+    let is_served = |name: &ModelName| view::model_state(&access.state, name.as_str()).is_some();
+    let mut wanted = names.range(rest).filter(|name| {
+        name.as_str().to_lowercase().contains(&part)
+            && served.is_none_or(|served| served == is_served(name))
+    });
+    loop {
+        // One more than fits: there is a next page. Rights are asked for as many at once, and again if some are hidden.
+        let more: Vec<_> = wanted.by_ref().take(size + 1).cloned().collect();
+        if more.is_empty() {
+            return Ok(Json(page));
         }
-        let model = summary(&access, name, &catalog, &snapshot);
-        if served.is_some_and(|served| served != model.state.is_some()) {
-            continue;
+        for name in access.visible(more).await? {
+            if page.models.len() == size {
+                page.next_page_token = page.models.last().map(|last| write_page_token(&last.name));
+                return Ok(Json(page));
+            }
+            page.models
+                .push(summary(&access, &name, &catalog, &snapshot));
         }
-        if access.right(name.as_str()).await?.is_none() {
-            continue;
-        }
-        // One more than fits: there is a next page.
-        if page.models.len() == size {
-            page.next_page_token = page.models.last().map(|last| write_page_token(&last.name));
-            break;
-        }
-        page.models.push(model);
     }
-    Ok(Json(page))
 }
 
 /// `GET /models/{name}`.

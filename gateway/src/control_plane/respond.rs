@@ -80,7 +80,7 @@ impl From<auth::StoreError> for Refused {
 
 impl From<auth::RightsError> for Refused {
     fn from(error: auth::RightsError) -> Self {
-        Self::unavailable(error.to_string())
+        Self(error.into())
     }
 }
 

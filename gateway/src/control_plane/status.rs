@@ -7,7 +7,7 @@ use serving_core::Phase;
 
 use super::access::Access;
 use super::health::routes_published;
-use crate::api::{HumaneDuration, RegistryState, Status, Timestamp};
+use crate::api::{HumaneDuration, RegistryState, RightsState, Status, Timestamp};
 
 /// `GET /status`: counts, no names, so every known caller may see it.
 pub(super) async fn show(access: Access) -> Json<Status> {
@@ -42,5 +42,8 @@ pub(super) async fn show(access: Access) -> Json<Status> {
             last_success: registry.last_success.map(Timestamp),
             error: registry.error,
         },
+        rights: state.authenticator.inherited().map(|rights| RightsState {
+            answered: rights.is_answered(),
+        }),
     })
 }

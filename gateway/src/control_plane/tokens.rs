@@ -28,7 +28,10 @@ pub(super) async fn create(
     let (known, token) = access.create_token(wish).await?;
     let created = CreatedToken {
         token: token.expose().to_owned(),
-        grants: access.grants(Some(&*known.record.principal)).await?,
+        grants: match access.to_give_rights() {
+            Ok(()) => access.grants(Some(&*known.record.principal)).await?,
+            Err(_) => Vec::new(),
+        },
         info: describe(known.record, known.admin),
     };
     Ok((StatusCode::CREATED, Json(created)))

@@ -1,4 +1,5 @@
 //! The data plane: scores. No lock across a wait, no SQL, no registry, no file: everything it needs is in memory.
+//! (Where rights come from the registry, a caller about whom nothing is known yet waits until it has been asked.)
 //!
 //! A request goes through these modules in this order: `target` (what does the path name), [`auth`] (who is it, and may
 //! it), [`serving_core::Router`] (which version is that now), `intake` and `decode` (its body, limited), `stack` and
@@ -25,7 +26,6 @@ mod worker_error;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use auth::{Authenticator, Rights};
 use bytes::Bytes;
@@ -33,7 +33,7 @@ use http::{HeaderValue, Request, Response, header};
 use serving_core::Router;
 use tokio::time::Instant;
 
-use crate::error::ErrorCode;
+use crate::error::{ApiError, ErrorCode};
 use crate::ports::WorkerFiles;
 use crate::request_id::RequestId;
 use body_memory::BodyMemory;
@@ -165,22 +165,14 @@ impl DataPlane {
             .authenticator
             .authenticate(request.headers(), peer.ip())
             .await
-            .map_err(|reason| Refusal::new(ErrorCode::Unauthenticated, reason.to_string()))?;
-        match self.rights.right(&principal, &target.model).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(score::unknown_model(target)),
-            Err(reason) => {
-                let code = ErrorCode::TemporarilyUnavailable;
-                let mut refusal = Refusal::new(code, reason.to_string());
-                refusal.retry_after = Some(RIGHTS_PAUSE);
-                Err(refusal)
-            }
+            .map_err(ApiError::from)?;
+        let right = self.rights.right(&principal, &target.model).await;
+        match right.map_err(ApiError::from)? {
+            Some(_) => Ok(()),
+            None => Err(score::unknown_model(target)),
         }
     }
 }
-
-/// When to come again while nobody can tell what a caller may do.
-const RIGHTS_PAUSE: Duration = Duration::from_secs(5);
 
 fn method_not_allowed(operation: Operation, id: &RequestId) -> Response<Body> {
     let message = format!("this path takes {}", operation.allow());

@@ -66,15 +66,14 @@ pub(super) async fn list(access: Access, _: Body) -> Result<Json<Value>, Refused
     models.extend(state.engine.snapshot().borrow().models.keys().cloned());
     models.sort();
     models.dedup();
-    let mut endpoints = Vec::new();
-    for model in models {
-        let Some((serving, _)) = model_state(state, model.as_str()) else {
-            continue;
-        };
-        if access.right(model.as_str()).await?.is_some() {
-            endpoints.push(endpoint(&model, serving));
-        }
-    }
+    models.retain(|model| model_state(state, model.as_str()).is_some());
+    let visible = access.visible(models).await?.into_iter();
+    let endpoints: Vec<_> = visible
+        .filter_map(|model| {
+            let (serving, _) = model_state(state, model.as_str())?;
+            Some(endpoint(&model, serving))
+        })
+        .collect();
     Ok(Json(json!({ "endpoints": endpoints })))
 }
 

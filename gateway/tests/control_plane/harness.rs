@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use auth::{Authenticator, AuthenticatorConfig, Grant, NewToken, TokenStore};
+use auth::{
+    Authenticator, AuthenticatorConfig, Grant, InheritedConfig, InheritedRights, NewToken,
+    RightsSource, TokenStore,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -31,6 +34,7 @@ use serving_core::{
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -62,6 +66,7 @@ pub(crate) struct Plane {
     pub(crate) shutdown: CancellationToken,
     router: Router,
     credentials: BTreeMap<&'static str, String>,
+    _running: JoinSet<()>,
     _folder: TempDir,
 }
 
@@ -198,6 +203,15 @@ impl WorkerFiles for ScriptedFiles {
 impl Plane {
     /// `iris` and `secret` are registered, nothing is enabled.
     pub(crate) async fn new() -> Self {
+        Self::over(None).await
+    }
+
+    /// The same with rights from `source`; the tokens of [`Caller`] are there, and their grants count for nothing.
+    pub(crate) async fn inheriting(source: Arc<dyn RightsSource>) -> Self {
+        Self::over(Some(source)).await
+    }
+
+    async fn over(source: Option<Arc<dyn RightsSource>>) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let credentials = issue_tokens(&store).await;
@@ -209,6 +223,15 @@ impl Plane {
         )
         .await
         .unwrap();
+        let authenticator = Arc::new(match source {
+            Some(source) => {
+                authenticator.inherit(InheritedRights::new(source, InheritedConfig::default()))
+            }
+            None => authenticator,
+        });
+        let mut running = JoinSet::new();
+        let following = Arc::clone(&authenticator);
+        running.spawn(async move { following.run(CancellationToken::new()).await });
         let engine = Arc::new(ScriptedEngine {
             snapshot: watch::Sender::default(),
             restarted: Mutex::default(),
@@ -235,7 +258,7 @@ impl Plane {
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
             rights: authenticator.rights(),
-            authenticator: Arc::new(authenticator),
+            authenticator,
             tokens,
             metrics: Arc::new(metrics),
             clock: Arc::new(FixedClock),
@@ -259,6 +282,7 @@ impl Plane {
             shutdown,
             router: router(state),
             credentials,
+            _running: running,
             _folder: folder,
         };
         plane.register(&["iris", "secret"]);

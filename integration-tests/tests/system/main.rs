@@ -14,6 +14,7 @@ mod interrupted_builds;
 mod many_versions;
 mod names;
 mod registry_down;
+mod registry_rights;
 mod seed_snippets;
 mod status_codes;
 mod uv_environment;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         zero_downtime::tests(),
         crashes::tests(),
         registry_down::tests(),
+        registry_rights::tests(),
         many_versions::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),

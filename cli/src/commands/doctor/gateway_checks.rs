@@ -1,6 +1,6 @@
 //! What a gateway says about itself: does it answer, does it know the token, does it reach its registry.
 
-use gateway::api::Status;
+use gateway::api::{RightsState, Status};
 
 use super::Finding;
 use crate::client::Client;
@@ -63,7 +63,21 @@ fn judge(status: &Status, has_token: bool) -> Vec<Finding> {
             "check `registry` and the MLFLOW_TRACKING_… variables of the gateway; what was served goes on",
         )
     };
-    vec![version, token, registry, models(status)]
+    let mut findings = vec![version, token, registry];
+    findings.extend(status.rights.as_ref().map(rights));
+    findings.push(models(status));
+    findings
+}
+
+fn rights(state: &RightsState) -> Finding {
+    if state.answered {
+        return Finding::ok("rights", "they come from the registry, which tells them");
+    }
+    Finding::fail(
+        "rights",
+        "the registry does not tell the gateway what callers may do; the last answers stand for a while",
+        "the gateway's log has the reason; its account at the registry (MLFLOW_TRACKING_…) has to be an admin's",
+    )
 }
 
 fn models(status: &Status) -> Finding {
@@ -113,6 +127,17 @@ mod tests {
             findings.iter().all(|finding| finding.level == Level::Ok),
             "{findings:?}"
         );
+    }
+
+    #[test]
+    fn rights_that_the_registry_does_not_tell_are_a_failure() {
+        let mut status = status(true, 0);
+        for (answered, level) in [(true, Level::Ok), (false, Level::Fail)] {
+            status.rights = Some(RightsState { answered });
+            let findings = judge(&status, true);
+            let finding = findings.iter().find(|finding| finding.check == "rights");
+            assert_eq!(finding.map(|finding| finding.level), Some(level));
+        }
     }
 
     #[test]
