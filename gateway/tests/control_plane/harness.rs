@@ -14,7 +14,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use gateway::api::Settings;
-use gateway::control_plane::{About, BuildTurns, ControlState, Engine, IntentBook, router};
+use gateway::control_plane::{
+    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, router,
+};
 use gateway::data_plane::Example;
 use gateway::ports::{
     Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
@@ -59,6 +61,7 @@ pub(crate) struct Plane {
     pub(crate) store: Store,
     pub(crate) intents: Arc<IntentBook>,
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
+    authenticator: Arc<Authenticator>,
     pub(crate) shutdown: CancellationToken,
     router: Router,
     credentials: BTreeMap<&'static str, String>,
@@ -198,6 +201,11 @@ impl WorkerFiles for ScriptedFiles {
 impl Plane {
     /// `iris` and `secret` are registered, nothing is enabled.
     pub(crate) async fn new() -> Self {
+        Self::with_streams(100).await
+    }
+
+    /// The same with room for so many streams of events.
+    pub(crate) async fn with_streams(most: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let credentials = issue_tokens(&store).await;
@@ -209,6 +217,7 @@ impl Plane {
         )
         .await
         .unwrap();
+        let authenticator = Arc::new(authenticator);
         let engine = Arc::new(ScriptedEngine {
             snapshot: watch::Sender::default(),
             restarted: Mutex::default(),
@@ -234,8 +243,9 @@ impl Plane {
             files: Arc::clone(&files) as _,
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
+            event_streams: EventStreams::new(most),
             rights: authenticator.rights(),
-            authenticator: Arc::new(authenticator),
+            authenticator: Arc::clone(&authenticator),
             tokens,
             metrics: Arc::new(metrics),
             clock: Arc::new(FixedClock),
@@ -256,6 +266,7 @@ impl Plane {
             store,
             intents,
             aspired,
+            authenticator,
             shutdown,
             router: router(state),
             credentials,
@@ -393,6 +404,11 @@ impl Plane {
             self.store.grant(principal, grant).await.unwrap();
         }
         self.keep(NewToken::new(principal)).await.1
+    }
+
+    /// Lets changes of tokens and grants be seen at once.
+    pub(crate) async fn reload(&self) {
+        self.authenticator.reload().await.unwrap();
     }
 
     /// A token made beside the API, and its id.
