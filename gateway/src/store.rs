@@ -53,4 +53,6 @@ impl Store {
 }
 
 #[cfg(test)]
+mod event_tests;
+#[cfg(test)]
 mod tests;
