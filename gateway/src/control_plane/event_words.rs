@@ -46,7 +46,7 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
             format!("Model and environment are there after {}", seconds(*took)),
             json!({ "seconds": took.as_secs_f64() }),
         ),
-        Fact::Noted(note) => return noted(note),
+        Fact::Noted(note) => noted(note),
         Fact::ReplicaStarted { replica, took } => (
             "replica_started",
             format!("Worker {replica} answers after {}", seconds(*took)),

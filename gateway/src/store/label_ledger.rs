@@ -46,9 +46,11 @@ impl LabelLedger {
             let model = seen.models.get(model);
             model.is_some_and(|model| model.labels.contains_key(label))
         };
-        let gone = self
-            .unheard
-            .extract_if(.., |(model, label), _| !wanted(model, label));
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.unheard)
+            .into_iter()
+            .partition(|((model, label), _)| wanted(model, label));
+        self.unheard = kept;
+        let gone = gone.into_iter();
         let facts = gone.map(|((model, label), version)| {
             let fact = Fact::LabelMoved {
                 label,

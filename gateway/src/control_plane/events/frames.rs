@@ -11,13 +11,12 @@ pub(super) struct Frames(String);
 impl Frames {
     /// How long a client waits before it connects again.
     pub(super) fn retry(&mut self, pause: Duration) {
-        self.0
-            .push_str(&format!("retry: {}\n\n", pause.as_millis()));
+        self.push(&["retry: ", &pause.as_millis().to_string(), "\n\n"]);
     }
 
     /// Something that no client looks at: it keeps the connection in use.
     pub(super) fn heartbeat(&mut self) {
-        self.0.push_str(": still here\n\n");
+        self.push(&[": still here\n\n"]);
     }
 
     /// One record. The id is what a client hands back when it connects again.
@@ -32,9 +31,13 @@ impl Frames {
     /// The same with a body that is written already.
     pub(super) fn json(&mut self, kind: &str, id: Option<i64>, body: &str) {
         if let Some(id) = id {
-            self.0.push_str(&format!("id: {id}\n"));
+            self.push(&["id: ", &id.to_string(), "\n"]);
         }
-        self.0.push_str(&format!("event: {kind}\ndata: {body}\n\n"));
+        self.push(&["event: ", kind, "\ndata: ", body, "\n\n"]);
+    }
+
+    fn push(&mut self, parts: &[&str]) {
+        self.0.extend(parts.iter().copied());
     }
 
     pub(super) fn is_empty(&self) -> bool {
