@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, Stop};
+use serving_core::{Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, Stop};
 use tokio::time::{Instant, timeout};
 
 use crate::env::Environment;
@@ -71,7 +71,7 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
         let ready = tokio::select! {
             biased;
             ended = watch.end() => Err(failed_start(&ended)),
-            ready = self.ready(&watch, &socket) => ready,
+            ready = self.ready(replica, &watch, &socket) => ready,
         };
         let mlflow_version = match ready {
             Ok(Some(version)) => version,
@@ -122,13 +122,19 @@ impl<S> PreparedModel<S> {
     }
 
     /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
-    async fn ready(&self, watch: &EndWatch, socket: &Path) -> Result<Option<String>, LoadError> {
+    async fn ready(
+        &self,
+        replica: ReplicaId,
+        watch: &EndWatch,
+        socket: &Path,
+    ) -> Result<Option<String>, LoadError> {
         let started = Instant::now();
         let Ok(version) = timeout(self.tools.start_timeout, self.answer(socket)).await else {
             return Ok(None);
         };
         let version = version?;
-        self.warm(watch, socket, started).await?;
+        let note = self.warm(watch, socket, started).await?;
+        self.progress.note(note.about("replica", replica.0));
         Ok(Some(version))
     }
 
@@ -139,15 +145,18 @@ impl<S> PreparedModel<S> {
         self.version(socket).await
     }
 
-    /// Has it score once, so that the first caller does not wait for what it does only then.
+    /// Has it score once, so that the first caller does not wait for what it does only then. Returns what came of it.
     async fn warm(
         &self,
         watch: &EndWatch,
         socket: &Path,
         started: Instant,
-    ) -> Result<(), LoadError> {
-        let Some(example) = self.facts.example.as_ref().filter(|_| self.words.warm_up) else {
-            return Ok(());
+    ) -> Result<Note, LoadError> {
+        if !self.words.warm_up {
+            return Ok(not_warmed("the setting warm_up is off"));
+        }
+        let Some(example) = &self.facts.example else {
+            return Ok(not_warmed("no input example was logged with it"));
         };
         self.progress.step("scoring the input example");
         let end = started + self.tools.start_timeout + WARM_UP_AFTER_START;
@@ -190,11 +199,19 @@ impl<S> PreparedModel<S> {
         socket: &Path,
         example: &Example,
         limit: Duration,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Note, LoadError> {
+        let began = Instant::now();
         let body = example.body.clone();
         let asked = probe::post(socket, "/invocations", &example.content_type, body);
         let trouble = match timeout(limit, asked).await {
-            Ok(Ok((status, _))) if status.is_success() => return Ok(()),
+            Ok(Ok((status, _))) if status.is_success() => {
+                let took = began.elapsed();
+                let message = format!(
+                    "The worker has scored the input example in {:.1} s",
+                    took.as_secs_f64()
+                );
+                return Ok(Note::new("warmed", message).took(took));
+            }
             Ok(Ok((status, answer))) => {
                 let answer = String::from_utf8_lossy(&answer);
                 let start: String = answer.chars().take(2000).collect();
@@ -215,7 +232,9 @@ impl<S> PreparedModel<S> {
                 "--- the input example could not be scored: {trouble} ---"
             ))
             .await;
-        Ok(())
+        Ok(not_warmed(&format!(
+            "the input example could not be scored: {trouble}"
+        )))
     }
 
     /// Kills the worker, and tells what it said last: that is what it was busy with.
@@ -236,6 +255,18 @@ impl<S> PreparedModel<S> {
         self.log.line(&format!("--- failed: {error} ---")).await;
         error
     }
+}
+
+/// All of it is in the worker's log; an event is a sentence.
+fn not_warmed(why: &str) -> Note {
+    let why: String = why
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(300)
+        .collect();
+    Note::new("not_warmed", format!("The worker is not warm: {why}"))
 }
 
 /// Resolves when `/ping` is answered with 200.

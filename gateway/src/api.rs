@@ -6,6 +6,7 @@ mod environment;
 mod error;
 mod event;
 mod grant;
+mod label_history;
 mod model;
 mod nearest;
 mod settings;
@@ -22,6 +23,7 @@ pub use environment::{
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
+pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
 pub use model::{
     FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
     VersionDetail, VersionState,
@@ -31,5 +33,5 @@ pub(crate) use settings::LONGEST_TIMEOUT;
 pub use settings::{EnvManager, InvalidSetting, ModelSettings, Settings};
 pub use size::{ByteSize, InvalidSize};
 pub use status::{RegistryState, RightsState, Status};
-pub use time::{HumaneDuration, InvalidDuration, Timestamp};
+pub use time::{HumaneDuration, InvalidDuration, InvalidTime, Timestamp};
 pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};

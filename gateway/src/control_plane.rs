@@ -16,6 +16,7 @@ mod extract;
 mod grants;
 mod health;
 mod intent_book;
+mod label_history;
 mod log_files;
 mod logs;
 mod metrics;
@@ -39,6 +40,7 @@ use axum::routing::{delete, get, post, put};
 pub(crate) use access::Access;
 pub use build_turns::BuildTurns;
 pub use engine::Engine;
+pub use events::EventStreams;
 pub(crate) use extract::{Body, Parameters};
 pub use intent_book::{IntentBook, IntentError};
 pub(crate) use respond::Refused;
@@ -59,10 +61,15 @@ pub fn router(state: ControlState) -> Router {
             "/models/{name}/serving",
             put(serving::enable).delete(serving::disable),
         )
+        .route("/events", get(events::of_all))
         .route("/models/{name}/events", get(events::of_model))
         .route(
             "/models/{name}/versions/{version}/events",
             get(events::of_version),
+        )
+        .route(
+            "/models/{name}/labels/{label}/history",
+            get(label_history::show),
         )
         .route("/models/{name}/versions/{version}/logs", get(logs::read))
         .route(

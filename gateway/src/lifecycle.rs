@@ -6,25 +6,30 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth::TokenStore;
+use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry as MetricsRegistry;
-use serving_core::{Clock, Inputs, Manager, ManagerConfig, SystemClock};
+use serving_core::{
+    Aspired, Clock, Handle as ManagerHandle, Inputs, Manager, ManagerConfig, SystemClock,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
-use crate::control_plane::{self, About, BuildTurns, ControlState, IntentBook};
+use crate::control_plane::{self, About, BuildTurns, ControlState, EventStreams, IntentBook};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
-use crate::store::{DataDirLock, EventRetention, Store, keep_last_aspired, write_events};
+use crate::store::{
+    DataDirLock, EventRetention, SeenLabels, Store, keep_last_aspired, write_events,
+};
 
 /// Threads for everything but scoring: they mostly wait, for disks, for registries, for builds.
 const CONTROL_THREADS: usize = 2;
@@ -180,14 +185,7 @@ impl Household {
         let mut metrics = MetricsRegistry::with_prefix("sluicegate");
         let data_plane_metrics = DataPlaneMetrics::register(&mut metrics);
         let (events, queued) = mpsc::channel(EVENT_QUEUE);
-        let writing = write_events(
-            store.clone(),
-            queued,
-            EventRetention::default(),
-            Arc::clone(&clock),
-            close.clone(),
-        );
-        keepers.start("writing events", writing);
+        let kept = config.observing.events;
         let manager_config = ManagerConfig {
             drain_deadline: config.drain_timeout,
             ..ManagerConfig::default()
@@ -204,6 +202,19 @@ impl Household {
             events,
             Arc::clone(&clock),
         );
+        let writing = write_events(
+            store.clone(),
+            queued,
+            SeenLabels {
+                snapshot: handle.snapshot(),
+                known: wanted_is_shown(aspired.clone(), handle.clone()),
+                ending: drain.clone(),
+            },
+            EventRetention::new(kept.keep, kept.keep_per_model),
+            Arc::clone(&clock),
+            close.clone(),
+        );
+        keepers.start("writing events", writing);
         engine.start("the manager", manager.run(drain.clone()));
         engine.start("following the registry", registry.run(drain.clone()));
 
@@ -229,6 +240,7 @@ impl Household {
             files: workers.files(),
             environments: workers.environments(),
             builds: BuildTurns::default(),
+            event_streams: EventStreams::default(),
             authenticator,
             rights,
             tokens,
@@ -268,6 +280,20 @@ impl Household {
         }
         self.store.close().await;
     }
+}
+
+/// Resolves when the manager shows what is wanted, after that is known.
+fn wanted_is_shown(
+    mut aspired: watch::Receiver<Option<Arc<Aspired>>>,
+    manager: ManagerHandle<Arc<VersionStack>>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        if aspired.wait_for(Option::is_some).await.is_err() {
+            // It will never be known.
+            std::future::pending::<()>().await;
+        }
+        manager.caught_up().await;
+    })
 }
 
 fn stored(error: impl std::fmt::Display) -> RunError {

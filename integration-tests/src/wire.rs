@@ -51,6 +51,12 @@ impl Wire {
         self.held.send_replace(held);
     }
 
+    /// Mends it, on the same port, to a server that took the place of the first.
+    pub fn mend_to(&mut self, server: SocketAddr) -> Result<()> {
+        self.server = server;
+        self.mend()
+    }
+
     /// Mends it, on the same port.
     pub fn mend(&mut self) -> Result<()> {
         let socket = TcpSocket::new_v4()?;

@@ -40,7 +40,7 @@ mod work;
 pub use aspired::{Aspired, AspiredModel, AspiredVersion, Source};
 pub use clock::{Clock, RuntimeClock, SystemClock};
 pub use config::ManagerConfig;
-pub use event::{Event, Fact};
+pub use event::{Event, Fact, Note, Particular};
 pub use handle::{Handle, UnknownServable};
 pub use id::{
     Generation, Incarnation, Label, ModelName, NotAVersion, ReplicaId, ServableId, Version,

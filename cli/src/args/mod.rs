@@ -4,6 +4,7 @@ pub(crate) mod connection;
 pub(crate) mod environment;
 pub(crate) mod environments;
 pub(crate) mod models;
+pub(crate) mod moment;
 pub(crate) mod quickstart;
 pub(crate) mod serve;
 pub(crate) mod tokens;

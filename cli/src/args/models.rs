@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use gateway::api::HumaneDuration;
 
 use super::connection::ConnectionArgs;
+use super::moment::Moment;
 
 /// `models`.
 #[derive(Debug, Args)]
@@ -110,9 +111,29 @@ pub(crate) struct EventsArgs {
     #[arg(long, value_name = "V")]
     pub(crate) version: Option<u64>,
 
-    /// Go on with new events as they happen.
+    /// Only events of these types, for example ready,failed.
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+
+    /// Only events from this time on: 2026-03-01T12:00Z, or so long ago: 2h.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<Moment>,
+
+    /// Only events before this time, or so long ago.
+    #[arg(long, value_name = "WHEN", conflicts_with = "follow")]
+    pub(crate) until: Option<Moment>,
+
+    /// Go on with new events as they happen, also after the gateway was started again.
     #[arg(short, long)]
     pub(crate) follow: bool,
+
+    /// Instead of events, show which version this stage or alias pointed at, and when.
+    #[arg(long, value_name = "LABEL", conflicts_with_all = ["version", "types", "since", "until", "follow"])]
+    pub(crate) label: Option<String>,
+
+    /// With --label: only the version that it pointed at then, or so long ago.
+    #[arg(long, value_name = "WHEN", requires = "label")]
+    pub(crate) at: Option<Moment>,
 }
 
 /// `models logs`.

@@ -68,6 +68,8 @@ fn the_spellings_that_scripts_rely_on_are_understood() {
         "models score iris @champion --example",
         "models logs iris 1 --kind build -f",
         "models events iris --version 1 -f",
+        "models events iris --type ready,failed --since 2h --until 2026-03-01T12:00Z",
+        "models events iris --label Production --at 2026-11-01T12:00Z",
         "models settings iris replicas=2 timeout=30s",
         "models restart iris 1",
         "models uris iris --url http://gateway:8080",

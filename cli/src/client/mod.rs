@@ -1,6 +1,7 @@
 //! A thin typed client of a gateway: one method per call of `/api/v1`, errors that name the next step.
 
 mod environments;
+mod events;
 mod failure;
 mod models;
 mod scoring;
@@ -16,7 +17,8 @@ use url::{Host, Url};
 use crate::args::connection::Connection;
 use crate::error::CommandError;
 
-pub(crate) use models::{Events, LogQuery, ModelQuery, Waited};
+pub(crate) use events::{EventWish, Events};
+pub(crate) use models::{LogQuery, ModelQuery, Waited};
 pub(crate) use scoring::Rows;
 
 /// For a connection to be made.

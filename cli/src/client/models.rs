@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::api::{Event, EventPage, ModelDetail, ModelPage, ModelSummary, Status};
+use gateway::api::{ModelDetail, ModelPage, ModelSummary, Status};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -32,20 +32,6 @@ pub(crate) struct LogQuery {
     /// Whether to go on with what is written from now on.
     pub(crate) follow: bool,
 }
-
-/// What happened, oldest first.
-#[derive(Debug)]
-pub(crate) struct Events {
-    pub(crate) events: Vec<Event>,
-    /// Whether older ones were left out.
-    pub(crate) cut: bool,
-}
-
-/// Events that are asked for at a time.
-const EVENTS_A_PAGE: usize = 500;
-
-/// More events at once are of no use to anybody; a gateway keeps 10,000 of each model.
-const MOST_EVENTS: usize = 10 * EVENTS_A_PAGE;
 
 /// What came of waiting for a model.
 pub(crate) enum Waited {
@@ -140,43 +126,6 @@ impl Client {
         let version = version.to_string();
         let path = ["models", name, "versions", &version, "restart"];
         self.send(self.api(Method::POST, &path)).await.map(drop)
-    }
-
-    /// The events of a model or of one version of it that came after the one of the id `after`, oldest first; the newest
-    /// [`MOST_EVENTS`] of them.
-    pub(crate) async fn events(
-        &self,
-        name: &str,
-        version: Option<u64>,
-        after: Option<i64>,
-    ) -> Result<Events, CommandError> {
-        let version = version.map(|version| version.to_string());
-        let path = match &version {
-            Some(version) => vec!["models", name, "versions", version, "events"],
-            None => vec!["models", name, "events"],
-        };
-        let mut events = Vec::new();
-        let mut query = vec![("max_results", EVENTS_A_PAGE.to_string())];
-        let cut = loop {
-            let page: EventPage = self.get(&path, &query).await?;
-            let reaches_back = page
-                .events
-                .last()
-                .is_none_or(|oldest| Some(oldest.id) <= after);
-            let new = page.events.into_iter();
-            events.extend(new.take_while(|event| Some(event.id) > after));
-            match page.next_page_token {
-                None => break false,
-                Some(_) if reaches_back => break false,
-                Some(_) if events.len() >= MOST_EVENTS => break true,
-                Some(token) => {
-                    query.truncate(1);
-                    query.push(("page_token", token));
-                }
-            }
-        };
-        events.reverse();
-        Ok(Events { events, cut })
     }
 
     /// The last lines of a version's log, or, when following, also all that is written from now on.

@@ -14,6 +14,7 @@ mod lock;
 mod logs;
 mod maker;
 mod marker;
+mod provided;
 mod requirements;
 mod secrets;
 mod trouble;

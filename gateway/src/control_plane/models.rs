@@ -136,7 +136,8 @@ fn names(access: &Access, catalog: &Catalog, snapshot: &Snapshot) -> BTreeSet<Mo
     names
 }
 
-fn summary(
+/// One model as a list shows it.
+pub(super) fn summary(
     access: &Access,
     name: &ModelName,
     catalog: &Catalog,

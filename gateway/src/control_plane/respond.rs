@@ -38,6 +38,12 @@ impl Refused {
         Self(error.retry_after(PAUSE))
     }
 
+    /// There is no room for it now.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        let error = ApiError::new(ErrorCode::ResourceExhausted, message);
+        Self(error.retry_after(PAUSE))
+    }
+
     pub(crate) fn missing(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::ResourceDoesNotExist, message)
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{BuildTurns, Engine, IntentBook};
+use super::{BuildTurns, Engine, EventStreams, IntentBook};
 use crate::ports::{Environments, Registry, WorkerFiles};
 use crate::store::Store;
 
@@ -34,6 +34,8 @@ pub struct ControlState {
     pub environments: Arc<dyn Environments>,
     /// Who has one built ahead of time.
     pub builds: BuildTurns,
+    /// Who follows the event log.
+    pub event_streams: EventStreams,
     /// Who is calling.
     pub authenticator: Arc<Authenticator>,
     /// What callers may do.

@@ -17,7 +17,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use gateway::api::Settings;
-use gateway::control_plane::{About, BuildTurns, ControlState, Engine, IntentBook, router};
+use gateway::control_plane::{
+    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, router,
+};
 use gateway::data_plane::Example;
 use gateway::ports::{
     Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
@@ -63,6 +65,7 @@ pub(crate) struct Plane {
     pub(crate) store: Store,
     pub(crate) intents: Arc<IntentBook>,
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
+    authenticator: Arc<Authenticator>,
     pub(crate) shutdown: CancellationToken,
     router: Router,
     credentials: BTreeMap<&'static str, String>,
@@ -203,15 +206,20 @@ impl WorkerFiles for ScriptedFiles {
 impl Plane {
     /// `iris` and `secret` are registered, nothing is enabled.
     pub(crate) async fn new() -> Self {
-        Self::over(None).await
+        Self::over(None, 100).await
     }
 
     /// The same with rights from `source`; the tokens of [`Caller`] are there, and their grants count for nothing.
     pub(crate) async fn inheriting(source: Arc<dyn RightsSource>) -> Self {
-        Self::over(Some(source)).await
+        Self::over(Some(source), 100).await
     }
 
-    async fn over(source: Option<Arc<dyn RightsSource>>) -> Self {
+    /// The same with room for so many streams of events.
+    pub(crate) async fn with_streams(most: usize) -> Self {
+        Self::over(None, most).await
+    }
+
+    async fn over(source: Option<Arc<dyn RightsSource>>, most: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let credentials = issue_tokens(&store).await;
@@ -257,8 +265,9 @@ impl Plane {
             files: Arc::clone(&files) as _,
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
+            event_streams: EventStreams::new(most),
             rights: authenticator.rights(),
-            authenticator,
+            authenticator: Arc::clone(&authenticator),
             tokens,
             metrics: Arc::new(metrics),
             clock: Arc::new(FixedClock),
@@ -279,6 +288,7 @@ impl Plane {
             store,
             intents,
             aspired,
+            authenticator,
             shutdown,
             router: router(state),
             credentials,
@@ -417,6 +427,11 @@ impl Plane {
             self.store.grant(principal, grant).await.unwrap();
         }
         self.keep(NewToken::new(principal)).await.1
+    }
+
+    /// Lets changes of tokens and grants be seen at once.
+    pub(crate) async fn reload(&self) {
+        self.authenticator.reload().await.unwrap();
     }
 
     /// A token made beside the API, and its id.

@@ -4,9 +4,11 @@
 
 mod engine;
 mod environments;
+mod event_stream;
 mod events;
 mod general;
 mod harness;
+mod label_history;
 mod legacy;
 mod logs;
 mod models;

@@ -7,6 +7,7 @@ mod describing;
 mod enabling;
 mod environment_commands;
 mod environment_failures;
+mod event_stream;
 mod failed_promotion;
 mod following;
 mod formats;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         failed_promotion::tests(),
         zero_downtime::tests(),
         crashes::tests(),
+        event_stream::tests(),
         registry_down::tests(),
         registry_rights::tests(),
         many_versions::tests(),

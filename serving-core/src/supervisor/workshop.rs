@@ -80,6 +80,8 @@ impl<S> Workshop<S> {
     ) -> Result<Edition<S>, LoadError> {
         enter(Phase::Building);
         let (progress, mut steps) = Progress::channel();
+        let (log, id) = (self.equipment.log.clone(), self.id.clone());
+        let progress = progress.with_notes(move |note| log.version(&id, Fact::Noted(note)));
         let make = async {
             let prepared = self.prepare(spec, ticket, progress).await?;
             enter(Phase::Starting);

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::aspired::Source;
+use crate::event::Note;
 use crate::id::{Generation, ReplicaId, ServableId};
 use crate::loader::{Exit, Instance, LoadError, LoadJob, Loader, Prepared, Stop};
 use crate::spec::VersionSpec;
@@ -20,6 +21,8 @@ pub struct Script {
     pub prepare: Step,
     /// Whether all of that is found done: then it takes no permit.
     pub cached: bool,
+    /// What is worth keeping once it is prepared.
+    pub note: Option<Note>,
     /// Starting a replica of it.
     pub load: Step,
     /// How long a replica takes to stop.
@@ -235,6 +238,7 @@ impl Default for Script {
         Self {
             prepare: Step::works(1),
             cached: false,
+            note: None,
             load: Step::works(1),
             stop: Duration::ZERO,
         }
@@ -261,6 +265,9 @@ impl Loader<ScriptedServable> for ScriptedLoader {
         };
         job.progress.step("building");
         script.prepare.play("preparing").await?;
+        if let Some(note) = script.note {
+            job.progress.note(note);
+        }
         Ok(Arc::new(ScriptedVersion {
             loader: self.clone(),
             spec: job.spec,

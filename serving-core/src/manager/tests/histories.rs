@@ -258,6 +258,7 @@ impl Player {
                     prepare: Step::ends(*prepare),
                     load: Step::ends(*load),
                     stop: Duration::from_secs(*version),
+                    note: None,
                     cached: false,
                 };
                 world.loader.script(&id(MODELS[*model], *version), script);
