@@ -13,6 +13,7 @@ mod size;
 mod status;
 mod time;
 mod token;
+mod webhook;
 
 pub use environment::{
     BuildEnvironment, BuildFailure, BuildLine, BuildStep, EnvironmentDetail, EnvironmentPage,
@@ -33,3 +34,7 @@ pub use size::{ByteSize, InvalidSize};
 pub use status::{RegistryState, Status};
 pub use time::{HumaneDuration, InvalidDuration, Timestamp};
 pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};
+pub use webhook::{
+    DeliveryOutcome, InstallWebhook, InstalledWebhook, Received, RemovedWebhooks, WebhookInfo,
+    WebhookName, WebhookPage, WebhookTrial, WebhooksState,
+};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::ports::EnvironmentsError;
+use crate::ports::{EnvironmentsError, WebhooksError};
 
 /// What went wrong, in the words of the contract. Each kind has one status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +94,17 @@ impl From<&EnvironmentsError> for ErrorCode {
             EnvironmentsError::Failed(_) | EnvironmentsError::Build(_) => {
                 Self::TemporarilyUnavailable
             }
+        }
+    }
+}
+
+impl From<&WebhooksError> for ErrorCode {
+    fn from(error: &WebhooksError) -> Self {
+        match error {
+            WebhooksError::Unsupported(_) => Self::ResourceDoesNotExist,
+            WebhooksError::Denied(_) => Self::PermissionDenied,
+            WebhooksError::Refused(_) => Self::InvalidParameterValue,
+            WebhooksError::Failed(_) => Self::TemporarilyUnavailable,
         }
     }
 }

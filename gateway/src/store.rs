@@ -12,6 +12,7 @@ mod lock;
 mod open;
 mod time;
 mod tokens;
+mod webhook_secret;
 
 pub use error::{OpenError, StoreError};
 pub use event_writer::{EventRetention, write_events};
@@ -20,6 +21,7 @@ pub use fact::{ControlFact, LoggedFact};
 pub use intents::{Change, ChangeError, StoredIntent};
 pub use last_aspired::keep_last_aspired;
 pub use lock::{DataDirLock, LockError};
+pub use webhook_secret::WebhookSecretFile;
 
 use sqlx::SqlitePool;
 

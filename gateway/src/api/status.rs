@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HumaneDuration, Timestamp};
+use super::{HumaneDuration, Timestamp, WebhooksState};
 
 /// The answer of `GET /api/v1/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Status {
     pub versions_failed: u32,
     /// How polling the registry goes.
     pub registry: RegistryState,
+    /// How deliveries of the registry's webhooks go.
+    #[serde(default)]
+    pub webhooks: WebhooksState,
 }
 
 /// How polling the registry goes.

@@ -42,5 +42,6 @@ pub(super) async fn show(access: Access) -> Json<Status> {
             last_success: registry.last_success.map(Timestamp),
             error: registry.error,
         },
+        webhooks: state.webhooks.state(),
     })
 }

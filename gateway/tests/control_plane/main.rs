@@ -13,5 +13,7 @@ mod models;
 mod names;
 mod rights;
 mod scripted_environments;
+mod scripted_webhooks;
 mod serving;
 mod tokens;
+mod webhooks;
