@@ -140,6 +140,16 @@ impl GatewayBuilder<'_> {
         self
     }
 
+    /// Polls at this interval instead of each second.
+    #[must_use]
+    pub fn poll_interval(mut self, interval: &str) -> Self {
+        let arguments = &mut self.start.arguments;
+        if let Some(place) = arguments.iter().position(|one| one == "--poll-interval") {
+            arguments[place + 1] = interval.to_owned();
+        }
+        self
+    }
+
     /// Workers run in `environment`, whatever models declare.
     pub fn local(self, environment: &Environment) -> Result<Self> {
         let python = environment.python().to_str().context("UTF-8")?;

@@ -17,6 +17,7 @@ mod registry_down;
 mod seed_snippets;
 mod status_codes;
 mod uv_environment;
+mod webhooks;
 mod workers;
 mod zero_downtime;
 
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         zero_downtime::tests(),
         crashes::tests(),
         registry_down::tests(),
+        webhooks::tests(),
         many_versions::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),
