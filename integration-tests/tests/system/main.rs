@@ -13,6 +13,7 @@ mod formats;
 mod interrupted_builds;
 mod many_versions;
 mod names;
+mod outside_callers;
 mod registry_down;
 mod seed_snippets;
 mod status_codes;
@@ -24,6 +25,7 @@ mod zero_downtime;
 fn main() -> std::process::ExitCode {
     let themes = [
         seed_snippets::tests(),
+        outside_callers::tests(),
         formats::tests(),
         describing::tests(),
         status_codes::tests(),
