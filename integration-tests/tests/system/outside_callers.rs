@@ -33,6 +33,7 @@ async fn a_notebook_passes_from_enable_to_its_first_score(world: Arc<World>) -> 
     ensure!(scores.contains(&404), "ready too early: {seen}");
     ensure!(scores.is_subset(&BTreeSet::from([200, 404, 503])), "{seen}");
     assert_eq!(seen["answer"], json!(["a"]));
+    assert_eq!(seen["listed_at_once"], json!(["1"]));
     let states = seen["version_states"].as_array().context("states")?;
     let known =
         ["PENDING", "LAUNCHING", "READY"].map(|state| json!(format!("VERSION_STATE_{state}")));

@@ -56,6 +56,8 @@ def version_is_ready():
 
 
 call("POST", "enable", {"registered_model_name": model})
+at_once = call("GET", "list-versions", {"registered_model_name": model})["endpoint_versions"]
+seen["listed_at_once"] = [one["endpoint_version_name"] for one in at_once]
 wait(endpoint_is_ready)
 wait(version_is_ready)
 answer = score("1")
