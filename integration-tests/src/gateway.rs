@@ -145,7 +145,7 @@ impl GatewayBuilder<'_> {
     pub fn poll_interval(mut self, interval: &str) -> Self {
         let arguments = &mut self.start.arguments;
         if let Some(place) = arguments.iter().position(|one| one == "--poll-interval") {
-            arguments[place + 1] = interval.to_owned();
+            interval.clone_into(&mut arguments[place + 1]);
         }
         self
     }
