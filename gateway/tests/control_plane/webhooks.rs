@@ -278,6 +278,15 @@ async fn installing_again_updates_and_leaves_others_alone() {
 }
 
 #[tokio::test]
+async fn two_who_install_at_once_make_one_webhook() {
+    let plane = Plane::new().await;
+    let wish = || json!({ "url": "https://gate.example" });
+    let (one, two) = tokio::join!(install(&plane, wish()), install(&plane, wish()));
+    assert_ne!(one["created"], two["created"]);
+    assert_eq!(plane.webhooks.known.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn only_admins_manage_webhooks() {
     let plane = Plane::new().await;
     for (method, path) in [
