@@ -14,6 +14,7 @@ mod size;
 mod status;
 mod time;
 mod token;
+mod webhook;
 
 pub use environment::{
     BuildEnvironment, BuildFailure, BuildLine, BuildStep, EnvironmentDetail, EnvironmentPage,
@@ -35,3 +36,7 @@ pub use size::{ByteSize, InvalidSize};
 pub use status::{RegistryState, RightsState, Status};
 pub use time::{HumaneDuration, InvalidDuration, InvalidTime, Timestamp};
 pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};
+pub use webhook::{
+    DeliveryOutcome, InstallWebhook, InstalledWebhook, Received, RemovedWebhooks, WebhookInfo,
+    WebhookName, WebhookPage, WebhookTrial, WebhooksState,
+};

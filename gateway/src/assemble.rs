@@ -2,6 +2,7 @@
 //! behind the words of [`ports`](crate::ports), [`serving_core`] and the data plane here.
 
 mod environments;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,13 +22,14 @@ use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
     Catalog, Environments, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
-    RegistryUnavailable, WorkerFiles,
+    RegistryUnavailable, RegistryWebhooks, WorkerFiles,
 };
 use crate::run_error::RunError;
 
 pub(crate) use environments::EnvironmentRoom;
 
 use environments::{EnvironmentsPort, runner_config};
+use webhooks::WebhooksPort;
 
 /// The registry of one gateway: what follows it, and what the others see of it.
 pub(crate) struct RegistryRoom {
@@ -83,6 +85,11 @@ impl RegistryRoom {
             handle: self.handle.clone(),
             catalog: ArcSwap::default(),
         })
+    }
+
+    /// Its webhooks.
+    pub(crate) fn webhooks(&self) -> Arc<dyn RegistryWebhooks> {
+        Arc::new(WebhooksPort(self.handle.clone()))
     }
 
     /// Follows until `shutdown`.

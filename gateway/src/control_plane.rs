@@ -30,6 +30,7 @@ mod token_book;
 mod tokens;
 mod uris;
 mod view;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub(crate) use respond::Refused;
 pub use state::{About, ControlState};
 pub(crate) use token_book::{Known, Wish};
 pub(crate) use view::model_state;
+pub use webhooks::Webhooks;
 
 /// Everything but scoring, as one service.
 ///
@@ -90,6 +92,9 @@ pub fn router(state: ControlState) -> Router {
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/grants", get(grants::list).delete(grants::revoke))
+        .route("/webhooks", get(webhooks::list).delete(webhooks::remove))
+        .route("/webhooks/install", post(webhooks::install))
+        .route("/webhooks/test", post(webhooks::test))
         .route("/status", get(status::show));
     let known_callers = Router::new()
         .nest("/api/v1", api)
@@ -102,6 +107,8 @@ pub fn router(state: ControlState) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        // The signature is the credential.
+        .route("/api/v1/webhooks/mlflow", post(webhooks::deliver))
         .merge(known_callers)
         .fallback(respond::nothing_here)
         .with_state(state)

@@ -6,7 +6,7 @@ use auth::{AuthError, RightsError};
 use http::StatusCode;
 use tracing::debug;
 
-use crate::ports::EnvironmentsError;
+use crate::ports::{EnvironmentsError, WebhooksError};
 
 /// What went wrong, in the words of the contract. Each kind has one status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +96,17 @@ impl From<&EnvironmentsError> for ErrorCode {
             EnvironmentsError::Failed(_) | EnvironmentsError::Build(_) => {
                 Self::TemporarilyUnavailable
             }
+        }
+    }
+}
+
+impl From<&WebhooksError> for ErrorCode {
+    fn from(error: &WebhooksError) -> Self {
+        match error {
+            WebhooksError::Unsupported(_) => Self::ResourceDoesNotExist,
+            WebhooksError::Denied(_) => Self::PermissionDenied,
+            WebhooksError::Refused(_) => Self::InvalidParameterValue,
+            WebhooksError::Failed(_) => Self::TemporarilyUnavailable,
         }
     }
 }

@@ -21,14 +21,14 @@ use tracing::{error, info, warn};
 
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
-use crate::control_plane::{self, About, BuildTurns, ControlState, EventStreams, IntentBook};
+use crate::control_plane::{About, BuildTurns, ControlState, EventStreams, IntentBook, Webhooks, self};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{
-    DataDirLock, EventRetention, SeenLabels, Store, keep_last_aspired, write_events,
+    DataDirLock, EventRetention, SeenLabels, Store, WebhookSecretFile, keep_last_aspired, write_events,
 };
 
 /// Threads for everything but scoring: they mostly wait, for disks, for registries, for builds.
@@ -184,6 +184,15 @@ impl Household {
 
         let mut metrics = MetricsRegistry::with_prefix("sluicegate");
         let data_plane_metrics = DataPlaneMetrics::register(&mut metrics);
+        let webhooks = Webhooks::open(
+            &config.observing.webhooks,
+            WebhookSecretFile::new(&config.local.data_dir),
+            registry.webhooks(),
+            &mut metrics,
+        )
+        .map_err(|error| {
+            RunError::Store(format!("the secret of webhooks cannot be read: {error}"))
+        })?;
         let (events, queued) = mpsc::channel(EVENT_QUEUE);
         let kept = config.observing.events;
         let manager_config = ManagerConfig {
@@ -237,6 +246,7 @@ impl Household {
             engine: Arc::new(handle),
             aspired,
             registry: registry_port,
+            webhooks,
             files: workers.files(),
             environments: workers.environments(),
             builds: BuildTurns::default(),

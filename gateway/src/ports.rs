@@ -2,6 +2,8 @@
 //!
 //! `assemble.rs` and its folder put registry-sync and conda-runner behind these traits, tests put scripts behind them.
 
+mod webhooks;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use serving_core::{AspiredVersion, Incarnation, ModelName, Progress, ServableId, VersionSpec};
+
+pub use webhooks::{Delivered, KnownWebhook, RegistryWebhooks, WebhookWish, WebhooksError};
 
 use crate::api::{
     BuildFailure, EnvironmentDetail, EnvironmentSummary, PruneEnvironments, PrunedEnvironments,

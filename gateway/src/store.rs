@@ -15,6 +15,7 @@ mod lock;
 mod open;
 mod time;
 mod tokens;
+mod webhook_secret;
 
 pub use error::{OpenError, StoreError};
 pub use event_filter::EventFilter;
@@ -25,6 +26,7 @@ pub use intents::{Change, ChangeError, StoredIntent};
 pub use label_moves::LabelMove;
 pub use last_aspired::keep_last_aspired;
 pub use lock::{DataDirLock, LockError};
+pub use webhook_secret::WebhookSecretFile;
 
 use sqlx::SqlitePool;
 use tokio::sync::watch;

@@ -153,6 +153,16 @@ impl GatewayBuilder<'_> {
         self
     }
 
+    /// Polls at this interval instead of each second.
+    #[must_use]
+    pub fn poll_interval(mut self, interval: &str) -> Self {
+        let arguments = &mut self.start.arguments;
+        if let Some(place) = arguments.iter().position(|one| one == "--poll-interval") {
+            interval.clone_into(&mut arguments[place + 1]);
+        }
+        self
+    }
+
     /// Workers run in `environment`, whatever models declare.
     pub fn local(self, environment: &Environment) -> Result<Self> {
         let python = environment.python().to_str().context("UTF-8")?;

@@ -29,6 +29,7 @@ pub struct MlflowServerBuilder<'a> {
     environment: &'a Environment,
     arguments: Vec<String>,
     is_guarded: bool,
+    variables: Vec<(String, String)>,
 }
 
 impl MlflowServer {
@@ -39,6 +40,7 @@ impl MlflowServer {
             environment,
             arguments: Vec::new(),
             is_guarded: false,
+            variables: Vec::new(),
         }
     }
 
@@ -104,6 +106,26 @@ impl MlflowServerBuilder<'_> {
         self
     }
 
+    /// A variable of its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its webhooks may deliver to this host. The key is of no use outside of tests.
+    #[must_use]
+    pub fn with_webhooks(self) -> Self {
+        self.variable("MLFLOW_WEBHOOK_ALLOWED_SCHEMES", "http,https")
+            .variable("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "true")
+            .variable(
+                "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
+                "c2x1aWNlZ2F0ZS1zbHVpY2VnYXRlLXNsdWljZWdhdGU=",
+            )
+            // It asks its database for webhooks once in so many seconds.
+            .variable("MLFLOW_WEBHOOK_CACHE_TTL", "1")
+    }
+
     /// Starts it and waits until it answers.
     pub async fn start(self) -> Result<MlflowServer> {
         // Between our closing of a free port and the server's opening of it, somebody else may take it: then once more.
@@ -132,7 +154,8 @@ impl MlflowServerBuilder<'_> {
             .arg(format!("sqlite:///{}", database.display()))
             .arg("--artifacts-destination")
             .arg(folder.join("artifacts"))
-            .args(&self.arguments);
+            .args(&self.arguments)
+            .envs(self.variables.iter().cloned());
         let admin = self.is_guarded.then(|| Account::new("admin"));
         if let Some(admin) = &admin {
             guard(&mut server, &folder, admin)?;

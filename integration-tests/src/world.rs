@@ -62,7 +62,10 @@ impl World {
         self.mlflow
             .get_or_try_init(async || {
                 let Ground { environment, run } = self.ground().await?;
-                MlflowServer::builder(run, environment).start().await
+                MlflowServer::builder(run, environment)
+                    .with_webhooks()
+                    .start()
+                    .await
             })
             .await
     }

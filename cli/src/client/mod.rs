@@ -6,6 +6,7 @@ mod failure;
 mod models;
 mod scoring;
 mod tokens;
+mod webhooks;
 
 use std::time::Duration;
 

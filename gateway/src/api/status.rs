@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HumaneDuration, Timestamp};
+use super::{HumaneDuration, Timestamp, WebhooksState};
 
 /// The answer of `GET /api/v1/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Status {
     /// How asking the registry for callers' rights goes; absent where rights do not come from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<RightsState>,
+    /// How deliveries of the registry's webhooks go.
+    #[serde(default)]
+    pub webhooks: WebhooksState,
 }
 
 /// How asking the registry for callers' rights goes.

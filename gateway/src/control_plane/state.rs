@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{BuildTurns, Engine, EventStreams, IntentBook};
+use super::{BuildTurns, Engine, EventStreams, IntentBook, Webhooks};
 use crate::ports::{Environments, Registry, WorkerFiles};
 use crate::store::Store;
 
@@ -28,6 +28,8 @@ pub struct ControlState {
     pub aspired: watch::Receiver<Option<Arc<Aspired>>>,
     /// The model registry.
     pub registry: Arc<dyn Registry>,
+    /// What the registry delivers without being asked.
+    pub webhooks: Webhooks,
     /// The workers' logs.
     pub files: Arc<dyn WorkerFiles>,
     /// What workers run in.

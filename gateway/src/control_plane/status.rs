@@ -45,5 +45,6 @@ pub(super) async fn show(access: Access) -> Json<Status> {
         rights: state.authenticator.inherited().map(|rights| RightsState {
             answered: rights.is_answered(),
         }),
+        webhooks: state.webhooks.state(),
     })
 }

@@ -1,12 +1,18 @@
 //! The legacy endpoints' API: enable, disable, and how far things are.
 
+use std::time::Duration;
+
 use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use serving_core::{ModelName, Phase, Version};
+use tokio::time::timeout;
 
 use crate::api::ModelState;
 use crate::control_plane::{Access, Body, Parameters, Refused, model_state};
+
+/// For the registry to say which versions a model has, before enabling it is answered.
+const VERSIONS_KNOWN: Duration = Duration::from_secs(5);
 
 /// A name in the query.
 #[derive(Debug, Default, Deserialize)]
@@ -14,7 +20,8 @@ pub(super) struct Named {
     registered_model_name: Option<String>,
 }
 
-/// `POST enable`.
+/// `POST enable`. Callers look for their version in the list of versions right afterwards: the answer waits for the
+/// registry's list, but not for a registry that does not answer.
 pub(super) async fn enable(
     access: Access,
     Parameters(query): Parameters<Named>,
@@ -29,7 +36,8 @@ pub(super) async fn enable(
         .intents
         .enable(&model, serde_json::Map::new(), by, &state.clock)
         .await?;
-    state.registry.poll_soon();
+    // Enabled it is in any case, and what comes later is found by later polls.
+    let _ = timeout(VERSIONS_KNOWN, state.registry.polled()).await;
     Ok(Json(json!({})))
 }
 

@@ -14,6 +14,10 @@ struct Create {
     comment: Option<String>,
     #[serde(default)]
     lifetime_seconds: Option<i64>,
+    #[serde(default)]
+    scopes: Option<Vec<String>>,
+    #[serde(default)]
+    autoscope_enabled: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -24,6 +28,14 @@ struct Delete {
 /// `POST create`.
 pub(super) async fn create(access: Access, body: Body) -> Result<Json<Value>, Refused> {
     let asked: Create = body.read()?;
+    // Whoever asks for less must not be given everything.
+    if asked.scopes.is_some_and(|scopes| !scopes.is_empty())
+        || asked.autoscope_enabled == Some(true)
+    {
+        return Err(Refused::invalid(
+            "\"scopes\" and \"autoscope_enabled\" are not known here; `sluicegate tokens create` gives rights by model",
+        ));
+    }
     let lifetime = match asked.lifetime_seconds {
         // -1 is how an answer says "never", so it may come back as a question.
         None | Some(-1) => None,

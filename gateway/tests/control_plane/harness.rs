@@ -17,15 +17,16 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use gateway::api::Settings;
+use gateway::config::WebhooksConfig;
 use gateway::control_plane::{
-    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, router,
+    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, Webhooks, router,
 };
 use gateway::data_plane::Example;
 use gateway::ports::{
     Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
     RegistryUnavailable, WorkerFiles,
 };
-use gateway::store::Store;
+use gateway::store::{Store, WebhookSecretFile};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use prometheus_client::metrics::counter::Counter;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::scripted_environments::ScriptedEnvironments;
+use super::scripted_webhooks::ScriptedWebhooks;
 
 /// 2026-01-01T00:00:00Z: the only time there is in these tests.
 pub(crate) fn now() -> SystemTime {
@@ -60,6 +62,7 @@ pub(crate) enum Caller {
 pub(crate) struct Plane {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) registry: Arc<ScriptedRegistry>,
+    pub(crate) webhooks: Arc<ScriptedWebhooks>,
     pub(crate) files: Arc<ScriptedFiles>,
     pub(crate) environments: Arc<ScriptedEnvironments>,
     pub(crate) store: Store,
@@ -255,6 +258,14 @@ impl Plane {
         let aspired = watch::Sender::new(Some(Arc::default()));
         let mut metrics = prometheus_client::registry::Registry::default();
         metrics.register("requests", "Requests", Counter::<u64>::default());
+        let scripted_webhooks = Arc::new(ScriptedWebhooks::default());
+        let config = WebhooksConfig {
+            secret: None,
+            max_age: Duration::from_secs(300),
+        };
+        let secret = WebhookSecretFile::new(folder.path());
+        let port = Arc::clone(&scripted_webhooks) as _;
+        let webhooks = Webhooks::open(&config, secret, port, &mut metrics).unwrap();
         let shutdown = CancellationToken::new();
         let state = ControlState {
             store: store.clone(),
@@ -262,6 +273,7 @@ impl Plane {
             engine: Arc::clone(&engine) as _,
             aspired: aspired.subscribe(),
             registry: Arc::clone(&registry) as _,
+            webhooks,
             files: Arc::clone(&files) as _,
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
@@ -283,6 +295,7 @@ impl Plane {
         let plane = Self {
             engine,
             registry,
+            webhooks: scripted_webhooks,
             files,
             environments,
             store,

@@ -16,5 +16,7 @@ mod names;
 mod registry_rights;
 mod rights;
 mod scripted_environments;
+mod scripted_webhooks;
 mod serving;
 mod tokens;
+mod webhooks;

@@ -14,17 +14,20 @@ mod formats;
 mod interrupted_builds;
 mod many_versions;
 mod names;
+mod outside_callers;
 mod registry_down;
 mod registry_rights;
 mod seed_snippets;
 mod status_codes;
 mod uv_environment;
+mod webhooks;
 mod workers;
 mod zero_downtime;
 
 fn main() -> std::process::ExitCode {
     let themes = [
         seed_snippets::tests(),
+        outside_callers::tests(),
         formats::tests(),
         describing::tests(),
         status_codes::tests(),
@@ -39,6 +42,7 @@ fn main() -> std::process::ExitCode {
         event_stream::tests(),
         registry_down::tests(),
         registry_rights::tests(),
+        webhooks::tests(),
         many_versions::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),

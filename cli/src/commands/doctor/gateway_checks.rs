@@ -1,6 +1,6 @@
 //! What a gateway says about itself: does it answer, does it know the token, does it reach its registry.
 
-use gateway::api::{RightsState, Status};
+use gateway::api::{RightsState, Status, WebhookPage, WebhooksState};
 
 use super::Finding;
 use crate::client::Client;
@@ -15,6 +15,13 @@ pub(super) async fn run(client: &Client) -> Vec<Finding> {
         Ok(status) => {
             let mut findings = vec![alive];
             findings.extend(judge(&status, client.has_token()));
+            // Only an admin may ask the registry for them; others learn what the gateway knows anyway.
+            let page = if status.admin {
+                client.webhooks().await.ok()
+            } else {
+                None
+            };
+            findings.push(webhooks(&status.webhooks, page.as_ref()));
             findings
         }
         Err(error) => vec![
@@ -100,6 +107,34 @@ fn models(status: &Status) -> Finding {
     }
 }
 
+/// Webhooks are no must: without them, changes are found by polling.
+fn webhooks(state: &WebhooksState, page: Option<&WebhookPage>) -> Finding {
+    let installed = match page {
+        Some(page) => Some(page.webhooks.iter().any(|webhook| webhook.active)),
+        None => state.installed,
+    };
+    let state = page.map_or(state, |page| &page.deliveries);
+    let counts = format!("{} refused", state.refused);
+    if state.refused > 0 && state.refused > state.accepted {
+        return Finding::warn(
+            "webhooks",
+            format!("{} deliveries taken, {counts}", state.accepted),
+            "`sluicegate webhooks install` gives the registry the gateway's secret again",
+        );
+    }
+    let message = match (installed, state.last_delivery) {
+        (Some(false), _) => {
+            "none is installed at the registry: changes are found by polling".to_owned()
+        }
+        (None, None) => "nothing was delivered yet: changes are found by polling".to_owned(),
+        (Some(true), None) => {
+            "installed; nothing was delivered since the gateway started".to_owned()
+        }
+        (_, Some(time)) => format!("installed; last delivery {time}, {counts}"),
+    };
+    Finding::ok("webhooks", message)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -138,6 +173,24 @@ mod tests {
             let finding = findings.iter().find(|finding| finding.check == "rights");
             assert_eq!(finding.map(|finding| finding.level), Some(level));
         }
+    }
+
+    #[test]
+    fn webhooks_are_told_of_and_warned_of_when_they_are_refused() {
+        let state = |value| serde_json::from_value::<WebhooksState>(value).unwrap();
+        let of = |value| webhooks(&state(value), None);
+        let told = [
+            of(json!({"has_secret": false, "accepted": 0, "repeated": 0, "refused": 0})),
+            of(json!({
+                "has_secret": true, "installed": true, "last_delivery": "2026-03-01T12:00:00Z",
+                "accepted": 3, "repeated": 0, "refused": 1
+            })),
+            of(json!({"has_secret": true, "accepted": 0, "repeated": 0, "refused": 4})),
+            of(
+                json!({"has_secret": true, "installed": false, "accepted": 0, "repeated": 0, "refused": 0}),
+            ),
+        ];
+        insta::assert_snapshot!(text(&told));
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Loop {
             interest: interest_seen,
             nudged,
             answered,
-            aspired,
+            board: Board::new(aspired),
+            hints: Hints::default(),
             catalog: watch::channel(Arc::default()).0,
             status,
         };
