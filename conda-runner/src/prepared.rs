@@ -1,21 +1,22 @@
 //! A prepared version: starts workers, and returns each when it answers and is warm.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, Stop};
+use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, ServableId, Stop};
 use tokio::time::{Instant, timeout};
 
+use crate::attempts::{AttemptOutcome, OpenAttempt};
 use crate::env::Environment;
+use crate::files::RunnerFiles;
 use crate::model::{Example, ModelFacts};
 use crate::process::child::{EndWatch, Ended, Process};
 use crate::process::command::{self, Serving};
 use crate::process::diagnosis::{failed_start, last_lines, reason};
 use crate::process::host::Host;
-use crate::process::logs::Log;
 use crate::process::probe;
 use crate::process::sockets::{Sockets, WorkerFolder};
 use crate::shelf::InUse;
@@ -50,7 +51,8 @@ pub(crate) struct Tools<S> {
 pub(crate) struct PreparedModel<S> {
     pub(crate) tools: Arc<Tools<S>>,
     pub(crate) request_timeout: Duration,
-    pub(crate) log: Log,
+    pub(crate) id: ServableId,
+    pub(crate) files: RunnerFiles,
     pub(crate) progress: Progress,
     pub(crate) environment: Environment,
     pub(crate) model: PathBuf,
@@ -65,23 +67,31 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
     async fn load(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
         let folder = self.tools.sockets.next()?;
         let socket = folder.socket();
-        let process = self.start(replica, folder).await?;
-        let watch = process.end_watch();
+        let attempt = self.files.begin_worker(&self.id).await;
+        let mut running = match self.start(replica, folder, &attempt).await {
+            Ok(running) => running,
+            Err(error) => return Err(noted(&attempt, error).await),
+        };
+        let watch = running.process.end_watch();
         // Whatever it is asked, a worker that ends will not answer any more.
         let ready = tokio::select! {
             biased;
             ended = watch.end() => Err(failed_start(&ended)),
-            ready = self.ready(&watch, &socket) => ready,
+            ready = self.ready(&watch, &socket, &attempt) => ready,
         };
         let mlflow_version = match ready {
             Ok(Some(version)) => version,
             Ok(None) => {
-                let error = self.too_slow(process, &watch).await;
-                return Err(self.noted(error).await);
+                running.has_failed();
+                let error = self.too_slow(running, &watch).await;
+                return Err(noted(&attempt, error).await);
             }
-            Err(error) => return Err(self.noted(error).await),
+            Err(error) => {
+                running.has_failed();
+                return Err(noted(&attempt, error).await);
+            }
         };
-        self.log.line("--- ready ---").await;
+        attempt.log().line("--- ready ---").await;
         Ok(Instance {
             servable: (self.tools.offer)(Worker {
                 endpoint: WorkerEndpoint::Unix(socket),
@@ -91,7 +101,7 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
             }),
             exit: Box::pin(async move { exit(&*watch.death().await) }),
             stop: Box::new(StopWorker {
-                process,
+                running,
                 grace: self.tools.stop_grace,
             }),
         })
@@ -99,7 +109,12 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
 }
 
 impl<S> PreparedModel<S> {
-    async fn start(&self, replica: ReplicaId, folder: WorkerFolder) -> Result<Process, LoadError> {
+    async fn start(
+        &self,
+        replica: ReplicaId,
+        folder: WorkerFolder,
+        attempt: &Arc<OpenAttempt>,
+    ) -> Result<Running, LoadError> {
         self.progress.step("starting worker");
         self.in_use.touch().await;
         let serving = Serving {
@@ -116,19 +131,32 @@ impl<S> PreparedModel<S> {
             "--- attempt at {now}, replica {replica}, {} ---",
             launch.shown()
         );
-        self.log.line(&header).await;
-        let keep = (folder, self.in_use.clone());
-        self.tools.host.start(&launch, self.log.clone(), keep)
+        attempt.log().line(&header).await;
+        // The attempt ends with the last of the group.
+        let keep = (folder, self.in_use.clone(), Arc::clone(attempt));
+        let process = self
+            .tools
+            .host
+            .start(&launch, attempt.log().clone(), keep)?;
+        Ok(Running {
+            process,
+            attempt: Arc::downgrade(attempt),
+        })
     }
 
     /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
-    async fn ready(&self, watch: &EndWatch, socket: &Path) -> Result<Option<String>, LoadError> {
+    async fn ready(
+        &self,
+        watch: &EndWatch,
+        socket: &Path,
+        attempt: &OpenAttempt,
+    ) -> Result<Option<String>, LoadError> {
         let started = Instant::now();
         let Ok(version) = timeout(self.tools.start_timeout, self.answer(socket)).await else {
             return Ok(None);
         };
         let version = version?;
-        self.warm(watch, socket, started).await?;
+        self.warm(watch, socket, attempt, started).await?;
         Ok(Some(version))
     }
 
@@ -144,6 +172,7 @@ impl<S> PreparedModel<S> {
         &self,
         watch: &EndWatch,
         socket: &Path,
+        attempt: &OpenAttempt,
         started: Instant,
     ) -> Result<(), LoadError> {
         let Some(example) = self.facts.example.as_ref().filter(|_| self.words.warm_up) else {
@@ -157,7 +186,14 @@ impl<S> PreparedModel<S> {
             end.duration_since(Instant::now()),
         ];
         let limit = limit.into_iter().min().unwrap_or_default();
-        self.score(watch, socket, example, limit).await
+        let trouble = self.score(watch, socket, example, limit).await?;
+        if let Some(trouble) = trouble {
+            self.progress
+                .step("going on although the input example could not be scored");
+            let line = format!("--- the input example could not be scored: {trouble} ---");
+            attempt.log().line(&line).await;
+        }
+        Ok(())
     }
 
     async fn version(&self, socket: &Path) -> Result<String, LoadError> {
@@ -183,18 +219,19 @@ impl<S> PreparedModel<S> {
         }
     }
 
-    /// The example may be wrong, and the model right: only a worker that dies of it is a failure.
+    /// The example may be wrong, and the model right: only a worker that dies of it is a failure. Otherwise says what
+    /// the trouble was, if there was any.
     async fn score(
         &self,
         watch: &EndWatch,
         socket: &Path,
         example: &Example,
         limit: Duration,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Option<String>, LoadError> {
         let body = example.body.clone();
         let asked = probe::post(socket, "/invocations", &example.content_type, body);
         let trouble = match timeout(limit, asked).await {
-            Ok(Ok((status, _))) if status.is_success() => return Ok(()),
+            Ok(Ok((status, _))) if status.is_success() => return Ok(None),
             Ok(Ok((status, answer))) => {
                 let answer = String::from_utf8_lossy(&answer);
                 let start: String = answer.chars().take(2000).collect();
@@ -208,19 +245,12 @@ impl<S> PreparedModel<S> {
             }
             Err(_) => format!("it was not answered within {} seconds", limit.as_secs()),
         };
-        self.progress
-            .step("going on although the input example could not be scored");
-        self.log
-            .line(&format!(
-                "--- the input example could not be scored: {trouble} ---"
-            ))
-            .await;
-        Ok(())
+        Ok(Some(trouble))
     }
 
     /// Kills the worker, and tells what it said last: that is what it was busy with.
-    async fn too_slow(&self, process: Process, watch: &EndWatch) -> LoadError {
-        drop(process);
+    async fn too_slow(&self, running: Running, watch: &EndWatch) -> LoadError {
+        drop(running);
         let lines = match timeout(POST_MORTEM, watch.end()).await {
             Ok(ended) => last_lines(&ended),
             Err(_) => Vec::new(),
@@ -231,11 +261,14 @@ impl<S> PreparedModel<S> {
         ))
         .with_last_lines(lines)
     }
+}
 
-    async fn noted(&self, error: LoadError) -> LoadError {
-        self.log.line(&format!("--- failed: {error} ---")).await;
-        error
-    }
+async fn noted(attempt: &OpenAttempt, error: LoadError) -> LoadError {
+    attempt
+        .log()
+        .line(&format!("--- failed: {error} ---"))
+        .await;
+    error
 }
 
 /// Resolves when `/ping` is answered with 200.
@@ -258,14 +291,41 @@ fn exit(ended: &Ended) -> Exit {
     }
 }
 
-struct StopWorker {
+/// A worker's process. Dropping it kills it, and then it was stopped, unless it had ended by itself or failed before.
+struct Running {
     process: Process,
+    /// Gone when the process is.
+    attempt: Weak<OpenAttempt>,
+}
+
+impl Running {
+    /// However it ends, it was of no use.
+    fn has_failed(&mut self) {
+        self.attempt = Weak::new();
+    }
+
+    fn is_unwanted(&self) {
+        if let Some(attempt) = self.attempt.upgrade() {
+            attempt.ends_as(AttemptOutcome::Stopped);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.is_unwanted();
+    }
+}
+
+struct StopWorker {
+    running: Running,
     grace: Duration,
 }
 
 #[async_trait]
 impl Stop for StopWorker {
     async fn stop(self: Box<Self>) {
-        self.process.stop(self.grace).await;
+        self.running.is_unwanted();
+        self.running.process.stop(self.grace).await;
     }
 }

@@ -6,6 +6,7 @@ mod environment;
 mod error;
 mod event;
 mod grant;
+mod log;
 mod model;
 mod nearest;
 mod settings;
@@ -22,6 +23,7 @@ pub use environment::{
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
+pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};
 pub use model::{
     FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
     VersionDetail, VersionState,

@@ -7,6 +7,7 @@ mod access;
 mod authentication;
 mod build_turns;
 mod build_words;
+mod caller_watch;
 mod engine;
 mod environments;
 mod event_words;
@@ -17,6 +18,9 @@ mod grants;
 mod health;
 mod intent_book;
 mod log_files;
+mod log_line;
+mod log_reader;
+mod log_stream;
 mod logs;
 mod metrics;
 mod models;
@@ -65,6 +69,10 @@ pub fn router(state: ControlState) -> Router {
             get(events::of_version),
         )
         .route("/models/{name}/versions/{version}/logs", get(logs::read))
+        .route(
+            "/models/{name}/versions/{version}/logs/attempts",
+            get(logs::attempts),
+        )
         .route(
             "/models/{name}/versions/{version}/restart",
             post(restart::restart),
