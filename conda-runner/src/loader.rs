@@ -10,7 +10,7 @@ use crate::attempts::AttemptOutcome;
 use crate::config::{EnvManager, RunnerConfig};
 use crate::data_folder::{DataFolder, absolute};
 use crate::env::{Care, Environment, Wish};
-use crate::error::RunnerError;
+use crate::error::{RunnerError, without_place};
 use crate::fetch::Fetch;
 use crate::files::RunnerFiles;
 use crate::model::ModelFacts;
@@ -61,6 +61,8 @@ impl<S> CondaRunner<S> {
                 start_timeout: config.start_timeout,
                 warm_up_timeout: config.warm_up_timeout,
                 stop_grace: config.stop_grace,
+                access_log: config.worker_access_log,
+                data_dir: config.data_dir.clone(),
                 offer,
             }),
             folder,
@@ -194,7 +196,7 @@ impl<S> CondaRunner<S> {
         } else {
             attempt.ends_as(AttemptOutcome::Succeeded);
         }
-        done
+        done.map_err(|error| without_place(error, &self.folder.root))
     }
 }
 

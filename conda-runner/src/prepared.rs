@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::attempts::{AttemptOutcome, OpenAttempt};
 use crate::env::Environment;
+use crate::error::{unplaced_lines, without_place};
 use crate::files::RunnerFiles;
 use crate::model::{Example, ModelFacts};
 use crate::process::child::{EndWatch, Ended, Process};
@@ -44,6 +45,9 @@ pub(crate) struct Tools<S> {
     pub(crate) start_timeout: Duration,
     pub(crate) warm_up_timeout: Duration,
     pub(crate) stop_grace: Duration,
+    pub(crate) access_log: bool,
+    /// Where all is that workers may name, and callers need not know.
+    pub(crate) data_dir: PathBuf,
     pub(crate) offer: Arc<dyn Fn(Worker) -> S + Send + Sync>,
 }
 
@@ -65,6 +69,13 @@ pub(crate) struct PreparedModel<S> {
 #[async_trait]
 impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
     async fn load(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
+        let loaded = self.loaded(replica).await;
+        loaded.map_err(|error| without_place(error, &self.tools.data_dir))
+    }
+}
+
+impl<S: Send + 'static> PreparedModel<S> {
+    async fn loaded(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
         let folder = self.tools.sockets.next()?;
         let socket = folder.socket();
         let attempt = self.files.begin_worker(&self.id).await;
@@ -92,6 +103,7 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
             }
         };
         attempt.log().line("--- ready ---").await;
+        let data_dir = self.tools.data_dir.clone();
         Ok(Instance {
             servable: (self.tools.offer)(Worker {
                 endpoint: WorkerEndpoint::Unix(socket),
@@ -99,7 +111,7 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
                 keep_alive: command::keep_alive(self.environment.server),
                 facts: Arc::clone(&self.facts),
             }),
-            exit: Box::pin(async move { exit(&*watch.death().await) }),
+            exit: Box::pin(async move { exit(&*watch.death().await, &data_dir) }),
             stop: Box::new(StopWorker {
                 running,
                 grace: self.tools.stop_grace,
@@ -124,6 +136,7 @@ impl<S> PreparedModel<S> {
             words: &self.words,
             request_timeout: self.request_timeout,
             start_timeout: self.tools.start_timeout,
+            access_log: self.tools.access_log,
         };
         let launch = serving.launch(&self.tools.host);
         let now = rfc3339(SystemTime::now());
@@ -284,10 +297,10 @@ async fn answers(socket: &Path) {
     }
 }
 
-fn exit(ended: &Ended) -> Exit {
+fn exit(ended: &Ended, data_dir: &Path) -> Exit {
     Exit {
         reason: reason(ended).into(),
-        last_lines: last_lines(ended),
+        last_lines: unplaced_lines(&last_lines(ended), data_dir),
     }
 }
 

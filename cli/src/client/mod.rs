@@ -2,6 +2,7 @@
 
 mod environments;
 mod failure;
+mod logs;
 mod models;
 mod scoring;
 mod tokens;
@@ -16,7 +17,8 @@ use url::{Host, Url};
 use crate::args::connection::Connection;
 use crate::error::CommandError;
 
-pub(crate) use models::{Events, LogQuery, ModelQuery, Waited};
+pub(crate) use logs::{Followed, LogQuery};
+pub(crate) use models::{Events, ModelQuery, Waited};
 pub(crate) use scoring::Rows;
 
 /// For a connection to be made.

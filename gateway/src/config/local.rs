@@ -33,6 +33,8 @@ pub struct LocalConfig {
     pub space: SpaceConfig,
     /// What workers see of the gateway's environment.
     pub worker_environment: Vec<(String, String)>,
+    /// Whether workers print a line for each request, with its id.
+    pub worker_access_log: bool,
     /// What builds see of it besides: where packages come from.
     pub build_environment: Vec<(String, String)>,
 }
@@ -108,6 +110,7 @@ pub(super) fn read(
             logs: reader.size("space.logs"),
         },
         worker_environment: inherited::for_workers(environment, &more_variables),
+        worker_access_log: reader.flag("worker_access_log", true),
         build_environment: inherited::for_builds(environment),
     };
     (!local.data_dir.as_os_str().is_empty()).then_some(local)
