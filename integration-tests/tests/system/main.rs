@@ -11,6 +11,7 @@ mod failed_promotion;
 mod following;
 mod formats;
 mod interrupted_builds;
+mod logs;
 mod many_versions;
 mod names;
 mod registry_down;
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
         failed_promotion::tests(),
         zero_downtime::tests(),
         crashes::tests(),
+        logs::tests(),
         registry_down::tests(),
         many_versions::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
