@@ -45,9 +45,10 @@ impl RunnerFiles {
             let started = workers.get(id).into_iter().flatten();
             started.rev().find_map(Weak::upgrade)
         };
-        match newest {
-            Some(attempt) => attempt.log().note(text.trim_end()),
-            None => tracing::debug!(%id, "dropped a note: no worker is left"),
+        if let Some(attempt) = newest {
+            attempt.log().note(text.trim_end());
+        } else {
+            tracing::debug!(%id, "dropped a note: no worker is left");
         }
     }
 

@@ -55,12 +55,16 @@ pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
 
 /// The log that a file of this name belongs to, and where in it the file begins.
 pub(crate) fn split(name: &str) -> Option<(&str, u64)> {
-    if name.ends_with(".log") {
+    if is_log(name) {
         return Some((name, 0));
     }
     let (base, start) = name.rsplit_once('.')?;
     let is_number = start.bytes().all(|byte| byte.is_ascii_digit());
-    (base.ends_with(".log") && is_number).then_some((base, start.parse().ok()?))
+    (is_log(base) && is_number).then_some((base, start.parse().ok()?))
+}
+
+fn is_log(name: &str) -> bool {
+    name.strip_suffix(".log").is_some()
 }
 
 #[cfg(test)]

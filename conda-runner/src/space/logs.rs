@@ -22,8 +22,8 @@ struct Portion {
     bytes: u64,
     /// When it was written to.
     written: SystemTime,
-    is_current: bool,
-    goes_on: bool,
+    /// Whether it is being written.
+    may_grow: bool,
     is_last_failure: bool,
     is_served: bool,
 }
@@ -62,12 +62,17 @@ pub(super) fn clear(root: &Path, limit: u64, models: &Shelf) -> io::Result<Clear
         return Ok(cleared);
     }
     let served = served_folders(root, models)?;
+    let fresh = SystemTime::now() - FRESH;
     let mut portions = Vec::new();
     for (folder, files) in folders {
-        portions.extend(portions_of(&folder, files, served.contains(&folder))?);
+        portions.extend(portions_of(
+            &folder,
+            files,
+            served.contains(&folder),
+            fresh,
+        )?);
     }
-    let fresh = SystemTime::now() - FRESH;
-    portions.retain(|portion| !portion.is_current || !portion.may_grow(fresh));
+    portions.retain(|portion| !portion.may_grow);
     portions.sort_by_key(|portion| (portion.is_last_failure, portion.is_served, portion.written));
     for portion in portions {
         if cleared.total <= limit {
@@ -93,14 +98,12 @@ struct LogFile {
     written: SystemTime,
 }
 
-impl Portion {
-    /// Of a log without attempts (an environment's) only its age tells.
-    fn may_grow(&self, fresh: SystemTime) -> bool {
-        self.goes_on || self.written > fresh
-    }
-}
-
-fn portions_of(folder: &Path, files: Vec<LogFile>, is_served: bool) -> io::Result<Vec<Portion>> {
+fn portions_of(
+    folder: &Path,
+    files: Vec<LogFile>,
+    is_served: bool,
+    fresh: SystemTime,
+) -> io::Result<Vec<Portion>> {
     let mut attempts = HashMap::new();
     for kind in LogKind::ALL {
         let found = attempts::attempts(folder, kind)?;
@@ -129,18 +132,22 @@ fn portions_of(folder: &Path, files: Vec<LogFile>, is_served: bool) -> io::Resul
         let has_record = files.last().is_some_and(|(place, _)| *place == u64::MAX);
         let current = files.len().saturating_sub(if has_record { 2 } else { 1 });
         let rest = files.split_off(current);
-        let portion = |files: Vec<(u64, LogFile)>, is_current| Portion {
-            bytes: files.iter().map(|(_, file)| file.bytes).sum(),
-            written: files
-                .iter()
-                .map(|(_, file)| file.written)
-                .max()
-                .unwrap_or(SystemTime::UNIX_EPOCH),
-            paths: files.into_iter().map(|(_, file)| file.path).collect(),
-            is_current,
-            goes_on: attempt.is_some_and(|(outcome, _)| *outcome == AttemptOutcome::Running),
-            is_last_failure: attempt.is_some_and(|(_, is_last_failure)| *is_last_failure),
-            is_served,
+        let portion = |files: Vec<(u64, LogFile)>, is_current: bool| {
+            let written = files.iter().map(|(_, file)| file.written).max();
+            let written = written.unwrap_or(SystemTime::UNIX_EPOCH);
+            let goes_on = match attempt {
+                Some((outcome, _)) => *outcome == AttemptOutcome::Running,
+                // An environment's log has no attempts: only its age tells.
+                None => written > fresh,
+            };
+            Portion {
+                bytes: files.iter().map(|(_, file)| file.bytes).sum(),
+                written,
+                paths: files.into_iter().map(|(_, file)| file.path).collect(),
+                may_grow: is_current && goes_on,
+                is_last_failure: attempt.is_some_and(|(_, is_last_failure)| *is_last_failure),
+                is_served,
+            }
         };
         portions.extend(files.into_iter().map(|file| portion(vec![file], false)));
         portions.push(portion(rest, true));

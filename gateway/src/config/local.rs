@@ -186,6 +186,7 @@ impl fmt::Debug for LocalConfig {
             .field("pip", &self.pip)
             .field("space", &self.space)
             .field("worker_environment", &names(&self.worker_environment))
+            .field("worker_access_log", &self.worker_access_log)
             .field("build_environment", &names(&self.build_environment))
             .finish()
     }
