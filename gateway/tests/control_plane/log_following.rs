@@ -49,7 +49,8 @@ impl Events {
                     }
                 }
                 let event = (name.to_owned(), id.to_owned(), data.to_owned());
-                self.text = rest.to_owned();
+                let taken = self.text.len() - rest.len();
+                self.text.drain(..taken);
                 if event.0 != "retry" {
                     return Some(event);
                 }

@@ -187,7 +187,8 @@ async fn taken(
                     return Ok(id.to_owned());
                 }
             }
-            text = rest.to_owned();
+            let taken = text.len() - rest.len();
+            text.drain(..taken);
         }
     }
 }
