@@ -43,6 +43,8 @@ pub struct RunnerConfig {
     pub stop_grace: Duration,
     /// Bytes of one log file; the two before it are kept.
     pub log_size: u64,
+    /// Whether a worker prints a line for each request, with its id.
+    pub worker_access_log: bool,
 }
 
 impl RunnerConfig {
@@ -64,6 +66,7 @@ impl RunnerConfig {
             warm_up_timeout: Duration::from_secs(60),
             stop_grace: Duration::from_secs(10),
             log_size: 10 << 20,
+            worker_access_log: true,
         }
     }
 }
@@ -166,6 +169,7 @@ impl fmt::Debug for RunnerConfig {
             .field("warm_up_timeout", &self.warm_up_timeout)
             .field("stop_grace", &self.stop_grace)
             .field("log_size", &self.log_size)
+            .field("worker_access_log", &self.worker_access_log)
             .finish()
     }
 }

@@ -1,21 +1,23 @@
 //! A prepared version: starts workers, and returns each when it answers and is warm.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serving_core::{Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, Stop};
+use serving_core::{Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId, Stop};
 use tokio::time::{Instant, timeout};
 
+use crate::attempts::{AttemptOutcome, OpenAttempt};
 use crate::env::Environment;
+use crate::error::{unplaced_lines, without_place};
+use crate::files::RunnerFiles;
 use crate::model::{Example, ModelFacts};
 use crate::process::child::{EndWatch, Ended, Process};
 use crate::process::command::{self, Serving};
 use crate::process::diagnosis::{failed_start, last_lines, reason};
 use crate::process::host::Host;
-use crate::process::logs::Log;
 use crate::process::probe;
 use crate::process::sockets::{Sockets, WorkerFolder};
 use crate::shelf::InUse;
@@ -43,6 +45,9 @@ pub(crate) struct Tools<S> {
     pub(crate) start_timeout: Duration,
     pub(crate) warm_up_timeout: Duration,
     pub(crate) stop_grace: Duration,
+    pub(crate) access_log: bool,
+    /// Where all is that workers may name, and callers need not know.
+    pub(crate) data_dir: PathBuf,
     pub(crate) offer: Arc<dyn Fn(Worker) -> S + Send + Sync>,
 }
 
@@ -50,7 +55,8 @@ pub(crate) struct Tools<S> {
 pub(crate) struct PreparedModel<S> {
     pub(crate) tools: Arc<Tools<S>>,
     pub(crate) request_timeout: Duration,
-    pub(crate) log: Log,
+    pub(crate) id: ServableId,
+    pub(crate) files: RunnerFiles,
     pub(crate) progress: Progress,
     pub(crate) environment: Environment,
     pub(crate) model: PathBuf,
@@ -63,25 +69,41 @@ pub(crate) struct PreparedModel<S> {
 #[async_trait]
 impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
     async fn load(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
+        let loaded = self.loaded(replica).await;
+        loaded.map_err(|error| without_place(error, &self.tools.data_dir))
+    }
+}
+
+impl<S: Send + 'static> PreparedModel<S> {
+    async fn loaded(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
         let folder = self.tools.sockets.next()?;
         let socket = folder.socket();
-        let process = self.start(replica, folder).await?;
-        let watch = process.end_watch();
+        let attempt = self.files.begin_worker(&self.id).await;
+        let mut running = match self.start(replica, folder, &attempt).await {
+            Ok(running) => running,
+            Err(error) => return Err(noted(&attempt, error).await),
+        };
+        let watch = running.process.end_watch();
         // Whatever it is asked, a worker that ends will not answer any more.
         let ready = tokio::select! {
             biased;
             ended = watch.end() => Err(failed_start(&ended)),
-            ready = self.ready(replica, &watch, &socket) => ready,
+            ready = self.ready(replica, &watch, &socket, &attempt) => ready,
         };
         let mlflow_version = match ready {
             Ok(Some(version)) => version,
             Ok(None) => {
-                let error = self.too_slow(process, &watch).await;
-                return Err(self.noted(error).await);
+                running.has_failed();
+                let error = self.too_slow(running, &watch).await;
+                return Err(noted(&attempt, error).await);
             }
-            Err(error) => return Err(self.noted(error).await),
+            Err(error) => {
+                running.has_failed();
+                return Err(noted(&attempt, error).await);
+            }
         };
-        self.log.line("--- ready ---").await;
+        attempt.log().line("--- ready ---").await;
+        let data_dir = self.tools.data_dir.clone();
         Ok(Instance {
             servable: (self.tools.offer)(Worker {
                 endpoint: WorkerEndpoint::Unix(socket),
@@ -89,9 +111,9 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
                 keep_alive: command::keep_alive(self.environment.server),
                 facts: Arc::clone(&self.facts),
             }),
-            exit: Box::pin(async move { exit(&*watch.death().await) }),
+            exit: Box::pin(async move { exit(&*watch.death().await, &data_dir) }),
             stop: Box::new(StopWorker {
-                process,
+                running,
                 grace: self.tools.stop_grace,
             }),
         })
@@ -99,7 +121,12 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
 }
 
 impl<S> PreparedModel<S> {
-    async fn start(&self, replica: ReplicaId, folder: WorkerFolder) -> Result<Process, LoadError> {
+    async fn start(
+        &self,
+        replica: ReplicaId,
+        folder: WorkerFolder,
+        attempt: &Arc<OpenAttempt>,
+    ) -> Result<Running, LoadError> {
         self.progress.step("starting worker");
         self.in_use.touch().await;
         let serving = Serving {
@@ -109,6 +136,7 @@ impl<S> PreparedModel<S> {
             words: &self.words,
             request_timeout: self.request_timeout,
             start_timeout: self.tools.start_timeout,
+            access_log: self.tools.access_log,
         };
         let launch = serving.launch(&self.tools.host);
         let now = rfc3339(SystemTime::now());
@@ -116,9 +144,17 @@ impl<S> PreparedModel<S> {
             "--- attempt at {now}, replica {replica}, {} ---",
             launch.shown()
         );
-        self.log.line(&header).await;
-        let keep = (folder, self.in_use.clone());
-        self.tools.host.start(&launch, self.log.clone(), keep)
+        attempt.log().line(&header).await;
+        // The attempt ends with the last of the group.
+        let keep = (folder, self.in_use.clone(), Arc::clone(attempt));
+        let process = self
+            .tools
+            .host
+            .start(&launch, attempt.log().clone(), keep)?;
+        Ok(Running {
+            process,
+            attempt: Arc::downgrade(attempt),
+        })
     }
 
     /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
@@ -127,13 +163,14 @@ impl<S> PreparedModel<S> {
         replica: ReplicaId,
         watch: &EndWatch,
         socket: &Path,
+        attempt: &OpenAttempt,
     ) -> Result<Option<String>, LoadError> {
         let started = Instant::now();
         let Ok(version) = timeout(self.tools.start_timeout, self.answer(socket)).await else {
             return Ok(None);
         };
         let version = version?;
-        let note = self.warm(watch, socket, started).await?;
+        let note = self.warm(watch, socket, attempt, started).await?;
         self.progress.note(note.about("replica", replica.0));
         Ok(Some(version))
     }
@@ -150,6 +187,7 @@ impl<S> PreparedModel<S> {
         &self,
         watch: &EndWatch,
         socket: &Path,
+        attempt: &OpenAttempt,
         started: Instant,
     ) -> Result<Note, LoadError> {
         if !self.words.warm_up {
@@ -166,7 +204,20 @@ impl<S> PreparedModel<S> {
             end.duration_since(Instant::now()),
         ];
         let limit = limit.into_iter().min().unwrap_or_default();
-        self.score(watch, socket, example, limit).await
+        match self.score(watch, socket, example, limit).await? {
+            Ok(took) => {
+                let seconds = took.as_secs_f64();
+                let message = format!("The worker has scored the input example in {seconds:.1} s");
+                Ok(Note::new("warmed", message).took(took))
+            }
+            Err(trouble) => {
+                self.progress
+                    .step("going on although the input example could not be scored");
+                let trouble = format!("the input example could not be scored: {trouble}");
+                attempt.log().line(&format!("--- {trouble} ---")).await;
+                Ok(not_warmed(&trouble))
+            }
+        }
     }
 
     async fn version(&self, socket: &Path) -> Result<String, LoadError> {
@@ -192,26 +243,20 @@ impl<S> PreparedModel<S> {
         }
     }
 
-    /// The example may be wrong, and the model right: only a worker that dies of it is a failure.
+    /// The example may be wrong, and the model right: only a worker that dies of it is a failure. Otherwise says how long
+    /// it took, or what the trouble was.
     async fn score(
         &self,
         watch: &EndWatch,
         socket: &Path,
         example: &Example,
         limit: Duration,
-    ) -> Result<Note, LoadError> {
+    ) -> Result<Result<Duration, String>, LoadError> {
         let began = Instant::now();
         let body = example.body.clone();
         let asked = probe::post(socket, "/invocations", &example.content_type, body);
         let trouble = match timeout(limit, asked).await {
-            Ok(Ok((status, _))) if status.is_success() => {
-                let took = began.elapsed();
-                let message = format!(
-                    "The worker has scored the input example in {:.1} s",
-                    took.as_secs_f64()
-                );
-                return Ok(Note::new("warmed", message).took(took));
-            }
+            Ok(Ok((status, _))) if status.is_success() => return Ok(Ok(began.elapsed())),
             Ok(Ok((status, answer))) => {
                 let answer = String::from_utf8_lossy(&answer);
                 let start: String = answer.chars().take(2000).collect();
@@ -225,21 +270,12 @@ impl<S> PreparedModel<S> {
             }
             Err(_) => format!("it was not answered within {} seconds", limit.as_secs()),
         };
-        self.progress
-            .step("going on although the input example could not be scored");
-        self.log
-            .line(&format!(
-                "--- the input example could not be scored: {trouble} ---"
-            ))
-            .await;
-        Ok(not_warmed(&format!(
-            "the input example could not be scored: {trouble}"
-        )))
+        Ok(Err(trouble))
     }
 
     /// Kills the worker, and tells what it said last: that is what it was busy with.
-    async fn too_slow(&self, process: Process, watch: &EndWatch) -> LoadError {
-        drop(process);
+    async fn too_slow(&self, running: Running, watch: &EndWatch) -> LoadError {
+        drop(running);
         let lines = match timeout(POST_MORTEM, watch.end()).await {
             Ok(ended) => last_lines(&ended),
             Err(_) => Vec::new(),
@@ -250,11 +286,14 @@ impl<S> PreparedModel<S> {
         ))
         .with_last_lines(lines)
     }
+}
 
-    async fn noted(&self, error: LoadError) -> LoadError {
-        self.log.line(&format!("--- failed: {error} ---")).await;
-        error
-    }
+async fn noted(attempt: &OpenAttempt, error: LoadError) -> LoadError {
+    attempt
+        .log()
+        .line(&format!("--- failed: {error} ---"))
+        .await;
+    error
 }
 
 /// All of it is in the worker's log; an event is a sentence.
@@ -282,21 +321,48 @@ async fn answers(socket: &Path) {
     }
 }
 
-fn exit(ended: &Ended) -> Exit {
+fn exit(ended: &Ended, data_dir: &Path) -> Exit {
     Exit {
         reason: reason(ended).into(),
-        last_lines: last_lines(ended),
+        last_lines: unplaced_lines(&last_lines(ended), data_dir),
+    }
+}
+
+/// A worker's process. Dropping it kills it, and then it was stopped, unless it had ended by itself or failed before.
+struct Running {
+    process: Process,
+    /// Gone when the process is.
+    attempt: Weak<OpenAttempt>,
+}
+
+impl Running {
+    /// However it ends, it was of no use.
+    fn has_failed(&mut self) {
+        self.attempt = Weak::new();
+    }
+
+    fn is_unwanted(&self) {
+        if let Some(attempt) = self.attempt.upgrade() {
+            attempt.ends_as(AttemptOutcome::Stopped);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.is_unwanted();
     }
 }
 
 struct StopWorker {
-    process: Process,
+    running: Running,
     grace: Duration,
 }
 
 #[async_trait]
 impl Stop for StopWorker {
     async fn stop(self: Box<Self>) {
-        self.process.stop(self.grace).await;
+        self.running.is_unwanted();
+        self.running.process.stop(self.grace).await;
     }
 }

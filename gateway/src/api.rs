@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod grant;
 mod label_history;
+mod log;
 mod model;
 mod nearest;
 mod settings;
@@ -25,6 +26,7 @@ pub use error::ErrorBody;
 pub use event::{Event, EventPage};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
 pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
+pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};
 pub use model::{
     FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
     VersionDetail, VersionState,

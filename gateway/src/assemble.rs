@@ -2,17 +2,16 @@
 //! behind the words of [`ports`](crate::ports), [`serving_core`] and the data plane here.
 
 mod environments;
+mod files;
 mod webhooks;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use conda_runner::{
-    CondaRunner, FetchedModel, ModelSource, RunnerConfig, RunnerFiles, Worker, WorkerEndpoint,
-};
+use conda_runner::{CondaRunner, FetchedModel, ModelSource, RunnerConfig, Worker, WorkerEndpoint};
 use registry_sync::{Artifacts, Fetched, Interest, RegistryHandle, RegistrySync};
 use serving_core::{Aspired, Intent, Intents, LoadError, Loader, ModelName, Progress, ServableId};
 use tokio::sync::watch;
@@ -21,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
-    Catalog, Environments, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
+    Catalog, Environments, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
     RegistryUnavailable, RegistryWebhooks, WorkerFiles,
 };
 use crate::run_error::RunError;
@@ -29,6 +28,7 @@ use crate::run_error::RunError;
 pub(crate) use environments::EnvironmentRoom;
 
 use environments::{EnvironmentsPort, runner_config};
+use files::FilesPort;
 use webhooks::WebhooksPort;
 
 /// The registry of one gateway: what follows it, and what the others see of it.
@@ -145,7 +145,7 @@ impl WorkerRoom {
 
     /// What workers write.
     pub(crate) fn files(&self) -> Arc<dyn WorkerFiles> {
-        Arc::new(FilesPort(self.runner.files()))
+        Arc::new(FilesPort::new(self.runner.files()))
     }
 
     /// The environments that workers run in.
@@ -166,8 +166,6 @@ struct RegistryPort {
 }
 
 struct RegistryModels(Artifacts);
-
-struct FilesPort(RunnerFiles);
 
 #[async_trait]
 impl Registry for RegistryPort {
@@ -236,20 +234,6 @@ impl ModelSource for RegistryModels {
             Err(error) if error.retry => Err(LoadError::transient(error.message)),
             Err(error) => Err(LoadError::permanent(error.message)),
         }
-    }
-}
-
-impl WorkerFiles for FilesPort {
-    fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf> {
-        let kind = match kind {
-            LogKind::Build => conda_runner::LogKind::Build,
-            LogKind::Worker => conda_runner::LogKind::Worker,
-        };
-        self.0.logs(id, kind)
-    }
-
-    fn note(&self, id: &ServableId, text: &str) {
-        self.0.note(id, text);
     }
 }
 

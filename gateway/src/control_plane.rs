@@ -7,6 +7,7 @@ mod access;
 mod authentication;
 mod build_turns;
 mod build_words;
+mod caller_watch;
 mod engine;
 mod environments;
 mod event_words;
@@ -18,6 +19,9 @@ mod health;
 mod intent_book;
 mod label_history;
 mod log_files;
+mod log_line;
+mod log_reader;
+mod log_stream;
 mod logs;
 mod metrics;
 mod models;
@@ -74,6 +78,10 @@ pub fn router(state: ControlState) -> Router {
             get(label_history::show),
         )
         .route("/models/{name}/versions/{version}/logs", get(logs::read))
+        .route(
+            "/models/{name}/versions/{version}/logs/attempts",
+            get(logs::attempts),
+        )
         .route(
             "/models/{name}/versions/{version}/restart",
             post(restart::restart),

@@ -5,6 +5,7 @@
 mod webhooks;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,6 +15,7 @@ use serving_core::{AspiredVersion, Incarnation, ModelName, Progress, ServableId,
 
 pub use webhooks::{Delivered, KnownWebhook, RegistryWebhooks, WebhookWish, WebhooksError};
 
+pub use crate::api::{AttemptOutcome, LogKind};
 use crate::api::{
     BuildFailure, EnvironmentDetail, EnvironmentSummary, PruneEnvironments, PrunedEnvironments,
 };
@@ -83,22 +85,37 @@ pub struct RegistryStatus {
     pub error: Option<String>,
 }
 
-/// Files that workers write and that people read. Paths may not exist yet.
+/// What builds and workers write and people read.
 pub trait WorkerFiles: Send + Sync {
-    /// The log files of one kind, oldest first, the current one last.
-    fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf>;
+    /// The attempts of a kind that are on the disk, oldest first. Blocks on the disk.
+    fn attempts(&self, id: &ServableId, kind: LogKind) -> io::Result<Vec<Attempt>>;
 
     /// Appends `text` to the version's worker log. Never blocks: text that does not fit into the queue is dropped.
     fn note(&self, id: &ServableId, text: &str);
 }
 
-/// What a log tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogKind {
-    /// Fetching the model and building its environment.
-    Build,
-    /// What the workers print.
-    Worker,
+/// One try to build a version, or one start of a worker, with its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Counts from 1, for each version and kind.
+    pub number: u64,
+    /// When it began.
+    pub started: SystemTime,
+    /// When it ended; `None` while it goes on.
+    pub ended: Option<SystemTime>,
+    /// How far it has come.
+    pub outcome: AttemptOutcome,
+    /// The files of its log, oldest first. Any of them may be removed meanwhile.
+    pub pieces: Vec<LogPiece>,
+}
+
+/// One file of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPiece {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes of the log before its first one, those that are gone by now included.
+    pub start: u64,
 }
 
 /// The environments on this host, and what builds them before somebody waits for it.

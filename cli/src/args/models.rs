@@ -145,13 +145,25 @@ pub(crate) struct LogsArgs {
     /// Number of the version.
     pub(crate) version: u64,
 
-    /// Which log.
-    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
-    pub(crate) kind: LogKind,
+    /// Which log [default: of a failed version the one that tells why, else worker].
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) kind: Option<LogKind>,
+
+    /// Only this attempt: a number, last or last-failed.
+    #[arg(long, value_name = "ATTEMPT", value_parser = attempt)]
+    pub(crate) attempt: Option<String>,
+
+    /// List the attempts that are kept instead.
+    #[arg(long, conflicts_with_all = ["attempt", "tail", "contains", "follow"])]
+    pub(crate) attempts: bool,
 
     /// Only the last lines, so many.
     #[arg(long, value_name = "LINES")]
     pub(crate) tail: Option<u32>,
+
+    /// Only lines that contain this text, in whichever case.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) contains: Option<String>,
 
     /// Go on with new lines as they are written.
     #[arg(short, long)]
@@ -159,12 +171,11 @@ pub(crate) struct LogsArgs {
 }
 
 /// What a log tells of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogKind {
     /// Fetching the model and building its environment.
     Build,
     /// What the workers print.
-    #[default]
     Worker,
 }
 
@@ -191,12 +202,19 @@ pub(crate) struct ScoreArgs {
     pub(crate) content_type: Option<String>,
 }
 
-impl LogKind {
-    /// The word of the API.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Build => "build",
-            Self::Worker => "worker",
+impl From<LogKind> for gateway::api::LogKind {
+    fn from(kind: LogKind) -> Self {
+        match kind {
+            LogKind::Build => Self::Build,
+            LogKind::Worker => Self::Worker,
         }
+    }
+}
+
+fn attempt(text: &str) -> Result<String, String> {
+    if matches!(text, "last" | "last-failed") || text.parse::<u64>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("a number, last or last-failed".to_owned())
     }
 }

@@ -67,6 +67,8 @@ fn the_spellings_that_scripts_rely_on_are_understood() {
         "models score iris 1 -",
         "models score iris @champion --example",
         "models logs iris 1 --kind build -f",
+        "models logs iris 1 --attempt last-failed --tail 20 --contains Error",
+        "models logs iris 1 --attempts --output json",
         "models events iris --version 1 -f",
         "models events iris --type ready,failed --since 2h --until 2026-03-01T12:00Z",
         "models events iris --label Production --at 2026-11-01T12:00Z",

@@ -3,6 +3,7 @@
 mod environments;
 mod events;
 mod failure;
+mod logs;
 mod models;
 mod scoring;
 mod tokens;
@@ -19,7 +20,8 @@ use crate::args::connection::Connection;
 use crate::error::CommandError;
 
 pub(crate) use events::{EventWish, Events};
-pub(crate) use models::{LogQuery, ModelQuery, Waited};
+pub(crate) use logs::{Followed, LogQuery};
+pub(crate) use models::{ModelQuery, Waited};
 pub(crate) use scoring::Rows;
 
 /// For a connection to be made.

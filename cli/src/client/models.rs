@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway::api::{ModelDetail, ModelPage, ModelSummary, Status};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -19,18 +19,6 @@ pub(crate) struct ModelQuery<'a> {
     /// Only those whose serving is enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) served: Option<bool>,
-}
-
-/// Which part of a log.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct LogQuery {
-    /// `build` or `worker`.
-    pub(crate) kind: &'static str,
-    /// So many lines at most; the gateway decides without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tail: Option<u32>,
-    /// Whether to go on with what is written from now on.
-    pub(crate) follow: bool,
 }
 
 /// What came of waiting for a model.
@@ -128,19 +116,5 @@ impl Client {
         self.send(self.api(Method::POST, &path)).await.map(drop)
     }
 
-    /// The last lines of a version's log, or, when following, also all that is written from now on.
-    pub(crate) async fn logs(
-        &self,
-        name: &str,
-        version: u64,
-        query: &LogQuery,
-    ) -> Result<Response, CommandError> {
-        let version = version.to_string();
-        let path = ["models", name, "versions", &version, "logs"];
-        let mut request = self.api(Method::GET, &path).query(query);
-        if query.follow {
-            request = request.timeout(super::LONGEST_ANSWER);
-        }
-        self.send(request).await
     }
 }

@@ -163,7 +163,7 @@ impl Process {
 
     /// Asks the group to end, kills what is left of it after `grace`, and returns when nothing is left and all that
     /// it printed is in the log.
-    pub(crate) async fn stop(self, grace: Duration) {
+    pub(crate) async fn stop(&self, grace: Duration) {
         let watch = self.end_watch();
         self.group.stop();
         if timeout(grace, watch.end()).await.is_err() {

@@ -14,6 +14,9 @@ use crate::words::Words;
 /// Its own default of five seconds makes a client race it.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// Where gunicorn takes more options from, by itself and through MLflow 1.
+const GUNICORN_OPTIONS: &str = "GUNICORN_CMD_ARGS";
+
 /// What `mlflow models serve` has to know.
 pub(crate) struct Serving<'a> {
     pub(crate) environment: &'a Environment,
@@ -22,6 +25,8 @@ pub(crate) struct Serving<'a> {
     pub(crate) words: &'a Words,
     pub(crate) request_timeout: Duration,
     pub(crate) start_timeout: Duration,
+    /// Whether it prints a line for each request.
+    pub(crate) access_log: bool,
 }
 
 impl Serving<'_> {
@@ -48,6 +53,8 @@ impl Serving<'_> {
         arguments.push(address.into());
         arguments.extend(["-p", "0", "-w", "1", "-t"].map(OsString::from));
         arguments.push(seconds.to_string().into());
+        let access_log = if self.access_log { "true" } else { "false" };
+        let gunicorn = self.gunicorn_options();
         let words = self.words.environment.iter();
         let more = [("PYTHONUNBUFFERED", "1")]
             .into_iter()
@@ -58,14 +65,32 @@ impl Serving<'_> {
                 ("MLFLOW_DISABLE_TELEMETRY", "true"),
                 ("UVICORN_UDS", socket.as_str()),
                 ("UVICORN_TIMEOUT_KEEP_ALIVE", keep_alive.as_str()),
-                ("UVICORN_ACCESS_LOG", "false"),
-            ]);
+                ("UVICORN_ACCESS_LOG", access_log),
+            ])
+            .chain(
+                gunicorn
+                    .as_ref()
+                    .map(|options| (GUNICORN_OPTIONS, options.as_str())),
+            );
         Launch {
             program: self.environment.python.clone(),
             arguments,
             environment: host.environment(Some(&self.environment.bin), more),
             directory: self.folder.path().to_owned(),
         }
+    }
+}
+
+impl Serving<'_> {
+    /// gunicorn prints no requests unless it is told to; `None` leaves its options as they are.
+    fn gunicorn_options(&self) -> Option<String> {
+        if !self.access_log || self.environment.server != ScoringServer::Gunicorn {
+            return None;
+        }
+        let asked = self.words.environment.get(GUNICORN_OPTIONS);
+        let asked = asked.map_or("", String::as_str);
+        // What the model's own settings say comes last, and wins.
+        Some(format!("--access-logfile - {asked}").trim_end().to_owned())
     }
 }
 

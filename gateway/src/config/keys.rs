@@ -56,6 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     key("constraints", Shape::Text),
     key("offline", Shape::Flag),
     key("worker_environment", Shape::List),
+    key("worker_access_log", Shape::Flag),
     key("body_limit", Shape::Text),
     key("body_memory", Shape::Text),
     key("timeout", Shape::Text),

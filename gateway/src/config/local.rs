@@ -36,6 +36,8 @@ pub struct LocalConfig {
     pub space: SpaceConfig,
     /// What workers see of the gateway's environment.
     pub worker_environment: Vec<(String, String)>,
+    /// Whether workers print a line for each request, with its id.
+    pub worker_access_log: bool,
     /// What builds see of it besides: where packages come from.
     pub build_environment: Vec<(String, String)>,
 }
@@ -112,6 +114,7 @@ pub(super) fn read(
             logs: reader.size("space.logs"),
         },
         worker_environment: inherited::for_workers(environment, &more_variables),
+        worker_access_log: reader.flag("worker_access_log", true),
         build_environment: inherited::for_builds(environment),
     };
     (!local.data_dir.as_os_str().is_empty()).then_some(local)
@@ -188,6 +191,7 @@ impl fmt::Debug for LocalConfig {
             .field("pip", &self.pip)
             .field("space", &self.space)
             .field("worker_environment", &names(&self.worker_environment))
+            .field("worker_access_log", &self.worker_access_log)
             .field("build_environment", &names(&self.build_environment))
             .finish()
     }

@@ -83,6 +83,7 @@ fn of_gateway(config: &Config, key: &str) -> Option<Value> {
         }),
         "log.level" => Some(config.log.level.clone()),
         "offline" => return Some(Value::Boolean(local.offline)),
+        "worker_access_log" => return Some(Value::Boolean(local.worker_access_log)),
         "enable_all" => return Some(Value::Boolean(config.enable_all)),
         "show_stack_traces" => return Some(Value::Boolean(config.show_stack_traces)),
         "enable" => return Some(list(&config.enable)),

@@ -35,6 +35,7 @@ const PASSED_ON: [HeaderName; 3] = [
 #[derive(Debug)]
 pub(super) struct Question {
     media_type: MediaType,
+    uri: Uri,
     headers: HeaderMap,
     body: Segments,
     memory: Arc<Reserved>,
@@ -60,6 +61,7 @@ impl Question {
         headers.insert(X_REQUEST_ID, id.header());
         Self {
             media_type,
+            uri: invocations(id),
             headers,
             body: body.segments,
             memory: Arc::new(body.reserved),
@@ -135,7 +137,7 @@ impl Question {
     fn request(&self, translation: &Translation) -> Request<SegmentsBody> {
         let mut request = Request::new(SegmentsBody::holding(&translation.body, &self.memory));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_static("/invocations");
+        *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         let content_type = HeaderValue::from_static(translation.content_type);
         let length = HeaderValue::from(translation.body.len());
@@ -144,6 +146,12 @@ impl Question {
         headers.insert(header::CONTENT_LENGTH, length);
         request
     }
+}
+
+/// MLflow's servers look at no query, but show it in the line that they print for each request.
+fn invocations(id: &RequestId) -> Uri {
+    let uri = format!("/invocations?request_id={}", id.in_a_query());
+    Uri::try_from(uri).unwrap_or_else(|_| Uri::from_static("/invocations"))
 }
 
 impl From<Rejection> for ApiError {

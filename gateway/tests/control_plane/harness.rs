@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -23,8 +22,7 @@ use gateway::control_plane::{
 };
 use gateway::data_plane::Example;
 use gateway::ports::{
-    Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
-    RegistryUnavailable, WorkerFiles,
+    Catalog, RegisteredModel, RegisteredVersion, Registry, RegistryStatus, RegistryUnavailable,
 };
 use gateway::store::{Store, WebhookSecretFile};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -42,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::scripted_environments::ScriptedEnvironments;
+use super::scripted_files::ScriptedFiles;
 use super::scripted_webhooks::ScriptedWebhooks;
 
 /// 2026-01-01T00:00:00Z: the only time there is in these tests.
@@ -104,8 +103,6 @@ pub(crate) struct ScriptedRegistry {
     /// Whether polls take until this is `false`.
     pub(crate) polling: watch::Sender<bool>,
 }
-
-pub(crate) struct ScriptedFiles(pub(crate) PathBuf);
 
 struct FixedClock;
 
@@ -191,21 +188,6 @@ impl Registry for ScriptedRegistry {
     }
 }
 
-impl WorkerFiles for ScriptedFiles {
-    fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf> {
-        let kind = match kind {
-            LogKind::Build => "build",
-            LogKind::Worker => "worker",
-        };
-        vec![
-            self.0.join(format!("{kind}-{}.1.log", id.version)),
-            self.0.join(format!("{kind}-{}.log", id.version)),
-        ]
-    }
-
-    fn note(&self, _: &ServableId, _: &str) {}
-}
-
 impl Plane {
     /// `iris` and `secret` are registered, nothing is enabled.
     pub(crate) async fn new() -> Self {
@@ -250,7 +232,7 @@ impl Plane {
             behind: watch::Sender::default(),
         });
         let registry = Arc::new(ScriptedRegistry::default());
-        let files = Arc::new(ScriptedFiles(folder.path().to_owned()));
+        let files = Arc::new(ScriptedFiles::new(folder.path().to_owned()));
         let environments = Arc::new(ScriptedEnvironments::default());
         let intents = IntentBook::open(store.clone(), Settings::default(), false)
             .await

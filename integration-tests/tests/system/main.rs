@@ -12,6 +12,7 @@ mod failed_promotion;
 mod following;
 mod formats;
 mod interrupted_builds;
+mod logs;
 mod many_versions;
 mod names;
 mod outside_callers;
@@ -40,6 +41,7 @@ fn main() -> std::process::ExitCode {
         zero_downtime::tests(),
         crashes::tests(),
         event_stream::tests(),
+        logs::tests(),
         registry_down::tests(),
         registry_rights::tests(),
         webhooks::tests(),
