@@ -327,6 +327,7 @@ impl Plane {
             incarnation: Incarnation::from("1"),
             versions: versions.collect(),
             labels: BTreeMap::new(),
+            tags: BTreeMap::new(),
         };
         self.aspired.send_modify(|aspired| {
             let mut models = aspired
