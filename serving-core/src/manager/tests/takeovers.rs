@@ -1,6 +1,8 @@
 //! Which versions are served, and how new ones and new replicas take over from old ones.
 
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 
 use super::world::{World, id, label, number};
 use crate::testing::{Outcome, Step};
@@ -338,6 +340,38 @@ async fn a_renewal_is_seen_from_its_order_to_its_end() {
     world.enable_with("iris", queue);
     world.handle.caught_up().await;
     assert!(!renewing(), "that takes no new ones");
+}
+
+/// Calls back in the very moment of the wake, within the manager's pass, when no supervisor has had its turn.
+struct OnWake<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_caught_up_sees_a_renewal_that_no_supervisor_has_begun_yet() {
+    let world = World::with_iris();
+    world.register("iris", 1);
+    world.pass(10).await;
+    world.enable_with("iris", with_word(&Settings::default(), "new"));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let snapshot = world.handle.snapshot();
+    let waker = Waker::from(Arc::new(OnWake({
+        let seen = Arc::clone(&seen);
+        move || {
+            let snapshot = snapshot.borrow().clone();
+            let version = &snapshot.models["iris"].versions[&Version(1)];
+            seen.lock().unwrap().push(version.renewing);
+        }
+    })));
+    let mut caught_up = Box::pin(world.handle.caught_up());
+    let polled = caught_up.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    world.pass(1).await;
+    assert_eq!(*seen.lock().unwrap(), [true]);
 }
 
 #[tokio::test(start_paused = true)]
