@@ -13,6 +13,7 @@ mod size;
 mod status;
 mod time;
 mod token;
+mod versions;
 
 pub use environment::{
     BuildEnvironment, BuildFailure, BuildLine, BuildStep, EnvironmentDetail, EnvironmentPage,
@@ -28,8 +29,11 @@ pub use model::{
 };
 pub use nearest::nearest;
 pub(crate) use settings::LONGEST_TIMEOUT;
-pub use settings::{EnvManager, InvalidSetting, ModelSettings, Settings};
+pub use settings::{
+    EnvManager, InvalidSetting, ModelSettings, Origin, Settings, TagProblem, TagSettings, Takeover,
+};
 pub use size::{ByteSize, InvalidSize};
 pub use status::{RegistryState, Status};
 pub use time::{HumaneDuration, InvalidDuration, Timestamp};
 pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};
+pub use versions::Versions;

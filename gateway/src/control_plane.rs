@@ -25,6 +25,7 @@ mod restart;
 mod serving;
 mod state;
 mod status;
+mod tag_follower;
 mod token_book;
 mod tokens;
 mod uris;
@@ -43,6 +44,7 @@ pub(crate) use extract::{Body, Parameters};
 pub use intent_book::{IntentBook, IntentError};
 pub(crate) use respond::Refused;
 pub use state::{About, ControlState};
+pub use tag_follower::TagFollower;
 pub(crate) use token_book::{Known, Wish};
 pub(crate) use view::model_state;
 

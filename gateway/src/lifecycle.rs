@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
-use crate::control_plane::{self, About, BuildTurns, ControlState, IntentBook};
+use crate::control_plane::{self, About, BuildTurns, ControlState, IntentBook, TagFollower};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::parts::Parts;
 use crate::run_error::RunError;
@@ -170,6 +170,15 @@ impl Household {
         let workers = WorkerRoom::open(&config, &registry)?;
         let aspired = registry.aspired();
         let registry_port = registry.port();
+        let tags = TagFollower::new(
+            Arc::clone(&intents),
+            store.clone(),
+            aspired.clone(),
+            Arc::clone(&clock),
+        )
+        .await;
+        let heeded = tags.aspired();
+        keepers.start("following the registry's tags", tags.run(close.clone()));
         let keeping = keep_last_aspired(
             store.clone(),
             aspired.clone(),
@@ -199,7 +208,7 @@ impl Household {
             workers.loader(),
             Box::new(move |seed| Arc::new(VersionStack::new(seed, &stack_metrics))),
             Inputs {
-                aspired: aspired.clone(),
+                aspired: heeded,
                 intents: intents.subscribe(),
             },
             events,

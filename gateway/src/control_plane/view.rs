@@ -93,6 +93,7 @@ fn version_detail(
         version: number.0,
         state: version_state(&version.phase)?,
         step: version.step.as_ref().map(ToString::to_string),
+        step_since: version.step_since.map(Into::into),
         since: version.since.into(),
         stage: stages.first().map(ToString::to_string),
         aliases: aliases.iter().map(|alias| alias[1..].to_owned()).collect(),
@@ -101,6 +102,8 @@ fn version_detail(
             .collect(),
         replicas: version.replicas,
         memory_bytes: None,
+        renewing: version.renewing,
+        last_renewal_failure: version.renewal_failure.as_ref().map(failure_detail),
         crashes: version.crashes,
         last_error: match &version.phase {
             Phase::Failed(failure) => Some(failure_detail(failure)),

@@ -14,4 +14,5 @@ mod names;
 mod rights;
 mod scripted_environments;
 mod serving;
+mod settings;
 mod tokens;

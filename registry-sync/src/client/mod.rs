@@ -20,9 +20,9 @@ use types::ModelReply;
 
 pub(crate) use pages::{Models, Versions, by_name};
 #[cfg(test)]
-pub(crate) use types::{AliasRow, TagRow};
+pub(crate) use types::AliasRow;
 pub(crate) use types::{
-    ArtifactListing, ArtifactRow, DownloadUriReply, ModelRow, VersionReply, VersionRow,
+    ArtifactListing, ArtifactRow, DownloadUriReply, ModelRow, TagRow, VersionReply, VersionRow,
 };
 
 /// More than the largest answer of a sane registry: 10,000 versions are about 5 MB.
