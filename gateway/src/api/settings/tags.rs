@@ -103,12 +103,11 @@ mod tests {
             ..ModelSettings::default()
         };
         assert_eq!(tags.settings, expected);
-        let problems: Vec<_> = tags
-            .problems
-            .iter()
-            .map(|problem| format!("{}: {}", problem.key, problem.problem))
-            .collect();
-        insta::assert_snapshot!(problems.join("\n"), @r#"
-        "#);
+        let keys: Vec<_> = tags.problems.iter().map(|one| one.key.as_str()).collect();
+        assert_eq!(keys, ["env_manager", "replicas", "replicsa"]);
+        let text = |place: usize| &tags.problems[place].problem;
+        assert!(text(0).contains("cannot be \"local\" by a tag"));
+        assert!(text(1).contains("a whole number from 1 to 64"));
+        assert!(text(2).contains("did you mean \"replicas\"?"));
     }
 }
