@@ -163,6 +163,9 @@ pub struct LabelDetail {
     /// The version that the registry wants there; differs from `current` until that one is Ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aspired: Option<u64>,
+    /// Why `aspired` will not answer by it: the setting `versions` leaves that version out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The scoring URI.
     pub uri: String,
 }

@@ -52,6 +52,11 @@ impl Versions {
         }
     }
 
+    /// Whether this leaves out a version even though a label should point at it.
+    pub(crate) fn leaves_out(&self, number: u64) -> bool {
+        matches!(self, Self::Listed(numbers) if !numbers.contains(&number))
+    }
+
     /// The versions of `model` that are served.
     pub(crate) fn of(&self, model: &AspiredModel) -> BTreeSet<Version> {
         self.to_engine().choose(model)

@@ -105,6 +105,10 @@ pub(super) fn detail(
         .standing(name)
         .map(|standing| (standing.settings, standing.origins))
         .unzip();
+    let served = settings
+        .as_ref()
+        .map(|settings| settings.versions.clone())
+        .unwrap_or_default();
     let (permission, settings) = match right {
         Right::Manage => (Permission::Manage, settings),
         Right::Read => (Permission::Read, settings.map(Settings::without_values)),
@@ -125,7 +129,7 @@ pub(super) fn detail(
             .map(|model| view::versions(name, model, &uris))
             .unwrap_or_default(),
         labels: model
-            .map(|model| view::labels(name, model, &uris))
+            .map(|model| view::labels(name, model, &served, &uris))
             .unwrap_or_default(),
     }
 }

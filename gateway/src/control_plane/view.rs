@@ -4,7 +4,7 @@ use serving_core::{Failure, FailureKind, ModelSnapshot, Phase, Version, VersionS
 
 use super::ControlState;
 use super::uris::Uris;
-use crate::api::{FailureDetail, LabelDetail, ModelState, VersionDetail, VersionState};
+use crate::api::{FailureDetail, LabelDetail, ModelState, VersionDetail, VersionState, Versions};
 
 /// How serving of `model` stands, and why it is not READY; `None` if it is not enabled.
 pub(crate) fn model_state(
@@ -57,14 +57,24 @@ pub(super) fn versions(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<Ve
         .collect()
 }
 
-/// The labels of a model and where they point.
-pub(super) fn labels(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<LabelDetail> {
+/// The labels of a model, of which these versions are served, and where they point.
+pub(super) fn labels(
+    name: &str,
+    model: &ModelSnapshot,
+    served: &Versions,
+    uris: &Uris,
+) -> Vec<LabelDetail> {
+    let reason = |target: u64| {
+        let reason = || format!("the setting versions leaves out version {target}");
+        served.leaves_out(target).then(reason)
+    };
     let shown = model.labels.iter();
     shown
         .map(|(label, route)| LabelDetail {
             label: label.to_string(),
             current: route.current.map(|version| version.0),
             aspired: route.aspired.map(|version| version.0),
+            reason: route.aspired.and_then(|version| reason(version.0)),
             uri: uris.scoring(name, label.as_str()),
         })
         .collect()

@@ -134,6 +134,24 @@ async fn which_versions_are_waited_for_is_a_setting() {
 }
 
 #[tokio::test]
+async fn a_label_whose_version_is_not_listed_says_why_nobody_answers() {
+    let plane = Plane::new().await;
+    plane.serve(
+        "iris",
+        &[(1, Phase::Ready)],
+        &[("Production", Some(2), None), ("Staging", Some(1), Some(1))],
+    );
+    change(&plane, r#"{"versions": [1]}"#).await;
+    let model = plane.get(Caller::Reader, MODEL).await.json();
+    let labels = &model["labels"];
+    assert_eq!(
+        labels[0]["reason"],
+        "the setting versions leaves out version 2"
+    );
+    assert_eq!(labels[1]["reason"], Value::Null);
+}
+
+#[tokio::test]
 async fn waiting_counts_the_workers_that_settings_replace() {
     let plane = Plane::new().await;
     plane.serve("iris", &[(1, Phase::Ready)], &[]);

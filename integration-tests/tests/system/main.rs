@@ -15,6 +15,7 @@ mod many_versions;
 mod names;
 mod registry_down;
 mod seed_snippets;
+mod settings;
 mod status_codes;
 mod uv_environment;
 mod workers;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         following::tests(),
         failed_promotion::tests(),
         zero_downtime::tests(),
+        settings::tests(),
         crashes::tests(),
         registry_down::tests(),
         many_versions::tests(),

@@ -74,6 +74,10 @@ fn version_row(version: &VersionDetail) -> Vec<String> {
 
 fn label_row(label: &LabelDetail) -> Vec<String> {
     let answers = match (label.current, label.aspired) {
+        (current, Some(aspired)) if label.reason.is_some() => {
+            let now = current.map_or_else(|| "nobody".to_owned(), |current| current.to_string());
+            format!("{now} (versions leaves out {aspired})")
+        }
         (Some(current), Some(aspired)) if current != aspired => {
             format!("{current}, then {aspired}")
         }
@@ -213,6 +217,10 @@ mod tests {
             ],
             "labels": [
                 {"label": "Production", "current": 1, "aspired": 2, "uri": "http://gateway/model/iris/Production/invocations"},
+                {
+                    "label": "Staging", "aspired": 4, "reason": "the setting versions leaves out version 4",
+                    "uri": "http://gateway/model/iris/Staging/invocations"
+                },
                 {"label": "@champion", "current": 1, "aspired": 1, "uri": "http://gateway/model/iris/@champion/invocations"}
             ]
         }))
