@@ -76,8 +76,15 @@ impl Step {
             return;
         }
         match &self.spinner {
-            Some(spinner) => spinner.bar.set_message(detail.clone()),
-            None => output::note(&format!("… {}: {detail}", self.title)),
+            Some(spinner) => {
+                // From here on the time is that of this detail.
+                spinner.bar.reset_elapsed();
+                spinner.bar.set_message(detail.clone());
+            }
+            None => {
+                let since = seconds(self.since.elapsed());
+                output::note(&format!("… {}: {detail} (after {since})", self.title));
+            }
         }
         self.detail = detail;
     }

@@ -16,6 +16,7 @@ mod status;
 mod time;
 mod token;
 mod webhook;
+mod versions;
 
 pub use environment::{
     BuildEnvironment, BuildFailure, BuildLine, BuildStep, EnvironmentDetail, EnvironmentPage,
@@ -33,7 +34,9 @@ pub use model::{
 };
 pub use nearest::nearest;
 pub(crate) use settings::LONGEST_TIMEOUT;
-pub use settings::{EnvManager, InvalidSetting, ModelSettings, Settings};
+pub use settings::{
+    EnvManager, InvalidSetting, ModelSettings, Origin, Settings, TagProblem, TagSettings, Takeover,
+};
 pub use size::{ByteSize, InvalidSize};
 pub use status::{RegistryState, RightsState, Status};
 pub use time::{HumaneDuration, InvalidDuration, InvalidTime, Timestamp};
@@ -42,3 +45,4 @@ pub use webhook::{
     DeliveryOutcome, InstallWebhook, InstalledWebhook, Received, RemovedWebhooks, WebhookInfo,
     WebhookName, WebhookPage, WebhookTrial, WebhooksState,
 };
+pub use versions::Versions;

@@ -21,7 +21,9 @@ use tracing::{error, info, warn};
 
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
-use crate::control_plane::{About, BuildTurns, ControlState, EventStreams, IntentBook, Webhooks, self};
+use crate::control_plane::{
+    self, About, BuildTurns, ControlState, EventStreams, IntentBook, TagFollower, Webhooks,
+};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::parts::Parts;
 use crate::rights;
@@ -174,6 +176,15 @@ impl Household {
         let workers = WorkerRoom::open(&config, &registry)?;
         let aspired = registry.aspired();
         let registry_port = registry.port();
+        let tags = TagFollower::new(
+            Arc::clone(&intents),
+            store.clone(),
+            aspired.clone(),
+            Arc::clone(&clock),
+        )
+        .await;
+        let heeded = tags.aspired();
+        keepers.start("following the registry's tags", tags.run(close.clone()));
         let keeping = keep_last_aspired(
             store.clone(),
             aspired.clone(),
@@ -205,7 +216,7 @@ impl Household {
             workers.loader(),
             Box::new(move |seed| Arc::new(VersionStack::new(seed, &stack_metrics))),
             Inputs {
-                aspired: aspired.clone(),
+                aspired: heeded,
                 intents: intents.subscribe(),
             },
             events,

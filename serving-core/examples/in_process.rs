@@ -80,6 +80,7 @@ fn registry(versions: &[(u64, &str)], production: u64) -> Arc<Aspired> {
         incarnation: "first".into(),
         versions: versions.iter().map(version).collect(),
         labels: BTreeMap::from([(Label::from("Production"), Version(production))]),
+        tags: BTreeMap::new(),
     };
     let models = BTreeMap::from([("multiply".into(), model)]);
     Arc::new(Aspired { models })

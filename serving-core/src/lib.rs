@@ -32,8 +32,10 @@ mod settings;
 mod snapshot;
 mod spec;
 mod supervisor;
+mod takeover;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod version_policy;
 mod wanted;
 mod work;
 
@@ -58,4 +60,6 @@ pub use routing::{
 pub use settings::Settings;
 pub use snapshot::{ModelSnapshot, Snapshot, VersionSnapshot};
 pub use spec::VersionSpec;
+pub use takeover::Takeover;
+pub use version_policy::VersionPolicy;
 pub use work::{WorkPermit, WorkPermits};

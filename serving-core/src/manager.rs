@@ -23,7 +23,7 @@ use crate::config::ManagerConfig;
 use crate::event::{Event, Fact};
 use crate::gate::Gate;
 use crate::handle::{Ask, Handle};
-use crate::id::{Generation, ModelName, ServableId};
+use crate::id::{Generation, ModelName};
 use crate::intent::Intents;
 use crate::loader::Loader;
 use crate::log::EventLog;
@@ -316,6 +316,7 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
             route: None,
             phase: Phase::Pending,
             since: now,
+            step_since: now,
             task,
         }
     }
@@ -390,12 +391,10 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
                 return;
             }
         };
-        let life = self.life(&id).filter(|life| !life.draining());
-        if let Some(life) = &life {
-            life.orders.send_modify(|orders| orders.restarts += 1);
-        }
+        let model = self.models.get_mut(&id.model);
+        let ordered = model.is_some_and(|model| model.restart(id.version));
         // Whoever asked may have gone; the order stands.
-        let _ = accepted.send(life.is_some());
+        let _ = accepted.send(ordered);
     }
 
     /// Takes a life that is over off the record. What is wanted of its successor is the next pass's business.
@@ -426,10 +425,6 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
             model.due = true;
             self.log.version(&id, Fact::Retired { abandoned });
         }
-    }
-
-    fn life(&self, id: &ServableId) -> Option<&Life<S, T>> {
-        self.models.get(&id.model)?.lives.get(&id.version)
     }
 
     /// Drains and stops everything at once.

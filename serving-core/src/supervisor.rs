@@ -90,6 +90,10 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
         let mut failures = 0;
         loop {
             let orders = self.orders.borrow_and_update().clone();
+            let taken = orders.clone();
+            self.workshop
+                .status
+                .update(|status| status.taken = Some(taken));
             if orders.retire {
                 return None;
             }

@@ -30,7 +30,7 @@ pub(crate) enum ModelsVerb {
     /// Show how a model is served, or change it.
     Settings(SettingsArgs),
     /// Replace the workers of a version, without a failed request.
-    Restart(VersionArgs),
+    Restart(RestartArgs),
     /// Show what happened to a model.
     Events(EventsArgs),
     /// Show what a version printed while it was built or while it worked, also in its last failed attempt.
@@ -60,22 +60,23 @@ pub(crate) struct NameArgs {
     pub(crate) name: String,
 }
 
-/// A version of a model.
+/// `models restart`.
 #[derive(Debug, Args)]
-pub(crate) struct VersionArgs {
+pub(crate) struct RestartArgs {
     /// Name of the registered model.
     pub(crate) name: String,
+
     /// Number of the version.
     pub(crate) version: u64,
+
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
 }
 
-/// `models enable`.
+/// Whether to wait for what was asked for.
 #[derive(Debug, Args)]
-pub(crate) struct EnableArgs {
-    /// Name of the registered model.
-    pub(crate) name: String,
-
-    /// Return only when every version is ready (exit code 0) or one has failed (exit code 1).
+pub(crate) struct WaitArgs {
+    /// Return only when it is done (exit code 0) or has failed (exit code 1).
     #[arg(long)]
     pub(crate) wait: bool,
 
@@ -89,6 +90,16 @@ pub(crate) struct EnableArgs {
     pub(crate) timeout: HumaneDuration,
 }
 
+/// `models enable`.
+#[derive(Debug, Args)]
+pub(crate) struct EnableArgs {
+    /// Name of the registered model.
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+}
+
 /// `models settings`.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
@@ -99,6 +110,9 @@ pub(crate) struct SettingsArgs {
     /// settings are shown.
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) changes: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
 }
 
 /// `models events`.

@@ -83,17 +83,19 @@ impl Client {
         self.receive(request.json(changes)).await
     }
 
-    /// Enables serving, if it is not, and waits up to `limit` (at most an hour) until its versions are decided.
+    /// Enables serving, if it is not, or changes the settings that `changes` names, and waits up to `limit` (at most an
+    /// hour) until its versions are decided.
     pub(crate) async fn wait_for_model(
         &self,
         name: &str,
+        changes: &Map<String, Value>,
         limit: Duration,
     ) -> Result<Waited, CommandError> {
         let timeout = format!("{}ms", limit.as_millis());
         let request = self
             .api(Method::PUT, &["models", name, "serving"])
             .query(&[("wait", "ready"), ("timeout", &timeout)])
-            .json(&Map::new())
+            .json(changes)
             .timeout(limit + super::API_DEADLINE);
         let response = self.answer(request).await?;
         if response.status() == StatusCode::GATEWAY_TIMEOUT {
@@ -114,7 +116,5 @@ impl Client {
         let version = version.to_string();
         let path = ["models", name, "versions", &version, "restart"];
         self.send(self.api(Method::POST, &path)).await.map(drop)
-    }
-
     }
 }

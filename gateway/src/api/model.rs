@@ -1,10 +1,11 @@
 //! Models and their versions as the API shows them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Settings, Timestamp};
+use super::{Origin, Settings, TagProblem, Timestamp};
 
 /// How serving of a model stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,12 @@ pub struct ModelDetail {
     pub permission: Permission,
     /// How it is served, defaults filled in; null when serving is not enabled.
     pub settings: Option<Settings>,
+    /// Where each setting comes from; empty when serving is not enabled.
+    #[serde(default)]
+    pub settings_from: BTreeMap<String, Origin>,
+    /// Tags of the registered model, `sluicegate.…`, that change nothing, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_problems: Vec<TagProblem>,
     /// Newest first.
     pub versions: Vec<VersionDetail>,
     /// Stages and aliases, and where they point.
@@ -113,6 +120,9 @@ pub struct VersionDetail {
     /// What is being done right now: "installing 12 packages".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// When that began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_since: Option<Timestamp>,
     /// When it came into this state.
     pub since: Timestamp,
     /// The stage that the registry gives it, if callers are meant to reach it by one.
@@ -128,6 +138,13 @@ pub struct VersionDetail {
     /// Memory of its workers in bytes, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// Whether its workers are not as they are wanted yet, though it is READY (the old ones answer) or FAILED: settings that
+    /// need new ones were changed, a restart was asked for, more are wanted than there are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renewing: bool,
+    /// Why the last attempt at that failed, while the old workers answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_renewal_failure: Option<FailureDetail>,
     /// How often a worker died by itself in this life.
     pub crashes: u32,
     /// Why it is FAILED.
@@ -146,6 +163,9 @@ pub struct LabelDetail {
     /// The version that the registry wants there; differs from `current` until that one is Ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aspired: Option<u64>,
+    /// Why `aspired` will not answer by it: the setting `versions` leaves that version out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The scoring URI.
     pub uri: String,
 }

@@ -147,6 +147,11 @@ fn control(fact: &ControlFact) -> (&'static str, String, Value) {
             format!("Settings were changed by {by}: {}", keys.join(", ")),
             json!({ "by": by, "keys": keys }),
         ),
+        ControlFact::TagRefused { key, problem } => (
+            "tag_refused",
+            format!("The registry's tag sluicegate.{key} changes nothing: {problem}"),
+            json!({ "key": key, "problem": problem }),
+        ),
         ControlFact::RestartRequested { by } => (
             "restart_requested",
             format!("New workers were asked for by {by}"),

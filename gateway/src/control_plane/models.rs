@@ -101,7 +101,15 @@ pub(super) fn detail(
     let snapshot = state.engine.snapshot().borrow().clone();
     let model = snapshot.models.get(name);
     let (serving, state_reason) = view::model_state(state, name).unzip();
-    let settings = state.intents.settings(name);
+    let (settings, settings_from) = state
+        .intents
+        .standing(name)
+        .map(|standing| (standing.settings, standing.origins))
+        .unzip();
+    let served = settings
+        .as_ref()
+        .map(|settings| settings.versions.clone())
+        .unwrap_or_default();
     let (permission, settings) = match right {
         Right::Manage => (Permission::Manage, settings),
         Right::Read => (Permission::Read, settings.map(Settings::without_values)),
@@ -116,11 +124,13 @@ pub(super) fn detail(
         state_reason: state_reason.flatten(),
         permission,
         settings,
+        settings_from: settings_from.unwrap_or_default(),
+        tag_problems: state.intents.tag_problems(name),
         versions: model
             .map(|model| view::versions(name, model, &uris))
             .unwrap_or_default(),
         labels: model
-            .map(|model| view::labels(name, model, &uris))
+            .map(|model| view::labels(name, model, &served, &uris))
             .unwrap_or_default(),
     }
 }

@@ -23,6 +23,8 @@ pub(super) async fn restart(
         .restart(&id)
         .await
         .map_err(|_| unknown_version(&name, id.version))?;
+    // From now on whoever looks sees that it is under way.
+    state.engine.caught_up().await;
     let by = access.principal.name.to_string();
     let fact = ControlFact::RestartRequested { by };
     let at = state.clock.now();

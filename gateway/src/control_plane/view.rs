@@ -4,7 +4,7 @@ use serving_core::{Failure, FailureKind, ModelSnapshot, Phase, Version, VersionS
 
 use super::ControlState;
 use super::uris::Uris;
-use crate::api::{FailureDetail, LabelDetail, ModelState, VersionDetail, VersionState};
+use crate::api::{FailureDetail, LabelDetail, ModelState, VersionDetail, VersionState, Versions};
 
 /// How serving of `model` stands, and why it is not READY; `None` if it is not enabled.
 pub(crate) fn model_state(
@@ -57,14 +57,24 @@ pub(super) fn versions(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<Ve
         .collect()
 }
 
-/// The labels of a model and where they point.
-pub(super) fn labels(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<LabelDetail> {
+/// The labels of a model, of which these versions are served, and where they point.
+pub(super) fn labels(
+    name: &str,
+    model: &ModelSnapshot,
+    served: &Versions,
+    uris: &Uris,
+) -> Vec<LabelDetail> {
+    let reason = |target: u64| {
+        let reason = || format!("the setting versions leaves out version {target}");
+        served.leaves_out(target).then(reason)
+    };
     let shown = model.labels.iter();
     shown
         .map(|(label, route)| LabelDetail {
             label: label.to_string(),
             current: route.current.map(|version| version.0),
             aspired: route.aspired.map(|version| version.0),
+            reason: route.aspired.and_then(|version| reason(version.0)),
             uri: uris.scoring(name, label.as_str()),
         })
         .collect()
@@ -93,6 +103,7 @@ fn version_detail(
         version: number.0,
         state: version_state(&version.phase)?,
         step: version.step.as_ref().map(ToString::to_string),
+        step_since: version.step_since.map(Into::into),
         since: version.since.into(),
         stage: stages.first().map(ToString::to_string),
         aliases: aliases.iter().map(|alias| alias[1..].to_owned()).collect(),
@@ -101,6 +112,8 @@ fn version_detail(
             .collect(),
         replicas: version.replicas,
         memory_bytes: None,
+        renewing: version.renewing,
+        last_renewal_failure: version.renewal_failure.as_ref().map(failure_detail),
         crashes: version.crashes,
         last_error: match &version.phase {
             Phase::Failed(failure) => Some(failure_detail(failure)),

@@ -361,6 +361,7 @@ async fn the_last_aspired_value_is_kept_and_an_unreadable_one_is_none() {
         incarnation: Incarnation::from("1"),
         versions: std::collections::BTreeMap::default(),
         labels: [("Production".into(), Version(1))].into(),
+        tags: [("replicas".to_owned(), "2".to_owned())].into(),
     };
     let aspired = Arc::new(Aspired {
         models: [(iris(), model)].into(),

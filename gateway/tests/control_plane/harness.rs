@@ -18,7 +18,7 @@ use bytes::Bytes;
 use gateway::api::Settings;
 use gateway::config::WebhooksConfig;
 use gateway::control_plane::{
-    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, Webhooks, router,
+    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, TagFollower, Webhooks, router,
 };
 use gateway::data_plane::Example;
 use gateway::ports::{
@@ -37,6 +37,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use super::scripted_environments::ScriptedEnvironments;
@@ -72,6 +73,7 @@ pub(crate) struct Plane {
     router: Router,
     credentials: BTreeMap<&'static str, String>,
     _running: JoinSet<()>,
+    _tags: AbortOnDropHandle<()>,
     _folder: TempDir,
 }
 
@@ -238,6 +240,13 @@ impl Plane {
             .await
             .unwrap();
         let aspired = watch::Sender::new(Some(Arc::default()));
+        let tags = TagFollower::new(
+            Arc::clone(&intents),
+            store.clone(),
+            aspired.subscribe(),
+            Arc::new(FixedClock),
+        )
+        .await;
         let mut metrics = prometheus_client::registry::Registry::default();
         metrics.register("requests", "Requests", Counter::<u64>::default());
         let scripted_webhooks = Arc::new(ScriptedWebhooks::default());
@@ -284,6 +293,7 @@ impl Plane {
             intents,
             aspired,
             authenticator,
+            _tags: AbortOnDropHandle::new(tokio::spawn(tags.run(shutdown.clone()))),
             shutdown,
             router: router(state),
             credentials,
@@ -356,6 +366,7 @@ impl Plane {
             incarnation: Incarnation::from("1"),
             versions: versions.collect(),
             labels: BTreeMap::new(),
+            tags: BTreeMap::new(),
         };
         self.aspired.send_modify(|aspired| {
             let mut models = aspired
@@ -364,6 +375,27 @@ impl Plane {
                 .unwrap_or_default();
             models.insert(name.into(), model);
             *aspired = Some(Arc::new(Aspired { models }));
+        });
+    }
+
+    /// What the registry's tags say about a model that it wants.
+    pub(crate) fn tag(&self, name: &str, tags: &[(&str, &str)]) {
+        self.aspired.send_modify(|aspired| {
+            let mut models = aspired.as_ref().unwrap().models.clone();
+            let model = models.get_mut(name).unwrap();
+            let pair = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
+            model.tags = tags.iter().map(pair).collect();
+            *aspired = Some(Arc::new(Aspired { models }));
+        });
+    }
+
+    /// Changes what is seen of one version.
+    pub(crate) fn see(&self, name: &str, number: u64, change: impl Fn(&mut VersionSnapshot)) {
+        self.engine.snapshot.send_modify(|snapshot| {
+            let mut seen = Snapshot::clone(snapshot);
+            let model = seen.models.get_mut(name).unwrap();
+            change(model.versions.get_mut(&Version(number)).unwrap());
+            *snapshot = Arc::new(seen);
         });
     }
 
@@ -526,9 +558,12 @@ fn version(phase: Phase) -> VersionSnapshot {
     VersionSnapshot {
         generation: Generation(1),
         step: (phase == Phase::Building).then(|| "installing 12 packages".into()),
+        step_since: (phase == Phase::Building).then(now),
         phase,
         since: now(),
         replicas: u32::from(ready),
         crashes: 0,
+        renewing: false,
+        renewal_failure: None,
     }
 }

@@ -20,5 +20,6 @@ mod scripted_environments;
 mod scripted_files;
 mod scripted_webhooks;
 mod serving;
+mod settings;
 mod tokens;
 mod webhooks;

@@ -19,6 +19,7 @@ mod outside_callers;
 mod registry_down;
 mod registry_rights;
 mod seed_snippets;
+mod settings;
 mod status_codes;
 mod uv_environment;
 mod webhooks;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         following::tests(),
         failed_promotion::tests(),
         zero_downtime::tests(),
+        settings::tests(),
         crashes::tests(),
         event_stream::tests(),
         logs::tests(),

@@ -21,9 +21,9 @@ use types::ModelReply;
 
 pub(crate) use pages::{Models, Versions, by_name};
 #[cfg(test)]
-pub(crate) use types::{AliasRow, TagRow};
+pub(crate) use types::AliasRow;
 pub(crate) use types::{
-    ArtifactListing, ArtifactRow, DownloadUriReply, ModelRow, VersionReply, VersionRow,
+    ArtifactListing, ArtifactRow, DownloadUriReply, ModelRow, TagRow, VersionReply, VersionRow,
 };
 pub use webhooks::{Webhook, WebhookEvent, WebhookTrial, WebhookWish};
 

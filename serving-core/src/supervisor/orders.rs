@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::spec::VersionSpec;
 
 /// What is wanted of one life of a version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Orders {
     /// Always the same servable; source and settings may change.
     pub(crate) spec: Arc<VersionSpec>,
@@ -41,6 +41,13 @@ impl Orders {
     /// has changed its words alone is no reason: the version is the same one.
     pub(crate) fn ask_for_new_replicas(&self, earlier: &Self) -> bool {
         self.restarts != earlier.restarts || self.other_loader_words(earlier)
+    }
+
+    /// Whether workers differ that are as ordered here and as `earlier`: until these orders are taken up, what is seen
+    /// tells nothing about them.
+    pub(crate) fn matter_after(&self, earlier: &Self) -> bool {
+        self.give_another_chance(earlier)
+            || self.spec.settings.replicas != earlier.spec.settings.replicas
     }
 
     fn other_loader_words(&self, earlier: &Self) -> bool {

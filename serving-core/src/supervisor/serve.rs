@@ -21,7 +21,7 @@ use crate::replicas::{Recycle, Replica, ReplicasWriter};
 use crate::restart::CrashRecord;
 use crate::supervisor::orders::Orders;
 use crate::supervisor::renewal::Renewal;
-use crate::supervisor::workshop::{Edition, Loaded, Workshop};
+use crate::supervisor::workshop::{Edition, Loaded, Renewed, Workshop};
 use crate::supervisor::{STOP_DEADLINE, Supervisor};
 
 struct Serving<'a, S> {
@@ -109,6 +109,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             let newest = orders.borrow_and_update().clone();
             serving.obey(newest);
             serving.arrange();
+            serving.report();
             let renew_at = serving.renewal.retry_at();
             // Each branch only takes in what happened: what follows from it is decided above, in one place.
             tokio::select! {
@@ -153,6 +154,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
 
     fn renew(&mut self, urgency: Urgency) {
         let spec = Arc::clone(&self.orders.spec);
+        self.fail_renewal(None);
         self.renewal = Renewal::begin(self.workshop, spec, urgency);
     }
 
@@ -167,8 +169,10 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
 
     /// Starts and puts aside replicas until what runs is what is wanted.
     fn arrange(&mut self) {
-        let wanted = self.orders.spec.settings.replicas.get() as usize;
+        let wanted = self.wanted();
         let retiring = self.cut_off_at.is_some();
+        // What stops still has its memory.
+        let stops_first = self.orders.spec.settings.takeover.stops_first() && !retiring;
         while self.running.len() > wanted && !retiring {
             self.put_aside_one();
         }
@@ -178,7 +182,13 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         if self.resume_at.is_some() {
             return;
         }
-        let coming = self.running.len() + self.loads.len();
+        let outdated = self.running.iter().any(|one| one.replace.is_some());
+        let at_rest = self.loads.is_empty() && self.stops.is_empty();
+        if stops_first && outdated && at_rest && self.running.len() >= wanted {
+            self.put_aside_one();
+        }
+        let leaving = if stops_first { self.stops.len() } else { 0 };
+        let coming = self.running.len() + self.loads.len() + leaving;
         if retiring {
             // For callers that are still inside, one is enough.
             if coming == 0 {
@@ -193,10 +203,33 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             for _ in coming..wanted {
                 self.load();
             }
-        } else if self.loads.is_empty() && self.running.iter().any(|one| one.replace.is_some()) {
+        } else if self.loads.is_empty() && outdated && !stops_first {
             // The new one comes before the old one goes, and one at a time: replicas can be large.
             self.load();
         }
+    }
+
+    fn wanted(&self) -> usize {
+        self.orders.spec.settings.replicas.get() as usize
+    }
+
+    /// Tells the manager how far what runs is from what is ordered.
+    fn report(&self) {
+        let under_way = self.renewal.under_way();
+        let differs = self.running.len() != self.wanted()
+            || self.running.iter().any(|one| one.replace.is_some())
+            || self.renewal.retry_at().is_some();
+        let taken = self.orders.clone();
+        self.workshop.status.update(|status| {
+            status.taken = Some(taken);
+            status.renewing = under_way || (status.phase == Phase::Ready && differs);
+        });
+    }
+
+    fn fail_renewal(&self, failure: Option<Failure>) {
+        self.workshop
+            .status
+            .update(|status| status.renewal_failure = failure);
     }
 
     fn load(&self) {
@@ -239,16 +272,19 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     /// Waits before the next start. If there is no replica, callers are told why.
     fn pause(&mut self, pause: Duration, error: LoadError) {
         self.resume_at = Some(Instant::now() + pause);
+        let failure = Failure {
+            // It could be started before: no error is final now.
+            kind: FailureKind::Transient,
+            code: error.code,
+            message: error.message,
+            last_lines: error.last_lines,
+            next_try: Some(self.clock.now() + pause),
+            attempts: self.failed_starts,
+        };
         if self.running.is_empty() {
-            self.give_up_for_now(Failure {
-                // It could be started before: no error is final now.
-                kind: FailureKind::Transient,
-                code: error.code,
-                message: error.message,
-                last_lines: error.last_lines,
-                next_try: Some(self.clock.now() + pause),
-                attempts: self.failed_starts,
-            });
+            self.give_up_for_now(failure);
+        } else {
+            self.fail_renewal(Some(failure));
         }
     }
 
@@ -296,6 +332,9 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         });
         self.failed_starts = 0;
         self.doubtful = false;
+        if !self.orders.ask_for_new_replicas(&self.made_under) {
+            self.fail_renewal(None);
+        }
         self.workshop
             .log(Fact::ReplicaStarted { replica: id, took });
         let live = self.live();
@@ -344,7 +383,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         }
     }
 
-    fn renewed(&mut self, made: Result<Edition<S>, LoadError>) {
+    fn renewed(&mut self, made: Result<Renewed<S>, LoadError>) {
         let ordered = self.orders.ask_for_new_replicas(&self.made_under);
         let edition = match made {
             Ok(edition) => edition,
@@ -361,7 +400,11 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             old.replace = Some(NEWER_EDITION.into());
         }
         self.resume_at = None;
-        self.adopt(self.edition, edition.first);
+        match edition.first {
+            Some(first) => self.adopt(self.edition, first),
+            // The old ones make room first.
+            None => self.doubtful = false,
+        }
     }
 
     fn renewal_failed(&mut self, error: LoadError, ordered: bool) {
@@ -390,16 +433,16 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             _ => (FailureKind::Permanent, None),
         };
         // The old replicas serve on, so the phase stays what it is.
-        self.workshop.log(Fact::Failed {
-            failure: Failure {
-                kind,
-                code: error.code,
-                message: error.message,
-                last_lines: error.last_lines,
-                next_try,
-                attempts,
-            },
-        });
+        let failure = Failure {
+            kind,
+            code: error.code,
+            message: error.message,
+            last_lines: error.last_lines,
+            next_try,
+            attempts,
+        };
+        self.fail_renewal(Some(failure.clone()));
+        self.workshop.log(Fact::Failed { failure });
     }
 
     fn recycle(&mut self, recycle: Recycle) {

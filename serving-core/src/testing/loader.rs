@@ -151,6 +151,11 @@ impl ScriptedLoader {
         alive.map(|live| live.servable.clone()).collect()
     }
 
+    /// How many replicas there are, those that are being stopped included.
+    pub fn alive(&self) -> usize {
+        self.state().live.len()
+    }
+
     /// The calls so far.
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()

@@ -110,6 +110,7 @@ fn aspired(names: &[&str]) -> Aspired {
         incarnation: Incarnation::from("1"),
         versions: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
+        tags: std::collections::BTreeMap::new(),
     };
     let models = names.iter().map(|name| (ModelName::from(*name), model()));
     Aspired {
