@@ -22,6 +22,7 @@ mod model;
 mod names;
 mod prepared;
 mod process;
+mod running;
 mod shelf;
 mod single_flight;
 mod source;
@@ -38,6 +39,8 @@ pub use error::RunnerError;
 pub use files::{LogKind, RunnerFiles};
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
+pub use process::usage::OwnUsage;
+pub use running::{RunnerWorkers, RunningWorker};
 pub use source::{FetchedModel, ModelSource};
 pub use space::{
     EnvironmentInfo, HeldEnvironment, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, Stop};
+use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, ServableId, Stop};
 use tokio::time::{Instant, timeout};
 
 use crate::env::Environment;
@@ -18,6 +18,7 @@ use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::probe;
 use crate::process::sockets::{Sockets, WorkerFolder};
+use crate::running::{Excess, Post, RunnerWorkers};
 use crate::shelf::InUse;
 use crate::time::rfc3339;
 use crate::words::Words;
@@ -39,6 +40,7 @@ const POST_MORTEM: Duration = Duration::from_secs(5);
 pub(crate) struct Tools<S> {
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
+    pub(crate) workers: RunnerWorkers,
     pub(crate) request_timeout: Duration,
     pub(crate) start_timeout: Duration,
     pub(crate) warm_up_timeout: Duration,
@@ -50,6 +52,7 @@ pub(crate) struct Tools<S> {
 pub(crate) struct PreparedModel<S> {
     pub(crate) tools: Arc<Tools<S>>,
     pub(crate) request_timeout: Duration,
+    pub(crate) id: ServableId,
     pub(crate) log: Log,
     pub(crate) progress: Progress,
     pub(crate) environment: Environment,
@@ -67,11 +70,18 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
         let socket = folder.socket();
         let process = self.start(replica, folder).await?;
         let watch = process.end_watch();
+        let excess = self.tools.workers.enter(self.post(replica), watch.clone());
         // Whatever it is asked, a worker that ends will not answer any more.
         let ready = tokio::select! {
             biased;
+            reason = excess.clone().over() => Err(too_large(&reason)),
             ended = watch.end() => Err(failed_start(&ended)),
             ready = self.ready(&watch, &socket) => ready,
+        };
+        // What it takes is known when callers see it, and one that is too large to begin with is not shown to any.
+        let ready = match (excess.look().await, ready) {
+            (Some(reason), _) => Err(too_large(&reason)),
+            (None, ready) => ready,
         };
         let mlflow_version = match ready {
             Ok(Some(version)) => version,
@@ -89,7 +99,8 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
                 keep_alive: command::keep_alive(self.environment.server),
                 facts: Arc::clone(&self.facts),
             }),
-            exit: Box::pin(async move { exit(&*watch.death().await) }),
+            give_up: Box::pin(excess.clone().bearable()),
+            exit: Box::pin(async move { exit(&*watch.death().await, &excess) }),
             stop: Box::new(StopWorker {
                 process,
                 grace: self.tools.stop_grace,
@@ -119,6 +130,14 @@ impl<S> PreparedModel<S> {
         self.log.line(&header).await;
         let keep = (folder, self.in_use.clone());
         self.tools.host.start(&launch, self.log.clone(), keep)
+    }
+
+    fn post(&self, replica: ReplicaId) -> Post {
+        Post {
+            id: self.id.clone(),
+            replica,
+            memory_limit: self.words.memory_limit,
+        }
     }
 
     /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
@@ -251,9 +270,20 @@ async fn answers(socket: &Path) {
     }
 }
 
-fn exit(ended: &Ended) -> Exit {
+/// The word for programs where a worker takes more memory than it may before anybody has asked it anything.
+const MEMORY_LIMIT: &str = "MEMORY_LIMIT";
+
+/// The next one would be as large.
+fn too_large(reason: &str) -> LoadError {
+    LoadError::permanent(format!(
+        "the worker was too large to be started: {reason}; give it more with the setting memory_limit"
+    ))
+    .with_code(MEMORY_LIMIT)
+}
+
+fn exit(ended: &Ended, excess: &Excess) -> Exit {
     Exit {
-        reason: reason(ended).into(),
+        reason: excess.killed_for().unwrap_or_else(|| reason(ended).into()),
         last_lines: last_lines(ended),
     }
 }

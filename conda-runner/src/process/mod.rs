@@ -9,3 +9,4 @@ pub(crate) mod logs;
 pub(crate) mod output;
 pub(crate) mod probe;
 pub(crate) mod sockets;
+pub(crate) mod usage;
