@@ -24,7 +24,7 @@ pub use event::{Event, EventPage};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
 pub use model::{
     FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
-    VersionDetail, VersionState,
+    ReplicaDetail, VersionDetail, VersionState,
 };
 pub use nearest::nearest;
 pub(crate) use settings::LONGEST_TIMEOUT;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use conda_runner::{
-    CondaRunner, FetchedModel, ModelSource, RunnerConfig, RunnerFiles, Worker, WorkerEndpoint,
+    CondaRunner, FetchedModel, ModelSource, OwnUsage, RunnerConfig, RunnerFiles, RunnerWorkers,
+    Worker, WorkerEndpoint,
 };
 use registry_sync::{Artifacts, Fetched, Interest, RegistryHandle, RegistrySync};
 use serving_core::{Aspired, Intent, Intents, LoadError, Loader, ModelName, Progress, ServableId};
@@ -20,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
-    Catalog, Environments, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
-    RegistryUnavailable, WorkerFiles,
+    Catalog, Environments, GatewayProcess, LogKind, Processes, RegisteredModel, RegisteredVersion,
+    Registry, RegistryStatus, RegistryUnavailable, WorkerFiles, WorkerProcess,
 };
 use crate::run_error::RunError;
 
@@ -141,6 +142,11 @@ impl WorkerRoom {
         Arc::new(FilesPort(self.runner.files()))
     }
 
+    /// What workers take of the machine.
+    pub(crate) fn processes(&self) -> Arc<dyn Processes> {
+        Arc::new(ProcessesPort(self.runner.workers()))
+    }
+
     /// The environments that workers run in.
     pub(crate) fn environments(&self) -> Arc<dyn Environments> {
         Arc::new(EnvironmentsPort::new(Arc::clone(&self.runner)))
@@ -161,6 +167,35 @@ struct RegistryPort {
 struct RegistryModels(Artifacts);
 
 struct FilesPort(RunnerFiles);
+
+struct ProcessesPort(RunnerWorkers);
+
+impl Processes for ProcessesPort {
+    fn workers(&self) -> Vec<WorkerProcess> {
+        let workers = self.0.list().into_iter();
+        let workers = workers.map(|worker| WorkerProcess {
+            id: worker.id,
+            replica: worker.replica,
+            process: worker.process,
+            since: worker.since,
+            memory_bytes: worker.memory,
+            cpu: worker.cpu,
+            memory_limit: worker.memory_limit,
+        });
+        workers.collect()
+    }
+
+    fn gateway(&self) -> Option<GatewayProcess> {
+        OwnUsage::read().map(|own| GatewayProcess {
+            resident_memory: own.resident_memory,
+            virtual_memory: own.virtual_memory,
+            cpu: own.cpu,
+            threads: own.threads,
+            open_files: own.open_files,
+            max_files: own.max_files,
+        })
+    }
+}
 
 #[async_trait]
 impl Registry for RegistryPort {
@@ -207,6 +242,8 @@ impl Registry for RegistryPort {
         RegistryStatus {
             last_success: status.last_success,
             error: status.error.clone(),
+            polls: status.polls,
+            failed_polls: status.failed_polls,
         }
     }
 }

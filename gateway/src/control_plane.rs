@@ -44,7 +44,7 @@ pub use intent_book::{IntentBook, IntentError};
 pub(crate) use respond::Refused;
 pub use state::{About, ControlState};
 pub(crate) use token_book::{Known, Wish};
-pub(crate) use view::model_state;
+pub(crate) use view::{model_state, version_state};
 
 /// Everything but scoring, as one service.
 ///

@@ -20,6 +20,7 @@ use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
 use crate::control_plane::{self, About, BuildTurns, ControlState, IntentBook};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
+use crate::metrics::{self, LifeMetrics, PREFIX};
 use crate::parts::Parts;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
@@ -178,12 +179,15 @@ impl Household {
         );
         keepers.start("keeping what the registry said", keeping);
 
-        let mut metrics = MetricsRegistry::with_prefix("sluicegate");
-        let data_plane_metrics = DataPlaneMetrics::register(&mut metrics);
+        let mut metrics = MetricsRegistry::default();
+        let data_plane_metrics =
+            DataPlaneMetrics::register(metrics.sub_registry_with_prefix(PREFIX));
+        let life_metrics = LifeMetrics::new();
         let (events, queued) = mpsc::channel(EVENT_QUEUE);
         let writing = write_events(
             store.clone(),
             queued,
+            Arc::clone(&life_metrics) as _,
             EventRetention::default(),
             Arc::clone(&clock),
             close.clone(),
@@ -221,6 +225,29 @@ impl Household {
             },
             data_plane_metrics,
         ));
+        let about = About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: SystemTime::now(),
+            registry_url: config.registry.url.clone(),
+            public_url: config.public_url.clone(),
+            listen,
+        };
+        let seen_by = handle.clone();
+        life_metrics.register(
+            metrics.sub_registry_with_prefix(PREFIX),
+            handle.snapshot(),
+            Box::new(move || seen_by.dropped_events()),
+        );
+        let sources = metrics::Sources {
+            version: about.version.clone(),
+            started: about.started,
+            snapshot: handle.snapshot(),
+            processes: workers.processes(),
+            registry: Arc::clone(&registry_port),
+            authenticator: Arc::clone(&authenticator),
+            rights: None,
+        };
+        metrics::register(&mut metrics, sources);
         let control_plane = control_plane::router(ControlState {
             store: store.clone(),
             intents,
@@ -228,6 +255,7 @@ impl Household {
             aspired,
             registry: registry_port,
             files: workers.files(),
+            processes: workers.processes(),
             environments: workers.environments(),
             builds: BuildTurns::default(),
             authenticator,
@@ -236,13 +264,7 @@ impl Household {
             metrics: Arc::new(metrics),
             clock,
             shutdown: stopping,
-            about: About {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                started: SystemTime::now(),
-                registry_url: config.registry.url.clone(),
-                public_url: config.public_url.clone(),
-                listen,
-            },
+            about,
         });
         Ok(Self {
             data_plane,

@@ -14,7 +14,7 @@ mod time;
 mod tokens;
 
 pub use error::{OpenError, StoreError};
-pub use event_writer::{EventRetention, write_events};
+pub use event_writer::{EventObserver, EventRetention, write_events};
 pub use events::{EventQuery, LoggedEvent};
 pub use fact::{ControlFact, LoggedFact};
 pub use intents::{Change, ChangeError, StoredIntent};

@@ -116,7 +116,7 @@ pub(super) fn detail(
         permission,
         settings,
         versions: model
-            .map(|model| view::versions(name, model, &uris))
+            .map(|model| view::versions(name, model, &state.processes.workers(), &uris))
             .unwrap_or_default(),
         labels: model
             .map(|model| view::labels(name, model, &uris))

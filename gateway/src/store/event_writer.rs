@@ -32,6 +32,15 @@ impl Default for EventRetention {
     }
 }
 
+/// Sees events on their way into the log. Must not wait.
+pub trait EventObserver: Send + Sync {
+    /// One that has come, before it is written.
+    fn saw(&self, event: &Event);
+
+    /// So many could not be written.
+    fn lost(&self, events: usize);
+}
+
 const BATCH: usize = 256;
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -40,6 +49,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub async fn write_events(
     store: Store,
     mut events: mpsc::Receiver<Event>,
+    observer: Arc<dyn EventObserver>,
     retention: EventRetention,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
@@ -56,7 +66,10 @@ pub async fn write_events(
                 if received == 0 {
                     return;
                 }
-                write(&store, &batch).await;
+                batch.iter().for_each(|event| observer.saw(event));
+                if !write(&store, &batch).await {
+                    observer.lost(batch.len());
+                }
                 batch.clear();
             }
             _ = cut.tick() => prune(&store, retention, clock.as_ref()).await,
@@ -64,12 +77,13 @@ pub async fn write_events(
     }
 }
 
-/// A batch that cannot be written after several tries is given up: the next one may fit, and the queue must move.
-async fn write(store: &Store, batch: &[Event]) {
+/// A batch that cannot be written after several tries is given up: the next one may fit, and the queue must move. Returns
+/// whether it was written.
+async fn write(store: &Store, batch: &[Event]) -> bool {
     let mut pause = FIRST_PAUSE;
     for attempt in 1..=TRIES {
         match store.append_events(batch).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(reason) if attempt < TRIES => {
                 warn!(%reason, attempt, "events could not be written; trying again");
                 sleep(pause).await;
@@ -78,6 +92,7 @@ async fn write(store: &Store, batch: &[Event]) {
             Err(reason) => error!(%reason, lost = batch.len(), "events are lost"),
         }
     }
+    false
 }
 
 async fn prune(store: &Store, retention: EventRetention, clock: &dyn Clock) {

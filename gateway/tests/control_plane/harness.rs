@@ -15,15 +15,15 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use gateway::api::Settings;
 use gateway::control_plane::{About, BuildTurns, ControlState, Engine, IntentBook, router};
-use gateway::data_plane::Example;
+use gateway::data_plane::{DataPlaneMetrics, Example};
+use gateway::metrics::{self, LifeMetrics, PREFIX};
 use gateway::ports::{
-    Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
-    RegistryUnavailable, WorkerFiles,
+    Catalog, GatewayProcess, LogKind, Processes, RegisteredModel, RegisteredVersion, Registry,
+    RegistryStatus, RegistryUnavailable, WorkerFiles, WorkerProcess,
 };
 use gateway::store::Store;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
 use serving_core::{
     Aspired, AspiredModel, AspiredVersion, Clock, Generation, Incarnation, LabelRoute, ModelName,
@@ -55,6 +55,9 @@ pub(crate) struct Plane {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) registry: Arc<ScriptedRegistry>,
     pub(crate) files: Arc<ScriptedFiles>,
+    pub(crate) processes: Arc<ScriptedProcesses>,
+    pub(crate) lives: Arc<LifeMetrics>,
+    pub(crate) scoring: Arc<DataPlaneMetrics>,
     pub(crate) environments: Arc<ScriptedEnvironments>,
     pub(crate) store: Store,
     pub(crate) intents: Arc<IntentBook>,
@@ -95,6 +98,27 @@ pub(crate) struct ScriptedRegistry {
 }
 
 pub(crate) struct ScriptedFiles(pub(crate) PathBuf);
+
+/// The workers that run.
+#[derive(Default)]
+pub(crate) struct ScriptedProcesses(pub(crate) Mutex<Vec<WorkerProcess>>);
+
+impl Processes for ScriptedProcesses {
+    fn workers(&self) -> Vec<WorkerProcess> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn gateway(&self) -> Option<GatewayProcess> {
+        Some(GatewayProcess {
+            resident_memory: 50 << 20,
+            virtual_memory: 1 << 30,
+            cpu: Duration::from_millis(1500),
+            threads: 9,
+            open_files: 30,
+            max_files: Some(1024),
+        })
+    }
+}
 
 struct FixedClock;
 
@@ -175,7 +199,23 @@ impl Registry for ScriptedRegistry {
         let error = self.down.lock().unwrap().clone();
         RegistryStatus {
             last_success: error.is_none().then_some(now()),
+            polls: 5,
+            failed_polls: u64::from(error.is_some()),
             error,
+        }
+    }
+}
+
+struct ScriptedRights;
+
+impl metrics::RightsCache for ScriptedRights {
+    fn figures(&self) -> metrics::RightsFigures {
+        metrics::RightsFigures {
+            hits: 90,
+            misses: 7,
+            refreshes: 2,
+            failures: 1,
+            entries: 6,
         }
     }
 }
@@ -223,7 +263,25 @@ impl Plane {
             .unwrap();
         let aspired = watch::Sender::new(Some(Arc::default()));
         let mut metrics = prometheus_client::registry::Registry::default();
-        metrics.register("requests", "Requests", Counter::<u64>::default());
+        let scoring = DataPlaneMetrics::register(metrics.sub_registry_with_prefix(PREFIX));
+        let authenticator = Arc::new(authenticator);
+        let processes = Arc::new(ScriptedProcesses::default());
+        let lives = LifeMetrics::new();
+        lives.register(
+            metrics.sub_registry_with_prefix(PREFIX),
+            engine.snapshot.subscribe(),
+            Box::new(|| 4),
+        );
+        let sources = metrics::Sources {
+            version: "1.2.3".to_owned(),
+            started: now(),
+            snapshot: engine.snapshot.subscribe(),
+            processes: Arc::clone(&processes) as _,
+            registry: Arc::clone(&registry) as _,
+            authenticator: Arc::clone(&authenticator),
+            rights: Some(Arc::new(ScriptedRights)),
+        };
+        metrics::register(&mut metrics, sources);
         let shutdown = CancellationToken::new();
         let state = ControlState {
             store: store.clone(),
@@ -235,7 +293,8 @@ impl Plane {
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
             rights: authenticator.rights(),
-            authenticator: Arc::new(authenticator),
+            authenticator,
+            processes: Arc::clone(&processes) as _,
             tokens,
             metrics: Arc::new(metrics),
             clock: Arc::new(FixedClock),
@@ -252,6 +311,9 @@ impl Plane {
             engine,
             registry,
             files,
+            processes,
+            lives,
+            scoring,
             environments,
             store,
             intents,

@@ -9,6 +9,7 @@ mod general;
 mod harness;
 mod legacy;
 mod logs;
+mod metrics;
 mod models;
 mod names;
 mod rights;
