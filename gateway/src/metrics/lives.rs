@@ -166,8 +166,7 @@ impl Collector for LifeCollector {
             };
             counts.get(&id).copied().unwrap_or_default()
         };
-        type Read = fn(&Counts) -> u64;
-        let shown: [(&str, &str, Read); 3] = [
+        let shown: [(&str, &str, fn(&Counts) -> u64); 3] = [
             (
                 "worker_starts",
                 "Workers of a version that came up.",

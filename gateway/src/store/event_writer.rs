@@ -66,7 +66,9 @@ pub async fn write_events(
                 if received == 0 {
                     return;
                 }
-                batch.iter().for_each(|event| observer.saw(event));
+                for event in &batch {
+                    observer.saw(event);
+                }
                 if !write(&store, &batch).await {
                     observer.lost(batch.len());
                 }

@@ -86,7 +86,7 @@ async fn what_prometheus_scrapes_is_what_happened(world: Arc<World>) -> Result<(
     ] {
         let seen = scrape.value(&series)?;
         ensure!(
-            seen.to_bits() == value.to_bits(),
+            (seen - value).abs() < f64::EPSILON,
             "{series} is {seen} instead of {value}"
         );
     }
