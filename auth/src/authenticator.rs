@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http::HeaderMap;
@@ -41,6 +42,7 @@ pub struct AuthenticatorConfig {
 pub struct Authenticator {
     /// `None` takes everybody for [`Principal::anonymous`].
     tokens: Option<Tokens>,
+    refused: AtomicU64,
 }
 
 struct Tokens {
@@ -66,6 +68,7 @@ impl Authenticator {
         };
         Ok(Self {
             tokens: Some(tokens),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -81,7 +84,10 @@ impl Authenticator {
 
     /// Takes everybody for [`Principal::anonymous`], whatever the headers say: for `auth.enabled = false`.
     pub fn disabled() -> Self {
-        Self { tokens: None }
+        Self {
+            tokens: None,
+            refused: AtomicU64::new(0),
+        }
     }
 
     /// Who sent a request with these headers from `peer`.
@@ -115,10 +121,16 @@ impl Authenticator {
             }
             Err(reason) => {
                 debug!(%peer, %reason, "a credential was refused");
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 tokens.throttle.hold_back(peer).await;
             }
         }
         outcome
+    }
+
+    /// Credentials that were refused so far; requests without any are not counted.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The rights that go with these tokens: those of the registry if they are inherited, else the grants of the same

@@ -23,6 +23,7 @@ mod model;
 mod names;
 mod prepared;
 mod process;
+mod running;
 mod shelf;
 mod single_flight;
 mod source;
@@ -41,6 +42,8 @@ pub use files::RunnerFiles;
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use process::pieces::LogPiece;
+pub use process::usage::OwnUsage;
+pub use running::{RunnerWorkers, RunningWorker};
 pub use source::{FetchedModel, ModelSource};
 pub use space::{
     EnvironmentInfo, HeldEnvironment, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments,

@@ -19,6 +19,7 @@ use crate::prepared::{PreparedModel, Tools};
 use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::sockets::Sockets;
+use crate::running::RunnerWorkers;
 use crate::shelf::{Finished, Hold};
 use crate::source::ModelSource;
 use crate::space::{Keeper, RunnerEnvironments};
@@ -57,6 +58,7 @@ impl<S> CondaRunner<S> {
             tools: Arc::new(Tools {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
+                workers: RunnerWorkers::new(),
                 request_timeout: config.request_timeout,
                 start_timeout: config.start_timeout,
                 warm_up_timeout: config.warm_up_timeout,
@@ -72,6 +74,11 @@ impl<S> CondaRunner<S> {
     /// The logs of what it runs.
     pub fn files(&self) -> RunnerFiles {
         self.folder.files.clone()
+    }
+
+    /// The workers that it runs, and what they take of the machine.
+    pub fn workers(&self) -> RunnerWorkers {
+        self.tools.workers.clone()
     }
 
     /// The environments that it builds and runs workers in.

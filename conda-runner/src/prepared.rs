@@ -20,6 +20,7 @@ use crate::process::diagnosis::{failed_start, last_lines, reason};
 use crate::process::host::Host;
 use crate::process::probe;
 use crate::process::sockets::{Sockets, WorkerFolder};
+use crate::running::{Excess, Post, RunnerWorkers};
 use crate::shelf::InUse;
 use crate::time::rfc3339;
 use crate::words::Words;
@@ -41,6 +42,7 @@ const POST_MORTEM: Duration = Duration::from_secs(5);
 pub(crate) struct Tools<S> {
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
+    pub(crate) workers: RunnerWorkers,
     pub(crate) request_timeout: Duration,
     pub(crate) start_timeout: Duration,
     pub(crate) warm_up_timeout: Duration,
@@ -84,11 +86,18 @@ impl<S: Send + 'static> PreparedModel<S> {
             Err(error) => return Err(noted(&attempt, error).await),
         };
         let watch = running.process.end_watch();
+        let excess = self.tools.workers.enter(self.post(replica), watch.clone());
         // Whatever it is asked, a worker that ends will not answer any more.
         let ready = tokio::select! {
             biased;
+            reason = excess.clone().over() => Err(too_large(&reason)),
             ended = watch.end() => Err(failed_start(&ended)),
             ready = self.ready(replica, &watch, &socket, &attempt) => ready,
+        };
+        // What it takes is known when callers see it, and one that is too large to begin with is not shown to any.
+        let ready = match (excess.look().await, ready) {
+            (Some(reason), _) => Err(too_large(&reason)),
+            (None, ready) => ready,
         };
         let mlflow_version = match ready {
             Ok(Some(version)) => version,
@@ -111,7 +120,8 @@ impl<S: Send + 'static> PreparedModel<S> {
                 keep_alive: command::keep_alive(self.environment.server),
                 facts: Arc::clone(&self.facts),
             }),
-            exit: Box::pin(async move { exit(&*watch.death().await, &data_dir) }),
+            give_up: Box::pin(excess.clone().bearable()),
+            exit: Box::pin(async move { exit(&*watch.death().await, &excess, &data_dir) }),
             stop: Box::new(StopWorker {
                 running,
                 grace: self.tools.stop_grace,
@@ -155,6 +165,14 @@ impl<S> PreparedModel<S> {
             process,
             attempt: Arc::downgrade(attempt),
         })
+    }
+
+    fn post(&self, replica: ReplicaId) -> Post {
+        Post {
+            id: self.id.clone(),
+            replica,
+            memory_limit: self.words.memory_limit,
+        }
     }
 
     /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
@@ -321,9 +339,20 @@ async fn answers(socket: &Path) {
     }
 }
 
-fn exit(ended: &Ended, data_dir: &Path) -> Exit {
+/// The word for programs where a worker takes more memory than it may before anybody has asked it anything.
+const MEMORY_LIMIT: &str = "MEMORY_LIMIT";
+
+/// The next one would be as large.
+fn too_large(reason: &str) -> LoadError {
+    LoadError::permanent(format!(
+        "the worker was too large to be started: {reason}; give it more with the setting memory_limit"
+    ))
+    .with_code(MEMORY_LIMIT)
+}
+
+fn exit(ended: &Ended, excess: &Excess, data_dir: &Path) -> Exit {
     Exit {
-        reason: reason(ended).into(),
+        reason: excess.killed_for().unwrap_or_else(|| reason(ended).into()),
         last_lines: unplaced_lines(&last_lines(ended), data_dir),
     }
 }

@@ -30,7 +30,7 @@ pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
 pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};
 pub use model::{
     FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
-    VersionDetail, VersionState,
+    ReplicaDetail, VersionDetail, VersionState,
 };
 pub use nearest::nearest;
 pub(crate) use settings::LONGEST_TIMEOUT;

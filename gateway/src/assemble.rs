@@ -11,7 +11,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use conda_runner::{CondaRunner, FetchedModel, ModelSource, RunnerConfig, Worker, WorkerEndpoint};
+use conda_runner::{
+    CondaRunner, FetchedModel, ModelSource, OwnUsage, RunnerConfig, RunnerWorkers, Worker,
+    WorkerEndpoint,
+};
 use registry_sync::{Artifacts, Fetched, Interest, RegistryHandle, RegistrySync};
 use serving_core::{Aspired, Intent, Intents, LoadError, Loader, ModelName, Progress, ServableId};
 use tokio::sync::watch;
@@ -20,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
-    Catalog, Environments, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
-    RegistryUnavailable, RegistryWebhooks, WorkerFiles,
+    Catalog, Environments, GatewayProcess, Processes, RegisteredModel, RegisteredVersion, Registry,
+    RegistryStatus, RegistryUnavailable, RegistryWebhooks, WorkerFiles, WorkerProcess,
 };
 use crate::run_error::RunError;
 
@@ -148,6 +151,11 @@ impl WorkerRoom {
         Arc::new(FilesPort::new(self.runner.files()))
     }
 
+    /// What workers take of the machine.
+    pub(crate) fn processes(&self) -> Arc<dyn Processes> {
+        Arc::new(ProcessesPort(self.runner.workers()))
+    }
+
     /// The environments that workers run in.
     pub(crate) fn environments(&self) -> Arc<dyn Environments> {
         Arc::new(EnvironmentsPort::new(Arc::clone(&self.runner)))
@@ -166,6 +174,35 @@ struct RegistryPort {
 }
 
 struct RegistryModels(Artifacts);
+
+struct ProcessesPort(RunnerWorkers);
+
+impl Processes for ProcessesPort {
+    fn workers(&self) -> Vec<WorkerProcess> {
+        let workers = self.0.list().into_iter();
+        let workers = workers.map(|worker| WorkerProcess {
+            id: worker.id,
+            replica: worker.replica,
+            process: worker.process,
+            since: worker.since,
+            memory_bytes: worker.memory,
+            cpu: worker.cpu,
+            memory_limit: worker.memory_limit,
+        });
+        workers.collect()
+    }
+
+    fn gateway(&self) -> Option<GatewayProcess> {
+        OwnUsage::read().map(|own| GatewayProcess {
+            resident_memory: own.resident_memory,
+            virtual_memory: own.virtual_memory,
+            cpu: own.cpu,
+            threads: own.threads,
+            open_files: own.open_files,
+            max_files: own.max_files,
+        })
+    }
+}
 
 #[async_trait]
 impl Registry for RegistryPort {
@@ -212,6 +249,8 @@ impl Registry for RegistryPort {
         RegistryStatus {
             last_success: status.last_success,
             error: status.error.clone(),
+            polls: status.polls,
+            failed_polls: status.failed_polls,
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) use respond::Refused;
 pub use state::{About, ControlState};
 pub use tag_follower::TagFollower;
 pub(crate) use token_book::{Known, Wish};
-pub(crate) use view::model_state;
+pub(crate) use view::{model_state, version_state};
 pub use webhooks::Webhooks;
 
 /// Everything but scoring, as one service.

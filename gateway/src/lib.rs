@@ -10,6 +10,7 @@ pub mod error;
 mod lifecycle;
 pub mod local_environments;
 pub mod local_tokens;
+pub mod metrics;
 mod parts;
 pub mod ports;
 pub mod protocol;

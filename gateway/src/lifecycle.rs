@@ -25,6 +25,7 @@ use crate::control_plane::{
     self, About, BuildTurns, ControlState, EventStreams, IntentBook, TagFollower, Webhooks,
 };
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
+use crate::metrics::{self, LifeMetrics, PREFIX};
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
@@ -193,13 +194,15 @@ impl Household {
         );
         keepers.start("keeping what the registry said", keeping);
 
-        let mut metrics = MetricsRegistry::with_prefix("sluicegate");
-        let data_plane_metrics = DataPlaneMetrics::register(&mut metrics);
+        let mut metrics = MetricsRegistry::default();
+        let data_plane_metrics =
+            DataPlaneMetrics::register(metrics.sub_registry_with_prefix(PREFIX));
+        let life_metrics = LifeMetrics::new();
         let webhooks = Webhooks::open(
             &config.observing.webhooks,
             WebhookSecretFile::new(&config.local.data_dir),
             registry.webhooks(),
-            &mut metrics,
+            metrics.sub_registry_with_prefix(PREFIX),
         )
         .map_err(|error| {
             RunError::Store(format!("the secret of webhooks cannot be read: {error}"))
@@ -230,6 +233,7 @@ impl Household {
                 known: wanted_is_shown(aspired.clone(), handle.clone()),
                 ending: drain.clone(),
             },
+            Arc::clone(&life_metrics) as _,
             EventRetention::new(kept.keep, kept.keep_per_model),
             Arc::clone(&clock),
             close.clone(),
@@ -251,6 +255,31 @@ impl Household {
             },
             data_plane_metrics,
         ));
+        let about = About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: SystemTime::now(),
+            registry_url: config.registry.url.clone(),
+            public_url: config.public_url.clone(),
+            listen,
+        };
+        let seen_by = handle.clone();
+        life_metrics.register(
+            metrics.sub_registry_with_prefix(PREFIX),
+            handle.snapshot(),
+            Box::new(move || seen_by.dropped_events()),
+        );
+        let sources = metrics::Sources {
+            version: about.version.clone(),
+            started: about.started,
+            snapshot: handle.snapshot(),
+            processes: workers.processes(),
+            registry: Arc::clone(&registry_port),
+            authenticator: Arc::clone(&authenticator),
+            rights: authenticator
+                .inherited()
+                .map(|rights| Arc::new(rights.clone()) as _),
+        };
+        metrics::register(&mut metrics, sources);
         let control_plane = control_plane::router(ControlState {
             store: store.clone(),
             intents,
@@ -259,6 +288,7 @@ impl Household {
             registry: registry_port,
             webhooks,
             files: workers.files(),
+            processes: workers.processes(),
             environments: workers.environments(),
             builds: BuildTurns::default(),
             event_streams: EventStreams::default(),
@@ -268,13 +298,7 @@ impl Household {
             metrics: Arc::new(metrics),
             clock,
             shutdown: stopping,
-            about: About {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                started: SystemTime::now(),
-                registry_url: config.registry.url.clone(),
-                public_url: config.public_url.clone(),
-                listen,
-            },
+            about,
         });
         Ok(Self {
             data_plane,

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use serving_core::{AspiredVersion, Incarnation, ModelName, Progress, ServableId, VersionSpec};
+use serving_core::{
+    AspiredVersion, Incarnation, ModelName, Progress, ReplicaId, ServableId, VersionSpec,
+};
 
 pub use webhooks::{Delivered, KnownWebhook, RegistryWebhooks, WebhookWish, WebhooksError};
 
@@ -83,6 +85,55 @@ pub struct RegistryStatus {
     pub last_success: Option<SystemTime>,
     /// The last error, cleared by a success.
     pub error: Option<String>,
+    /// Polls so far.
+    pub polls: u64,
+    /// How many of them failed.
+    pub failed_polls: u64,
+}
+
+/// The processes of this gateway and what they take of the machine. Never waits.
+pub trait Processes: Send + Sync {
+    /// The workers that run, as they were last looked at.
+    fn workers(&self) -> Vec<WorkerProcess>;
+
+    /// The gateway itself now; `None` where the system does not tell.
+    fn gateway(&self) -> Option<GatewayProcess>;
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerProcess {
+    /// Its version.
+    pub id: ServableId,
+    /// Which of its version's replicas it is.
+    pub replica: ReplicaId,
+    /// The process that leads it.
+    pub process: u32,
+    /// When it was started.
+    pub since: SystemTime,
+    /// Of all its processes; `None` while or where nothing is known.
+    pub memory_bytes: Option<u64>,
+    /// Time of processors, of all its processes.
+    pub cpu: Option<Duration>,
+    /// Bytes that it may take.
+    pub memory_limit: Option<u64>,
+}
+
+/// The gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayProcess {
+    /// Bytes in memory.
+    pub resident_memory: u64,
+    /// Bytes of address space.
+    pub virtual_memory: u64,
+    /// Time of processors.
+    pub cpu: Duration,
+    /// Threads.
+    pub threads: u64,
+    /// Open files and connections.
+    pub open_files: u64,
+    /// How many may be open; `None` without a limit.
+    pub max_files: Option<u64>,
 }
 
 /// What builds and workers write and people read.

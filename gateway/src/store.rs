@@ -19,7 +19,7 @@ mod webhook_secret;
 
 pub use error::{OpenError, StoreError};
 pub use event_filter::EventFilter;
-pub use event_writer::{EventRetention, SeenLabels, write_events};
+pub use event_writer::{EventObserver, EventRetention, SeenLabels, write_events};
 pub use events::LoggedEvent;
 pub use fact::{ControlFact, LoggedFact};
 pub use intents::{Change, ChangeError, StoredIntent};

@@ -8,6 +8,7 @@
 //! - [`Gateway`]: the real `sluicegate serve`; [`Client`]: who scores and operates
 //! - [`ScoringServer`]: `mlflow models serve` asked directly, for comparison
 //! - [`Wire`]: a TCP line that can be cut, and that counts what passes
+//! - [`Promtool`]: Prometheus' own judge of metrics and rules
 //! - [`Run`]: the folder of one run, and the proof that no process of it is left
 //!
 //! Tests are plain async functions listed with [`tests!`](crate::tests) and run by [`run`]: unlike the built-in
@@ -23,6 +24,7 @@ mod guarded;
 mod mlflow;
 mod models;
 mod process;
+mod promtool;
 mod registry;
 mod run;
 mod scoring_server;
@@ -41,6 +43,7 @@ pub use guarded::Guarded;
 pub use mlflow::{MlflowServer, MlflowServerBuilder};
 pub use models::{Logged, Models};
 pub use process::{Process, command, kill, output, process_lives};
+pub use promtool::{Promtool, monitoring};
 pub use registry::{Registry, Stage};
 pub use run::Run;
 pub use scoring_server::ScoringServer;

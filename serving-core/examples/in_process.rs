@@ -58,6 +58,7 @@ impl Prepared<Model> for Multiplication {
         Ok(Instance {
             servable: Arc::new(move |input| factor * input),
             exit: Box::pin(std::future::pending::<Exit>()),
+            give_up: Box::pin(std::future::pending()),
             stop: Box::new(NothingToStop),
         })
     }

@@ -55,6 +55,9 @@ pub struct Instance<S> {
     pub servable: S,
     /// Resolves when the replica has died, for whatever reason; stays silent after `stop` was called.
     pub exit: Pin<Box<dyn Future<Output = Exit> + Send>>,
+    /// Resolves with a reason for people when the replica lives, and another one should take its place: "it used 1.3GB".
+    /// That one is started first, and callers of this one end in peace. `std::future::pending` where nobody can tell.
+    pub give_up: Pin<Box<dyn Future<Output = Arc<str>> + Send>>,
     /// Stops it in good order.
     pub stop: Box<dyn Stop>,
 }

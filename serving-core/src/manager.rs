@@ -97,12 +97,13 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         let (ask, asks) = mpsc::channel(ASK_QUEUE);
         let (snapshot, seen) = watch::channel(Arc::default());
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
+        let log = EventLog::new(events, Arc::clone(&clock));
         let handle = Handle {
             router: Router::over(Arc::clone(&table)),
             snapshot: seen,
             asks: ask,
+            dropped_events: log.dropped(),
         };
-        let log = EventLog::new(events, Arc::clone(&clock));
         let equipment = Equipment {
             loader,
             prepares: Permits::new(config.prepare_permits, 0),

@@ -193,6 +193,16 @@ impl Drop for Process {
 }
 
 impl EndWatch {
+    /// The number of the process and of its group; `None` once all of it is gone.
+    pub(crate) fn leader(&self) -> Option<i32> {
+        self.group.leader()
+    }
+
+    /// Ends all of it at once; that counts as its death.
+    pub(crate) fn kill(&self) {
+        self.group.kill();
+    }
+
     /// How it ended.
     pub(crate) async fn end(&self) -> Arc<Ended> {
         let mut ended = self.ended.clone();

@@ -10,3 +10,4 @@ pub(crate) mod output;
 pub(crate) mod pieces;
 pub(crate) mod probe;
 pub(crate) mod sockets;
+pub(crate) mod usage;

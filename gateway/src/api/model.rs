@@ -79,7 +79,7 @@ pub struct ModelSummary {
 }
 
 /// Everything about one model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelDetail {
     /// Its name.
     pub name: String,
@@ -111,7 +111,7 @@ pub struct ModelDetail {
 }
 
 /// One version of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VersionDetail {
     /// Its number.
     pub version: u64,
@@ -150,6 +150,26 @@ pub struct VersionDetail {
     /// Why it is FAILED.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<FailureDetail>,
+    /// Each worker of it that runs, also one that is being started or stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas_detail: Vec<ReplicaDetail>,
+}
+
+/// One worker of a version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaDetail {
+    /// Its number, which is never used again in the life of its version.
+    pub replica: u64,
+    /// The process that leads it, on the gateway's host.
+    pub process_id: u32,
+    /// When it was started.
+    pub since: Timestamp,
+    /// Memory of all its processes in bytes, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Time of processors that all its processes took, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
 }
 
 /// A stage or an alias.

@@ -127,7 +127,7 @@ pub(super) fn detail(
         settings_from: settings_from.unwrap_or_default(),
         tag_problems: state.intents.tag_problems(name),
         versions: model
-            .map(|model| view::versions(name, model, &uris))
+            .map(|model| view::versions(name, model, &state.processes.workers(), &uris))
             .unwrap_or_default(),
         labels: model
             .map(|model| view::labels(name, model, &served, &uris))

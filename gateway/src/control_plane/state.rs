@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{BuildTurns, Engine, EventStreams, IntentBook, Webhooks};
-use crate::ports::{Environments, Registry, WorkerFiles};
+use crate::ports::{Environments, Processes, Registry, WorkerFiles};
 use crate::store::Store;
 
 /// Everything that the control plane works with.
@@ -32,6 +32,8 @@ pub struct ControlState {
     pub webhooks: Webhooks,
     /// The workers' logs.
     pub files: Arc<dyn WorkerFiles>,
+    /// What workers take of the machine.
+    pub processes: Arc<dyn Processes>,
     /// What workers run in.
     pub environments: Arc<dyn Environments>,
     /// Who has one built ahead of time.

@@ -4,7 +4,10 @@ use serving_core::{Failure, FailureKind, ModelSnapshot, Phase, Version, VersionS
 
 use super::ControlState;
 use super::uris::Uris;
-use crate::api::{FailureDetail, LabelDetail, ModelState, VersionDetail, VersionState, Versions};
+use crate::api::{
+    FailureDetail, LabelDetail, ModelState, ReplicaDetail, VersionDetail, VersionState, Versions,
+};
+use crate::ports::WorkerProcess;
 
 /// How serving of `model` stands, and why it is not READY; `None` if it is not enabled.
 pub(crate) fn model_state(
@@ -50,10 +53,31 @@ pub(crate) fn version_state(phase: &Phase) -> Option<VersionState> {
 }
 
 /// The versions of a model, newest first.
-pub(super) fn versions(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<VersionDetail> {
+pub(super) fn versions(
+    name: &str,
+    model: &ModelSnapshot,
+    workers: &[WorkerProcess],
+    uris: &Uris,
+) -> Vec<VersionDetail> {
     let shown = model.versions.iter().rev();
     shown
-        .filter_map(|(number, version)| version_detail(name, *number, version, model, uris))
+        .filter_map(|(number, version)| {
+            let workers = workers.iter();
+            let own = workers
+                .filter(|worker| worker.id.model.as_str() == name && worker.id.version == *number);
+            let mut detail = version_detail(name, *number, version, model, uris)?;
+            detail.replicas_detail = own.map(replica_detail).collect();
+            // A sum that leaves one out would look like less than it is.
+            let known: Option<Vec<u64>> = detail
+                .replicas_detail
+                .iter()
+                .map(|replica| replica.memory_bytes)
+                .collect();
+            detail.memory_bytes = known
+                .filter(|known| !known.is_empty())
+                .map(|known| known.iter().sum());
+            Some(detail)
+        })
         .collect()
 }
 
@@ -119,7 +143,18 @@ fn version_detail(
             Phase::Failed(failure) => Some(failure_detail(failure)),
             _ => None,
         },
+        replicas_detail: Vec::new(),
     })
+}
+
+fn replica_detail(worker: &WorkerProcess) -> ReplicaDetail {
+    ReplicaDetail {
+        replica: worker.replica.0,
+        process_id: worker.process,
+        since: worker.since.into(),
+        memory_bytes: worker.memory_bytes,
+        cpu_seconds: worker.cpu.map(|cpu| cpu.as_secs_f64()),
+    }
 }
 
 /// A failure as it is shown.

@@ -68,6 +68,11 @@ impl Question {
         }
     }
 
+    /// Bytes of its body, decoded.
+    pub(super) fn size(&self) -> usize {
+        self.body.len()
+    }
+
     /// Asks until there is an answer, the deadline has passed, or too many workers died. A worker that cannot be reached
     /// does not count: it has not seen the request.
     pub(super) async fn ask(

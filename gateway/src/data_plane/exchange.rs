@@ -37,6 +37,10 @@ pub(super) struct Call {
     entered: Entered<Arc<VersionStack>>,
     arrival: Instant,
     pub(super) deadline: Instant,
+    /// When it got a place at work.
+    admitted: Option<Instant>,
+    /// Bytes of the worker's answer, once that has begun.
+    told: Option<u64>,
     _in_flight: Counted,
 }
 
@@ -69,6 +73,8 @@ impl Call {
         Self {
             deadline: arrival + stack.settings().timeout,
             _in_flight: Counted::up(&stack.metrics().in_flight),
+            admitted: None,
+            told: None,
             arrival,
             entered,
         }
@@ -81,12 +87,20 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.stack().metrics().took(self.arrival.elapsed());
+        let metrics = self.stack().metrics();
+        metrics.took(self.arrival.elapsed());
+        if let Some(admitted) = self.admitted {
+            metrics.was_at_work(admitted.elapsed());
+        }
+        if let Some(bytes) = self.told {
+            metrics.was_told(bytes);
+        }
     }
 }
 
 impl Exchange {
-    pub(super) fn new(permit: Permit, call: Call) -> Self {
+    pub(super) fn new(permit: Permit, mut call: Call) -> Self {
+        call.admitted = Some(Instant::now());
         Self {
             head: None,
             body: None,
@@ -117,6 +131,9 @@ impl Exchange {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 self.body = Some(body);
+                if let Some(call) = &mut self.call {
+                    call.told = Some(0);
+                }
                 Ok(parts)
             }
             Err(reason) => {
@@ -136,6 +153,10 @@ impl Exchange {
         };
         let frame = ready!(Pin::new(&mut *body).poll_frame(context));
         self.is_begun = true;
+        if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            call.told = call.told.map(|told| told + bytes);
+        }
         if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
             self.end();
         }

@@ -86,7 +86,11 @@ impl DataPlane {
         // A body that will be refused anyway is not worth its memory.
         stack.refuses_now()?;
         let question = self.read(&parts.headers, body, id, call.deadline).await?;
-        let permit = stack.admit(call.deadline).await?;
+        stack.metrics().was_asked(question.size());
+        let queued = Instant::now();
+        let permit = stack.admit(call.deadline).await;
+        stack.metrics().waited(queued.elapsed());
+        let permit = permit?;
         let Answered {
             head,
             shape,

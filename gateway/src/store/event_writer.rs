@@ -47,6 +47,15 @@ impl Default for EventRetention {
     }
 }
 
+/// Sees events on their way into the log. Must not wait.
+pub trait EventObserver: Send + Sync {
+    /// One that has come, before it is written.
+    fn saw(&self, event: &Event);
+
+    /// So many could not be written.
+    fn lost(&self, events: usize);
+}
+
 const BATCH: usize = 256;
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -66,6 +75,7 @@ pub async fn write_events(
     store: Store,
     mut events: mpsc::Receiver<Event>,
     mut seen: SeenLabels,
+    observer: Arc<dyn EventObserver>,
     retention: EventRetention,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
@@ -89,11 +99,16 @@ pub async fn write_events(
                 if received == 0 {
                     return;
                 }
+                for event in &batch {
+                    observer.saw(event);
+                }
                 batch = batch
                     .drain(..)
                     .filter_map(|event| labels.correct(event))
                     .collect();
-                write(&store, &batch).await;
+                if !write(&store, &batch).await {
+                    observer.lost(batch.len());
+                }
                 batch.clear();
             }
             () = &mut seen.known, if look && !known => {
@@ -103,7 +118,10 @@ pub async fn write_events(
             Ok(()) = seen.snapshot.changed(), if look && known => {
                 let shown = Arc::clone(&seen.snapshot.borrow_and_update());
                 if !seen.ending.is_cancelled() {
-                    write(&store, &vanished(&mut labels, &shown, clock.as_ref())).await;
+                    let moves = vanished(&mut labels, &shown, clock.as_ref());
+                    if !write(&store, &moves).await {
+                        observer.lost(moves.len());
+                    }
                 }
             }
             _ = cut.tick() => prune(&store, retention, clock.as_ref()).await,
@@ -123,15 +141,16 @@ fn vanished(labels: &mut LabelLedger, shown: &Snapshot, clock: &dyn Clock) -> Ve
     .collect()
 }
 
-/// A batch that cannot be written after several tries is given up: the next one may fit, and the queue must move.
-async fn write(store: &Store, batch: &[Event]) {
+/// A batch that cannot be written after several tries is given up: the next one may fit, and the queue must move. Returns
+/// whether it was written.
+async fn write(store: &Store, batch: &[Event]) -> bool {
     if batch.is_empty() {
-        return;
+        return true;
     }
     let mut pause = FIRST_PAUSE;
     for attempt in 1..=TRIES {
         match store.append_events(batch).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(reason) if attempt < TRIES => {
                 warn!(%reason, attempt, "events could not be written; trying again");
                 sleep(pause).await;
@@ -140,6 +159,7 @@ async fn write(store: &Store, batch: &[Event]) {
             Err(reason) => error!(%reason, lost = batch.len(), "events are lost"),
         }
     }
+    false
 }
 
 impl fmt::Debug for SeenLabels {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::api::ModelSettings;
+use crate::metrics::LifeMetrics;
 
 const START: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -231,6 +232,7 @@ async fn the_writer_writes_what_is_in_the_queue_before_it_ends() {
             known: Box::pin(std::future::pending()),
             ending: CancellationToken::new(),
         },
+        LifeMetrics::new(),
         retention,
         Arc::new(SystemClock),
         shutdown,

@@ -20,14 +20,15 @@ use gateway::config::WebhooksConfig;
 use gateway::control_plane::{
     About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, TagFollower, Webhooks, router,
 };
-use gateway::data_plane::Example;
+use gateway::data_plane::{DataPlaneMetrics, Example};
+use gateway::metrics::{self, LifeMetrics, PREFIX};
 use gateway::ports::{
-    Catalog, RegisteredModel, RegisteredVersion, Registry, RegistryStatus, RegistryUnavailable,
+    Catalog, GatewayProcess, Processes, RegisteredModel, RegisteredVersion, Registry,
+    RegistryStatus, RegistryUnavailable, WorkerProcess,
 };
 use gateway::store::{Store, WebhookSecretFile};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
 use serving_core::{
     Aspired, AspiredModel, AspiredVersion, Clock, Generation, Incarnation, LabelRoute, ModelName,
@@ -64,6 +65,9 @@ pub(crate) struct Plane {
     pub(crate) registry: Arc<ScriptedRegistry>,
     pub(crate) webhooks: Arc<ScriptedWebhooks>,
     pub(crate) files: Arc<ScriptedFiles>,
+    pub(crate) processes: Arc<ScriptedProcesses>,
+    pub(crate) lives: Arc<LifeMetrics>,
+    pub(crate) scoring: Arc<DataPlaneMetrics>,
     pub(crate) environments: Arc<ScriptedEnvironments>,
     pub(crate) store: Store,
     pub(crate) intents: Arc<IntentBook>,
@@ -104,6 +108,27 @@ pub(crate) struct ScriptedRegistry {
     pub(crate) polls: AtomicU32,
     /// Whether polls take until this is `false`.
     pub(crate) polling: watch::Sender<bool>,
+}
+
+/// The workers that run.
+#[derive(Default)]
+pub(crate) struct ScriptedProcesses(pub(crate) Mutex<Vec<WorkerProcess>>);
+
+impl Processes for ScriptedProcesses {
+    fn workers(&self) -> Vec<WorkerProcess> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn gateway(&self) -> Option<GatewayProcess> {
+        Some(GatewayProcess {
+            resident_memory: 50 << 20,
+            virtual_memory: 1 << 30,
+            cpu: Duration::from_millis(1500),
+            threads: 9,
+            open_files: 30,
+            max_files: Some(1024),
+        })
+    }
 }
 
 struct FixedClock;
@@ -185,7 +210,23 @@ impl Registry for ScriptedRegistry {
         let error = self.down.lock().unwrap().clone();
         RegistryStatus {
             last_success: error.is_none().then_some(now()),
+            polls: 5,
+            failed_polls: u64::from(error.is_some()),
             error,
+        }
+    }
+}
+
+struct ScriptedRights;
+
+impl metrics::RightsCache for ScriptedRights {
+    fn figures(&self) -> metrics::RightsFigures {
+        metrics::RightsFigures {
+            hits: 90,
+            misses: 7,
+            refreshes: 2,
+            failures: 1,
+            entries: 6,
         }
     }
 }
@@ -248,7 +289,6 @@ impl Plane {
         )
         .await;
         let mut metrics = prometheus_client::registry::Registry::default();
-        metrics.register("requests", "Requests", Counter::<u64>::default());
         let scripted_webhooks = Arc::new(ScriptedWebhooks::default());
         let config = WebhooksConfig {
             secret: None,
@@ -256,7 +296,26 @@ impl Plane {
         };
         let secret = WebhookSecretFile::new(folder.path());
         let port = Arc::clone(&scripted_webhooks) as _;
-        let webhooks = Webhooks::open(&config, secret, port, &mut metrics).unwrap();
+        let figures = metrics.sub_registry_with_prefix(PREFIX);
+        let webhooks = Webhooks::open(&config, secret, port, figures).unwrap();
+        let scoring = DataPlaneMetrics::register(metrics.sub_registry_with_prefix(PREFIX));
+        let processes = Arc::new(ScriptedProcesses::default());
+        let lives = LifeMetrics::new();
+        lives.register(
+            metrics.sub_registry_with_prefix(PREFIX),
+            engine.snapshot.subscribe(),
+            Box::new(|| 4),
+        );
+        let sources = metrics::Sources {
+            version: "1.2.3".to_owned(),
+            started: now(),
+            snapshot: engine.snapshot.subscribe(),
+            processes: Arc::clone(&processes) as _,
+            registry: Arc::clone(&registry) as _,
+            authenticator: Arc::clone(&authenticator),
+            rights: Some(Arc::new(ScriptedRights)),
+        };
+        metrics::register(&mut metrics, sources);
         let shutdown = CancellationToken::new();
         let state = ControlState {
             store: store.clone(),
@@ -271,6 +330,7 @@ impl Plane {
             event_streams: EventStreams::new(most),
             rights: authenticator.rights(),
             authenticator: Arc::clone(&authenticator),
+            processes: Arc::clone(&processes) as _,
             tokens,
             metrics: Arc::new(metrics),
             clock: Arc::new(FixedClock),
@@ -288,6 +348,9 @@ impl Plane {
             registry,
             webhooks: scripted_webhooks,
             files,
+            processes,
+            lives,
+            scoring,
             environments,
             store,
             intents,

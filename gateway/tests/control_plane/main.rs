@@ -12,6 +12,7 @@ mod label_history;
 mod legacy;
 mod log_following;
 mod logs;
+mod metrics;
 mod models;
 mod names;
 mod registry_rights;

@@ -14,6 +14,7 @@ mod formats;
 mod interrupted_builds;
 mod logs;
 mod many_versions;
+mod metrics;
 mod names;
 mod outside_callers;
 mod registry_down;
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
         registry_rights::tests(),
         webhooks::tests(),
         many_versions::tests(),
+        metrics::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),
         conda_environments::tests(),

@@ -114,6 +114,8 @@ impl<R: Registry> Follower<R> {
             if error.is_none() {
                 status.last_success = Some(SystemTime::now());
             }
+            status.polls += 1;
+            status.failed_polls += u64::from(error.is_some());
             status.consecutive_failures = self.pace.failures();
             status.error = error.map(ToString::to_string);
             status.took = start.elapsed();

@@ -78,6 +78,10 @@ pub struct SyncStatus {
     pub consecutive_failures: u32,
     /// Why the last poll failed; `None` if it succeeded.
     pub error: Option<String>,
+    /// Polls so far.
+    pub polls: u64,
+    /// How many of them failed.
+    pub failed_polls: u64,
     /// How long the last poll took.
     pub took: Duration,
     /// Calls that the last poll made.

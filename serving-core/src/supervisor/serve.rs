@@ -40,6 +40,8 @@ struct Serving<'a, S> {
     running: Vec<Running<S>>,
     loads: FuturesUnordered<BoxFuture<'static, LoadDone<S>>>,
     exits: FuturesUnordered<BoxFuture<'static, Option<(ReplicaId, Exit)>>>,
+    /// The loader's own wishes to have a replica replaced.
+    wishes: FuturesUnordered<BoxFuture<'static, Option<Recycle>>>,
     stops: FuturesUnordered<BoxFuture<'static, ()>>,
     renewal: Renewal<S>,
     crashes: CrashRecord,
@@ -60,7 +62,7 @@ struct Running<S> {
     stop: Box<dyn Stop>,
     /// Why another one is to take its place, if so.
     replace: Option<Arc<str>>,
-    /// Its exit is of no interest any more.
+    /// Its exit and its loader's wishes are of no interest any more.
     gone: CancellationToken,
 }
 
@@ -95,6 +97,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             running: Vec::new(),
             loads: FuturesUnordered::new(),
             exits: FuturesUnordered::new(),
+            wishes: FuturesUnordered::new(),
             stops: FuturesUnordered::new(),
             renewal: Renewal::none(),
             crashes: CrashRecord::default(),
@@ -120,6 +123,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                 Some(done) = serving.loads.next() => serving.loaded(done),
                 made = serving.renewal.finished() => serving.renewed(made),
                 Some(recycle) = recycles.recv() => serving.recycle(recycle),
+                Some(wish) = serving.wishes.next() => serving.wished(wish),
                 Some(()) = serving.stops.next() => {}
                 () = until(serving.cut_off_at) => break,
                 () = until(serving.resume_at) => serving.resume_at = None,
@@ -315,12 +319,22 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         let Instance {
             servable,
             exit,
+            give_up,
             stop,
         } = instance;
         let gone = CancellationToken::new();
         self.exits.push({
             let gone = gone.clone();
             async move { Some((id, gone.run_until_cancelled(exit).await?)) }.boxed()
+        });
+        self.wishes.push({
+            let gone = gone.clone();
+            let replica = id;
+            async move {
+                let reason = gone.run_until_cancelled(give_up).await?;
+                Some(Recycle { replica, reason })
+            }
+            .boxed()
         });
         let replica = self.replicas.add(id, servable);
         let replace = (edition < self.edition).then(|| NEWER_EDITION.into());
@@ -352,6 +366,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         if let Some(place) = place {
             let dead = self.running.remove(place);
             dead.replica.gate().close();
+            dead.gone.cancel();
             self.crashed(id, exit.reason, exit.last_lines);
             // The process is gone, but what surrounds it has to be cleared away in good order too.
             self.stops.push(stop(dead.stop).boxed());
@@ -443,6 +458,12 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         };
         self.fail_renewal(Some(failure.clone()));
         self.workshop.log(Fact::Failed { failure });
+    }
+
+    fn wished(&mut self, wish: Option<Recycle>) {
+        if let Some(recycle) = wish {
+            self.recycle(recycle);
+        }
     }
 
     fn recycle(&mut self, recycle: Recycle) {

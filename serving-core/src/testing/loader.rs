@@ -92,6 +92,7 @@ struct State {
 struct Live {
     servable: ScriptedServable,
     exit: Option<oneshot::Sender<Result<Exit, Panic>>>,
+    give_up: Option<oneshot::Sender<Arc<str>>>,
 }
 
 struct Panic;
@@ -134,6 +135,18 @@ impl ScriptedLoader {
         self.end_of(id, Err(Panic))
     }
 
+    /// Has the oldest live replica of `id` that did not ask for it yet ask for another one in its place. Returns whether
+    /// there was one.
+    pub fn give_up(&self, id: &ServableId, reason: &str) -> bool {
+        let mut state = self.state();
+        let give_up = state
+            .live
+            .iter_mut()
+            .filter(|live| live.servable.spec.id == *id)
+            .find_map(|live| live.give_up.take());
+        give_up.is_some_and(|give_up| give_up.send(reason.into()).is_ok())
+    }
+
     fn end_of(&self, id: &ServableId, end: Result<Exit, Panic>) -> bool {
         let mut state = self.state();
         let exit = state
@@ -172,6 +185,7 @@ impl ScriptedLoader {
 
     fn begin(&self, servable: ScriptedServable) -> Instance<ScriptedServable> {
         let (exit, exited) = oneshot::channel();
+        let (give_up, given_up) = oneshot::channel();
         let mut state = self.state();
         let other = state.live.iter().find(|live| {
             live.servable.spec.id == servable.spec.id
@@ -184,6 +198,7 @@ impl ScriptedLoader {
         state.live.push(Live {
             servable: servable.clone(),
             exit: Some(exit),
+            give_up: Some(give_up),
         });
         Instance {
             servable: servable.clone(),
@@ -193,6 +208,12 @@ impl ScriptedLoader {
                     #[expect(clippy::panic, reason = "the test says so")]
                     Ok(Err(Panic)) => panic!("the exit panicked"),
                     // Stopped: an exit that was asked for is none.
+                    Err(_) => std::future::pending().await,
+                }
+            }),
+            give_up: Box::pin(async move {
+                match given_up.await {
+                    Ok(reason) => reason,
                     Err(_) => std::future::pending().await,
                 }
             }),

@@ -250,6 +250,29 @@ async fn recycled_replicas_are_replaced_one_at_a_time_and_the_new_one_comes_firs
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_its_loader_gives_up_is_replaced_once_another_one_answers() {
+    let mut world = World::with_iris();
+    world.register("iris", 1);
+    world.pass(10).await;
+    world.story();
+    let caller = world.enter("iris", &number(1)).unwrap();
+    assert!(world.loader.give_up(&id("iris", 1), "it used 1.3GB"));
+    world.pass(10).await;
+    assert_eq!(
+        world.story(),
+        [
+            "11.0 iris@1 replica 1 started",
+            "11.0 iris@1 replica 0 replaced: it used 1.3GB",
+        ]
+    );
+    assert_eq!(live(&world), [1]);
+    drop(caller);
+    assert!(world.loader.give_up(&id("iris", 1), "it used 1.4GB"));
+    world.pass(10).await;
+    assert_eq!(live(&world), [2], "its successor may be given up, too");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_in_a_loader_is_one_more_transient_failure() {
     let mut world = World::with_iris();
     world.prepare(&id("iris", 1), Step::ends(Outcome::Panics));
