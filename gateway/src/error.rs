@@ -1,5 +1,6 @@
 //! The one place where HTTP status codes are decided, from the kind of an error.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -97,6 +98,10 @@ impl From<&EnvironmentsError> for ErrorCode {
         }
     }
 }
+
+/// The error code that a client is told, in the extensions of the answer, for whoever keeps account of answers.
+#[derive(Clone, Debug)]
+pub(crate) struct ToldCode(pub(crate) Cow<'static, str>);
 
 /// A pause as `Retry-After` says it: rounded up, and never zero, because who comes again at once comes too early.
 pub(crate) fn whole_seconds(pause: Duration) -> u64 {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{ControlState, Refused};
 use crate::error::ErrorCode;
+use crate::telemetry::Trail;
 
 /// Answers 401, or passes the request on with its principal.
 pub(super) async fn authenticate(
@@ -28,6 +29,7 @@ pub(super) async fn authenticate(
         .await
     {
         Ok(principal) => {
+            Trail::of(request.extensions()).called_by(&principal);
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
