@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::error::{ConfigError, Problem};
-use super::keys::{self, Key, COMMON_VARIABLES, Origin, Shape};
+use super::keys::{self, COMMON_VARIABLES, Key, Origin, Shape};
 use super::overrides::Overrides;
 
 /// What was said about each key; the last source that spoke of it wins.

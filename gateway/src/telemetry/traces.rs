@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    SpanBuilder, SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
@@ -133,7 +135,10 @@ mod tests {
             ("http://otel:4318", "http://otel:4318/v1/traces"),
             ("http://otel:4318/", "http://otel:4318/v1/traces"),
             ("http://otel:4318/v1/traces", "http://otel:4318/v1/traces"),
-            ("https://x.example/otlp/", "https://x.example/otlp/v1/traces"),
+            (
+                "https://x.example/otlp/",
+                "https://x.example/otlp/v1/traces",
+            ),
         ] {
             assert_eq!(address(&named.parse().unwrap()), expected);
         }

@@ -157,7 +157,9 @@ impl UnderWay {
             attempts: facts.attempts,
             took: self.since.elapsed(),
             user_agent: self.user_agent.clone(),
-            trace_id: self.span().and_then(|span| trace_id(span.span().span_context())),
+            trace_id: self
+                .span()
+                .and_then(|span| trace_id(span.span().span_context())),
         }
     }
 
@@ -185,7 +187,10 @@ impl UnderWay {
                 ("http.route", facts.route.clone()),
                 ("client.address", Some(self.peer.ip().to_string())),
                 ("user_agent.original", self.user_agent.clone()),
-                ("sluicegate.request_id", Some(self.request_id.as_str().to_owned())),
+                (
+                    "sluicegate.request_id",
+                    Some(self.request_id.as_str().to_owned()),
+                ),
                 ("sluicegate.model", facts.model.clone()),
                 ("sluicegate.reference", facts.reference.clone()),
                 ("sluicegate.outcome", Some(self.outcome.as_str().to_owned())),
@@ -200,14 +205,20 @@ impl UnderWay {
                 .into_iter()
                 .filter_map(|(key, value)| Some(KeyValue::new(key, value?)));
             let numbers = numbers.into_iter().filter_map(|(key, value)| {
-                Some(KeyValue::new(key, i64::try_from(value?).unwrap_or(i64::MAX)))
+                Some(KeyValue::new(
+                    key,
+                    i64::try_from(value?).unwrap_or(i64::MAX),
+                ))
             });
             span.set_attributes(texts.chain(numbers));
             // A refusal is the client's error, not ours.
             match self.status {
                 Some(status) if status >= 500 => {
                     let code = self.error_code.as_deref();
-                    fail(context, code.map_or_else(|| status.to_string(), str::to_owned));
+                    fail(
+                        context,
+                        code.map_or_else(|| status.to_string(), str::to_owned),
+                    );
                 }
                 _ if self.outcome != Outcome::Answered => {
                     fail(context, self.outcome.as_str().to_owned());

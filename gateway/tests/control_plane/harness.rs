@@ -14,7 +14,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use gateway::api::Settings;
-use gateway::control_plane::{About, BuildTurns, ControlState, Engine, IntentBook, router};
+use gateway::control_plane::{
+    About, BuildTurns, ControlState, Engine, IntentBook, admin_router, router,
+};
 use gateway::data_plane::Example;
 use gateway::ports::{
     Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
@@ -60,8 +62,10 @@ pub(crate) struct Plane {
     pub(crate) intents: Arc<IntentBook>,
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
     pub(crate) shutdown: CancellationToken,
-    router: Router,
-    credentials: BTreeMap<&'static str, String>,
+    pub(crate) router: Router,
+    /// What is answered on the address of those who look after the gateway.
+    pub(crate) admin: Router,
+    pub(crate) credentials: BTreeMap<&'static str, String>,
     _folder: TempDir,
 }
 
@@ -225,7 +229,7 @@ impl Plane {
         let mut metrics = prometheus_client::registry::Registry::default();
         metrics.register("requests", "Requests", Counter::<u64>::default());
         let shutdown = CancellationToken::new();
-        let state = ControlState {
+        let state = Arc::new(ControlState {
             store: store.clone(),
             intents: Arc::clone(&intents),
             engine: Arc::clone(&engine) as _,
@@ -247,7 +251,7 @@ impl Plane {
                 public_url: None,
                 listen: ([127, 0, 0, 1], 8080).into(),
             },
-        };
+        });
         let plane = Self {
             engine,
             registry,
@@ -257,6 +261,7 @@ impl Plane {
             intents,
             aspired,
             shutdown,
+            admin: admin_router(Arc::clone(&state)),
             router: router(state),
             credentials,
             _folder: folder,
