@@ -60,8 +60,8 @@ pub use webhooks::Webhooks;
 ///
 /// The server puts `ConnectInfo<SocketAddr>` into the extensions of each request; without it, callers share one address
 /// where failures are counted.
-pub fn router(state: ControlState) -> Router {
-    let state = Arc::new(state);
+pub fn router(state: impl Into<Arc<ControlState>>) -> Router {
+    let state = state.into();
     let api = Router::new()
         .route("/models", get(models::list))
         .route("/models/{name}", get(models::show))
@@ -122,5 +122,17 @@ pub fn router(state: ControlState) -> Router {
         .merge(known_callers)
         .fallback(respond::nothing_here)
         .with_state(state)
+        .layer(from_fn(respond::finish))
+}
+
+/// Health and figures without a credential, and nothing else: for an address that only those reach who look after the
+/// gateway.
+pub fn admin_router(state: impl Into<Arc<ControlState>>) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show_to_anybody))
+        .fallback(respond::nothing_here)
+        .with_state(state.into())
         .layer(from_fn(respond::finish))
 }

@@ -1,5 +1,6 @@
 //! The one place where HTTP status codes are decided, from the kind of an error.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use auth::{AuthError, RightsError};
@@ -133,6 +134,10 @@ impl From<&RightsError> for ErrorCode {
 
 /// When to come again while nobody can tell who a caller is or what it may do.
 const RIGHTS_PAUSE: Duration = Duration::from_secs(5);
+
+/// The error code that a client is told, in the extensions of the answer, for whoever keeps account of answers.
+#[derive(Clone, Debug)]
+pub(crate) struct ToldCode(pub(crate) Cow<'static, str>);
 
 /// A pause as `Retry-After` says it: rounded up, and never zero, because who comes again at once comes too early.
 pub(crate) fn whole_seconds(pause: Duration) -> u64 {

@@ -33,6 +33,7 @@ use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{
     DataDirLock, EventRetention, SeenLabels, Store, WebhookSecretFile, keep_last_aspired, write_events,
 };
+use crate::telemetry::{self, AccessLog, Traces, Trails};
 
 /// Threads for everything but scoring: they mostly wait, for disks, for registries, for builds.
 const CONTROL_THREADS: usize = 2;
@@ -40,6 +41,10 @@ const CONTROL_THREADS: usize = 2;
 const EVENT_QUEUE: usize = 8192;
 /// How long each last step may take after everything was drained: clearing up after workers, writing the last events.
 const LAST_STEP: Duration = Duration::from_secs(15);
+/// Scrapers and probes are few.
+const ADMIN_CONNECTIONS: usize = 64;
+/// For an answer of the admin listener that is under way at the very end.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 /// Runs a gateway until SIGTERM or SIGINT, drains it, and returns. A second signal ends the draining.
 ///
@@ -65,6 +70,10 @@ pub fn run(config: Config) -> Result<(), RunError> {
 struct Household {
     data_plane: Arc<DataPlane>,
     control_plane: axum::Router,
+    /// Where health and metrics are answered besides.
+    admin: Option<SocketAddr>,
+    trails: Trails,
+    traces: Option<Traces>,
     workers: WorkerRoom,
     store: Store,
     /// Ends what follows the registry and the manager: workers are drained and stopped.
@@ -104,8 +113,9 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
         server_config,
         Arc::clone(&household.data_plane),
         ControlPlane::new(household.control_plane.clone(), control.clone()),
-    );
-    announce(address);
+    )
+    .telling(household.trails.clone());
+    announce(address, household.admin);
     let mut server = std::pin::pin!(server.run(listener, soft.clone()));
     let mut signals = async || {
         tokio::select! {
@@ -280,7 +290,7 @@ impl Household {
                 .map(|rights| Arc::new(rights.clone()) as _),
         };
         metrics::register(&mut metrics, sources);
-        let control_plane = control_plane::router(ControlState {
+        let state = Arc::new(ControlState {
             store: store.clone(),
             intents,
             engine: Arc::new(handle),
@@ -300,9 +310,30 @@ impl Household {
             shutdown: stopping,
             about,
         });
+        let admin = match config.admin_listen {
+            Some(address) => {
+                let (server, listener) = admin_server(address, Arc::clone(&state)).await?;
+                let address = listener.local_addr()?;
+                // To the last: whoever watches wants to see it stop.
+                keepers.start("the admin listener", server.run(listener, close.clone()));
+                Some(address)
+            }
+            None => None,
+        };
+        let traces = Traces::open(&config.observing.traces, Handle::current())?;
+        let access_log = config.observing.access_log;
+        let access_log = access_log.enabled.then(|| {
+            let (log, writer) = AccessLog::new(access_log);
+            let writing = writer.run(close.clone(), telemetry::emit);
+            keepers.start("writing the access log", writing);
+            log
+        });
         Ok(Self {
             data_plane,
-            control_plane,
+            control_plane: control_plane::router(state),
+            admin,
+            trails: Trails::new(access_log, traces.clone()),
+            traces,
             workers,
             store,
             drain,
@@ -318,6 +349,9 @@ impl Household {
         self.engine.all_ended().await;
         if timeout(LAST_STEP, self.workers.idle()).await.is_err() {
             warn!("some workers are still being cleared up");
+        }
+        if let Some(traces) = self.traces {
+            traces.close().await;
         }
         self.close.cancel();
         if timeout(LAST_STEP, self.keepers.all_ended()).await.is_err() {
@@ -341,15 +375,35 @@ fn wanted_is_shown(
     })
 }
 
+/// What answers questions after health and figures on an address of its own.
+async fn admin_server(
+    address: SocketAddr,
+    state: Arc<ControlState>,
+) -> Result<(Server, TcpListener), RunError> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::AdminListen { address, source })?;
+    let config = ServerConfig {
+        max_connections: ADMIN_CONNECTIONS,
+        drain_deadline: ADMIN_DRAIN,
+        ..ServerConfig::default()
+    };
+    let routes = ControlPlane::new(control_plane::admin_router(state), Handle::current());
+    Ok((Server::without_scoring(config, routes), listener))
+}
+
 fn stored(error: impl std::fmt::Display) -> RunError {
     RunError::Store(error.to_string())
 }
 
-/// The line that scripts wait for.
+/// The lines that scripts wait for.
 #[expect(
     clippy::print_stderr,
     reason = "a fixed line of the contract, whatever the log's format and level are"
 )]
-fn announce(address: SocketAddr) {
+fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    if let Some(admin) = admin {
+        eprintln!("health and metrics, without credentials, on http://{admin}");
+    }
     eprintln!("listening on http://{address}");
 }

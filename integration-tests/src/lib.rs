@@ -7,6 +7,7 @@
 //! - [`Channels`]: conda packages of this machine's interpreters, in the place of the Internet's
 //! - [`Gateway`]: the real `sluicegate serve`; [`Client`]: who scores and operates
 //! - [`ScoringServer`]: `mlflow models serve` asked directly, for comparison
+//! - [`Collector`]: takes traces, as a collector of OpenTelemetry does
 //! - [`Wire`]: a TCP line that can be cut, and that counts what passes
 //! - [`Promtool`]: Prometheus' own judge of metrics and rules
 //! - [`Run`]: the folder of one run, and the proof that no process of it is left
@@ -17,6 +18,7 @@
 mod binary;
 mod channels;
 mod client;
+mod collector;
 mod declared;
 mod environment;
 mod gateway;
@@ -36,6 +38,7 @@ mod world;
 
 pub use channels::{Channels, platform};
 pub use client::{Answer, Client, score_path};
+pub use collector::Collector;
 pub use declared::conda_yaml;
 pub use environment::{Environment, setting};
 pub use gateway::{Gateway, GatewayBuilder, SECRET};

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap};
 
 use super::{ControlState, Refused};
+use crate::telemetry::Trail;
 
 /// What a caller came with, for answers that go on for so long that it has to be asked again who is calling.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ pub(super) async fn authenticate(
         .await
     {
         Ok(principal) => {
+            Trail::of(request.extensions()).called_by(&principal);
             request.extensions_mut().insert(principal);
             next.run(request).await
         }

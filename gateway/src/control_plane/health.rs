@@ -11,8 +11,11 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: routes are published, and the store can be reached.
+/// `GET /readyz`: routes are published, and the store can be reached; not while the gateway stops.
 pub(super) async fn ready(State(state): State<Arc<ControlState>>) -> Result<&'static str, Refused> {
+    if state.shutdown.is_cancelled() {
+        return Err(Refused::unavailable("the gateway is stopping"));
+    }
     if !routes_published(&state) {
         return Err(Refused::unavailable("routes are not published yet"));
     }

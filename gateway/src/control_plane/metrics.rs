@@ -1,11 +1,14 @@
 //! What Prometheus scrapes.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, VARY};
 
-use super::Refused;
 use super::access::Access;
+use super::{ControlState, Refused};
 use crate::error::ErrorCode;
 use crate::metrics::Exposition;
 
@@ -17,10 +20,22 @@ pub(super) async fn show(access: Access, headers: HeaderMap) -> Result<Response,
             "the metrics name every model: they are for admins, and for those who may read \"*\"",
         ));
     }
+    page(&access.state, &headers)
+}
+
+/// `GET /metrics` where only those can ask who look after the gateway.
+pub(super) async fn show_to_anybody(
+    State(state): State<Arc<ControlState>>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    page(&state, &headers)
+}
+
+fn page(state: &ControlState, headers: &HeaderMap) -> Result<Response, Refused> {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Exposition::accepted(accept);
     let text = format
-        .write(&access.state.metrics)
+        .write(&state.metrics)
         .map_err(|_| Refused::new(ErrorCode::InternalError, "the metrics cannot be written"))?;
     let headers = [(CONTENT_TYPE, format.content_type()), (VARY, "Accept")];
     Ok((headers, text).into_response())

@@ -17,6 +17,7 @@ use super::upstream::{Reuse, SendError};
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::{AnswerShape, MediaType, Rejection, Segments, Translation, translate};
 use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::telemetry::Trail;
 
 /// A request is put to this many more workers after the first died with it. A request that kills workers must not
 /// go through all of them.
@@ -79,6 +80,7 @@ impl Question {
         self,
         stack: &VersionStack,
         mut exchange: Exchange,
+        trail: &Trail,
     ) -> Result<Answered, ApiError> {
         let deadline = exchange.deadline();
         let mut deaths = 0;
@@ -93,7 +95,9 @@ impl Question {
                 chosen.servable.dialect(),
                 self.body.clone(),
             )?;
+            let leg = trail.goes_to(replica);
             let Ok(connected) = timeout_at(deadline, chosen.servable.connect(reuse)).await else {
+                leg.failed("timeout");
                 return Err(no_answer_in_time(stack));
             };
             reuse = Reuse::Never;
@@ -102,7 +106,8 @@ impl Question {
                 Ok(connection) => connection,
                 Err(reason) => {
                     debug!(%replica, %reason, "cannot connect, trying another worker");
-                    drop(chosen);
+                    leg.failed("connect");
+                    drop((leg, chosen));
                     let _ = timeout_at(deadline, stack.changed(&seen, CONNECT_PAUSE)).await;
                     if Instant::now() >= deadline {
                         return Err(stack
@@ -112,9 +117,10 @@ impl Question {
                     continue;
                 }
             };
-            let request = self.request(&translation);
-            let Ok(sent) = timeout_at(deadline, exchange.send(request, connection, chosen)).await
-            else {
+            let mut request = self.request(&translation);
+            leg.tell(request.headers_mut());
+            let sending = exchange.send(request, connection, chosen, leg);
+            let Ok(sent) = timeout_at(deadline, sending).await else {
                 return Err(no_answer_in_time(stack));
             };
             match sent {

@@ -25,6 +25,7 @@ use super::body::SegmentsBody;
 use super::metrics::Counted;
 use super::stack::{Chosen, VersionStack};
 use super::upstream::{Connection, SendError, WorkerBody};
+use crate::telemetry::Leg;
 
 /// How long an abandoned request is listened to. One that takes longer counts as stuck for good.
 const LISTENED: Duration = Duration::from_secs(3600);
@@ -52,6 +53,8 @@ pub(super) struct Exchange {
     body: Option<WorkerBody>,
     /// Whether some of the body has come.
     is_begun: bool,
+    /// What the worker does, for whoever wants to know.
+    leg: Option<Leg>,
     // Freed in this order: the worker, the place, the version itself.
     by: Option<Chosen>,
     permit: Option<Permit>,
@@ -105,6 +108,7 @@ impl Exchange {
             head: None,
             body: None,
             is_begun: false,
+            leg: None,
             by: None,
             permit: Some(permit),
             deadline: call.deadline,
@@ -122,11 +126,18 @@ impl Exchange {
         request: Request<SegmentsBody>,
         connection: Connection,
         by: Chosen,
+        leg: Leg,
     ) -> Result<Parts, SendError> {
         let head = Box::pin(by.servable.send(request, connection));
         self.by = Some(by);
+        let leg = self.leg.insert(leg);
         let answered = self.head.insert(head).await;
         self.head = None;
+        match &answered {
+            Ok(response) => leg.answered(response.status()),
+            Err(SendError::Unanswered(_)) => leg.failed("unanswered"),
+            Err(SendError::Garbled(_)) => leg.failed("garbled"),
+        }
         match answered {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
@@ -137,6 +148,7 @@ impl Exchange {
                 Ok(parts)
             }
             Err(reason) => {
+                self.leg = None;
                 self.by = None;
                 Err(reason)
             }
@@ -189,6 +201,7 @@ impl Exchange {
 
     fn end(&mut self) {
         self.body = None;
+        self.leg = None;
         self.by = None;
         self.permit = None;
         self.call = None;
@@ -213,6 +226,9 @@ impl Drop for Exchange {
             return;
         }
         let is_late = Instant::now() >= self.deadline;
+        if let Some(leg) = &self.leg {
+            leg.failed(if is_late { "timeout" } else { "cancelled" });
+        }
         if self.is_begun && !is_late {
             return;
         }

@@ -36,6 +36,7 @@ use tokio::time::Instant;
 use crate::error::{ApiError, ErrorCode};
 use crate::ports::WorkerFiles;
 use crate::request_id::RequestId;
+use crate::telemetry::Trail;
 use body_memory::BodyMemory;
 use reply::Refusal;
 use target::{InvalidTarget, Operation, Target};
@@ -113,7 +114,12 @@ impl DataPlane {
     {
         let arrival = Instant::now();
         let id = RequestId::take_or_make(request.headers());
+        let trail = Trail::of(request.extensions());
         let target = Target::parse(request.uri().path());
+        if let Ok(target) = &target {
+            trail.matched(target.operation.route());
+            trail.asked_for(&target.model, &target.reference);
+        }
         let is_score = matches!(&target, Ok(target) if target.operation == Operation::Score);
         let answered = match target {
             Ok(target) if !target.operation.takes(request.method()) => {
@@ -166,6 +172,7 @@ impl DataPlane {
             .authenticate(request.headers(), peer.ip())
             .await
             .map_err(ApiError::from)?;
+        Trail::of(request.extensions()).called_by(&principal);
         let right = self.rights.right(&principal, &target.model).await;
         match right.map_err(ApiError::from)? {
             Some(_) => Ok(()),

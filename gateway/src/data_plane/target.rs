@@ -75,6 +75,15 @@ impl Operation {
         }
     }
 
+    /// The pattern of its paths.
+    pub(super) fn route(self) -> &'static str {
+        match self {
+            Self::Score => "/model/{name}/{reference}/invocations",
+            Self::Ping => "/model/{name}/{reference}/ping",
+            Self::Describe => "/model/{name}/{reference}",
+        }
+    }
+
     /// Whether `method` is one of them.
     pub(super) fn takes(self, method: &Method) -> bool {
         match self {

@@ -18,7 +18,8 @@ use bytes::Bytes;
 use gateway::api::Settings;
 use gateway::config::WebhooksConfig;
 use gateway::control_plane::{
-    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, TagFollower, Webhooks, router,
+    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, TagFollower, Webhooks,
+    admin_router, router,
 };
 use gateway::data_plane::{DataPlaneMetrics, Example};
 use gateway::metrics::{self, LifeMetrics, PREFIX};
@@ -74,8 +75,10 @@ pub(crate) struct Plane {
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
     authenticator: Arc<Authenticator>,
     pub(crate) shutdown: CancellationToken,
-    router: Router,
-    credentials: BTreeMap<&'static str, String>,
+    pub(crate) router: Router,
+    /// What is answered on the address of those who look after the gateway.
+    pub(crate) admin: Router,
+    pub(crate) credentials: BTreeMap<&'static str, String>,
     _running: JoinSet<()>,
     _tags: AbortOnDropHandle<()>,
     _folder: TempDir,
@@ -317,7 +320,7 @@ impl Plane {
         };
         metrics::register(&mut metrics, sources);
         let shutdown = CancellationToken::new();
-        let state = ControlState {
+        let state = Arc::new(ControlState {
             store: store.clone(),
             intents: Arc::clone(&intents),
             engine: Arc::clone(&engine) as _,
@@ -342,7 +345,7 @@ impl Plane {
                 public_url: None,
                 listen: ([127, 0, 0, 1], 8080).into(),
             },
-        };
+        });
         let plane = Self {
             engine,
             registry,
@@ -358,6 +361,7 @@ impl Plane {
             authenticator,
             _tags: AbortOnDropHandle::new(tokio::spawn(tags.run(shutdown.clone()))),
             shutdown,
+            admin: admin_router(Arc::clone(&state)),
             router: router(state),
             credentials,
             _running: running,

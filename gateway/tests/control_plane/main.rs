@@ -15,6 +15,7 @@ mod logs;
 mod metrics;
 mod models;
 mod names;
+mod observing;
 mod registry_rights;
 mod rights;
 mod scripted_environments;

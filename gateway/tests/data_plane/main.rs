@@ -6,12 +6,15 @@
 )]
 
 mod abandoned;
+mod access_log;
 mod answers;
+mod collector;
 mod fixture;
 mod formats;
 mod limits;
 mod paths;
 mod server;
 mod status_codes;
+mod traces;
 mod worker;
 mod workers;

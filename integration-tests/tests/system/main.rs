@@ -16,6 +16,7 @@ mod logs;
 mod many_versions;
 mod metrics;
 mod names;
+mod observing;
 mod outside_callers;
 mod registry_down;
 mod registry_rights;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
         status_codes::tests(),
         big_bodies::tests(),
         names::tests(),
+        observing::tests(),
         workers::tests(),
         enabling::tests(),
         following::tests(),
