@@ -79,11 +79,15 @@ impl Stream {
 
     /// The next record; `None` if the stream has ended.
     async fn record(&mut self) -> Option<(String, Option<i64>, Value)> {
-        loop {
-            if let Piece::Record { kind, id, body } = self.piece().await? {
-                return Some((kind, id, body));
+        let record = async {
+            loop {
+                if let Piece::Record { kind, id, body } = self.piece().await? {
+                    return Some((kind, id, body));
+                }
             }
-        }
+        };
+        // Heartbeats alone would go on for ever.
+        timeout(Duration::from_secs(30), record).await.unwrap()
     }
 
     /// The model and the version of the next event, and its id.
