@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use auth::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const FILE_NAME: &str = "webhook.secret";
 
@@ -33,7 +35,7 @@ impl WebhookSecretFile {
     /// Makes a secret of 256 random bits and keeps it: whole, or not at all.
     pub fn make(&self) -> io::Result<Secret> {
         let random: [u8; 32] = rand::random();
-        let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = URL_SAFE_NO_PAD.encode(random);
         let staged = self.0.with_extension("secret.new");
         let mut file = OpenOptions::new()
             .create(true)
@@ -63,7 +65,7 @@ mod tests {
         let file = WebhookSecretFile::new(folder.path());
         assert_eq!(file.read().unwrap(), None);
         let made = file.make().unwrap();
-        assert_eq!(made.expose().len(), 64);
+        assert_eq!(made.expose().len(), 43);
         assert_eq!(file.read().unwrap(), Some(made));
         let mode = std::fs::metadata(&file.0).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

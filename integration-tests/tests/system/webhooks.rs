@@ -63,7 +63,7 @@ async fn a_delivery_moves_an_alias_long_before_the_next_poll(world: Arc<World>) 
         let moved = tokio::time::Instant::now();
         client.until_answered_by(MODEL, "champion", tag).await?;
         let took = moved.elapsed();
-        println!("from the move of an alias to the new answer: {took:?}");
+        tell("from the move of an alias to the new answer", took);
         ensure!(took < SOON, "{took:?}, and polls come every {POLLS}");
     }
 
@@ -77,7 +77,7 @@ async fn a_delivery_moves_an_alias_long_before_the_next_poll(world: Arc<World>) 
     })
     .await?;
     let took = registered.elapsed();
-    println!("from the registration of a version to its deployment: {took:?}");
+    tell("from the registration of a version to its deployment", took);
     ensure!(took < SOON, "{took:?}, and polls come every {POLLS}");
     client.until_answered_by(MODEL, "3", "c").await?;
 
@@ -207,6 +207,14 @@ impl Delivery {
             .body(self.body.clone());
         Answer::of(request).await
     }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "a figure for people, shown by --nocapture"
+)]
+fn tell(what: &str, took: Duration) {
+    println!("{what}: {took:?}");
 }
 
 async fn state(client: &Client) -> Result<Value> {
