@@ -184,14 +184,16 @@ impl MlflowServerBuilder<'_> {
     }
 }
 
-/// Nothing of the app's state is where another server would find it.
+/// Nothing of the app's state is where another server would find it. That a password was right is remembered by the
+/// server, where it can (since MLflow 3.13 or so): else each of its answers takes 400 ms of a processor.
 fn guard(server: &mut Command, folder: &Path, admin: &Account) -> Result<()> {
     let settings = folder.join("auth.ini");
     let Account { user, password } = admin;
     let text = format!(
         "[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{}\n\
          admin_username = {user}\nadmin_password = {password}\n\
-         authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+         authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n\
+         auth_cache_ttl_seconds = 60\n",
         folder.join("users.db").display()
     );
     std::fs::write(&settings, text)?;

@@ -81,6 +81,7 @@ async fn an_outage_is_bridged(
         known.push(caller(gateway, &account, by).await?);
         late.push(caller(gateway, &unknown, by).await?);
     }
+    let asked = Instant::now();
     for client in &known {
         score(client, "taken").await?.succeeded()?;
     }
@@ -99,7 +100,10 @@ async fn an_outage_is_bridged(
     // The answers have grown too old, but there are no newer ones.
     while answered.elapsed() < AGE * 2 {
         for client in &known {
-            score(client, "taken").await?.succeeded()?;
+            let answer = score(client, "taken").await?;
+            // What was known when it was asked for counts no shorter than that.
+            let is_bridged = asked.elapsed() < OUTAGE;
+            assert!(answer.status == 200 || !is_bridged, "{}", answer.text());
         }
         sleep(Duration::from_millis(200)).await;
     }
