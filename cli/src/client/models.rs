@@ -24,7 +24,7 @@ pub(crate) struct ModelQuery<'a> {
 /// What came of waiting for a model.
 pub(crate) enum Waited {
     /// No version is on its way any more: each is ready or has failed.
-    Settled(ModelDetail),
+    Settled(Box<ModelDetail>),
     /// The time was over first.
     NotYet,
 }
@@ -102,7 +102,7 @@ impl Client {
             return Ok(Waited::NotYet);
         }
         let model = self.read(self.accept(response).await?).await?;
-        Ok(Waited::Settled(model))
+        Ok(Waited::Settled(Box::new(model)))
     }
 
     /// Disables serving.

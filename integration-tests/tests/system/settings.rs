@@ -108,7 +108,11 @@ async fn where_memory_is_short_the_old_worker_is_gone_before_the_new_one_starts(
     let (registry, models) = (world.registry().await?, world.models().await?);
     let client = world.client().await?;
     registry.register(MODEL, &[models.scripted("a")?]).await?;
-    let settings = json!({"versions": {"latest": 1}, "takeover": "resource_preserving"});
+    let settings = json!({
+        "versions": {"latest": 1}, "takeover": "resource_preserving",
+        // As long as a worker may take to start where many others do.
+        "timeout": "5m",
+    });
     set(client, MODEL, settings).await?;
     let worker = client.worker(MODEL, "1").await?;
 
@@ -238,7 +242,7 @@ async fn the_command_line_waits_for_new_workers_and_tells_where_settings_come_fr
 
 /// Changes settings and waits until they hold; gives the model.
 async fn set(client: &Client, model: &str, settings: Value) -> Result<Value> {
-    let path = format!("/api/v1/models/{model}/serving?wait=ready&timeout=3m");
+    let path = format!("/api/v1/models/{model}/serving?wait=ready&timeout=10m");
     let answer = client.send(Method::PUT, &path, settings).await?;
     answer.succeeded()?.json()
 }

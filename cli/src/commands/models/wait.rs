@@ -40,7 +40,7 @@ pub(crate) async fn until_ready(
     let (mut model, mut settled) = loop {
         tokio::select! {
             waited = &mut waited => break match waited? {
-                Waited::Settled(model) => (model, true),
+                Waited::Settled(model) => (*model, true),
                 Waited::NotYet => (client.model(name).await?, false),
             },
             () = sleep(LOOK) => {
