@@ -1,6 +1,5 @@
 //! What workers take of the machine is seen, and one that takes too much goes: in peace, or at once.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 #[expect(dead_code, reason = "another test file uses the rest")]
 mod support;

@@ -43,6 +43,9 @@ struct Counts {
     replacements: u64,
 }
 
+/// One of the counts.
+type Read = fn(&Counts) -> u64;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
     kind: &'static str,
@@ -166,7 +169,7 @@ impl Collector for LifeCollector {
             };
             counts.get(&id).copied().unwrap_or_default()
         };
-        let shown: [(&str, &str, fn(&Counts) -> u64); 3] = [
+        let shown: [(&str, &str, Read); 3] = [
             (
                 "worker_starts",
                 "Workers of a version that came up.",
