@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serving_core::{Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId, Stop};
+use serving_core::{
+    Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId, Stop,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::attempts::{AttemptOutcome, OpenAttempt};

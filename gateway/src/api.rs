@@ -15,8 +15,8 @@ mod size;
 mod status;
 mod time;
 mod token;
-mod webhook;
 mod versions;
+mod webhook;
 
 pub use environment::{
     BuildEnvironment, BuildFailure, BuildLine, BuildStep, EnvironmentDetail, EnvironmentPage,
@@ -41,8 +41,8 @@ pub use size::{ByteSize, InvalidSize};
 pub use status::{RegistryState, RightsState, Status};
 pub use time::{HumaneDuration, InvalidDuration, InvalidTime, Timestamp};
 pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};
+pub use versions::Versions;
 pub use webhook::{
     DeliveryOutcome, InstallWebhook, InstalledWebhook, Received, RemovedWebhooks, WebhookInfo,
     WebhookName, WebhookPage, WebhookTrial, WebhooksState,
 };
-pub use versions::Versions;

@@ -31,7 +31,8 @@ use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{
-    DataDirLock, EventRetention, SeenLabels, Store, WebhookSecretFile, keep_last_aspired, write_events,
+    DataDirLock, EventRetention, SeenLabels, Store, WebhookSecretFile, keep_last_aspired,
+    write_events,
 };
 use crate::telemetry::{self, AccessLog, Traces, Trails};
 
