@@ -33,8 +33,8 @@ use serving_core::{
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use super::scripted_environments::ScriptedEnvironments;
@@ -65,7 +65,7 @@ pub(crate) struct Plane {
     pub(crate) shutdown: CancellationToken,
     router: Router,
     credentials: BTreeMap<&'static str, String>,
-    _tags: AbortOnDropHandle<()>,
+    _tasks: JoinSet<()>,
     _folder: TempDir,
 }
 
@@ -236,6 +236,8 @@ impl Plane {
         let mut metrics = prometheus_client::registry::Registry::default();
         metrics.register("requests", "Requests", Counter::<u64>::default());
         let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tags.run(shutdown.clone()));
         let state = ControlState {
             store: store.clone(),
             intents: Arc::clone(&intents),
@@ -267,7 +269,7 @@ impl Plane {
             store,
             intents,
             aspired,
-            _tags: AbortOnDropHandle::new(tokio::spawn(tags.run(shutdown.clone()))),
+            _tasks: tasks,
             shutdown,
             router: router(state),
             credentials,
