@@ -39,7 +39,6 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use super::scripted_environments::ScriptedEnvironments;
@@ -80,7 +79,6 @@ pub(crate) struct Plane {
     pub(crate) admin: Router,
     pub(crate) credentials: BTreeMap<&'static str, String>,
     _running: JoinSet<()>,
-    _tags: AbortOnDropHandle<()>,
     _folder: TempDir,
 }
 
@@ -320,6 +318,7 @@ impl Plane {
         };
         metrics::register(&mut metrics, sources);
         let shutdown = CancellationToken::new();
+        running.spawn(tags.run(shutdown.clone()));
         let state = Arc::new(ControlState {
             store: store.clone(),
             intents: Arc::clone(&intents),
@@ -359,7 +358,6 @@ impl Plane {
             intents,
             aspired,
             authenticator,
-            _tags: AbortOnDropHandle::new(tokio::spawn(tags.run(shutdown.clone()))),
             shutdown,
             admin: admin_router(Arc::clone(&state)),
             router: router(state),
