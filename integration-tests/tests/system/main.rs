@@ -12,6 +12,7 @@ mod following;
 mod formats;
 mod interrupted_builds;
 mod many_versions;
+mod memory_limit;
 mod metrics;
 mod names;
 mod registry_down;
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
         crashes::tests(),
         registry_down::tests(),
         many_versions::tests(),
+        memory_limit::tests(),
         metrics::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),
