@@ -14,6 +14,7 @@ mod formats;
 mod interrupted_builds;
 mod logs;
 mod many_versions;
+mod memory_limit;
 mod metrics;
 mod names;
 mod observing;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         registry_rights::tests(),
         webhooks::tests(),
         many_versions::tests(),
+        memory_limit::tests(),
         metrics::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),
