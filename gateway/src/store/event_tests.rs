@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::metrics::LifeMetrics;
 
 const START: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -183,6 +184,7 @@ async fn a_start_of_the_gateway_moves_no_label_but_tells_what_was_moved_while_it
             known,
             ending: ending.clone(),
         },
+        LifeMetrics::new(),
         EventRetention::new(Duration::MAX, 1000),
         Arc::new(SystemClock),
         CancellationToken::new(),
