@@ -8,6 +8,7 @@ mod event;
 mod grant;
 mod model;
 mod nearest;
+mod schemas;
 mod settings;
 mod size;
 mod status;

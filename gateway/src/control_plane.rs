@@ -20,6 +20,7 @@ mod log_files;
 mod logs;
 mod metrics;
 mod models;
+pub(crate) mod openapi;
 mod respond;
 mod restart;
 mod serving;
@@ -32,19 +33,24 @@ mod view;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post, put};
+use axum::{Extension, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub(crate) use access::Access;
 pub use build_turns::BuildTurns;
 pub use engine::Engine;
 pub(crate) use extract::{Body, Parameters};
 pub use intent_book::{IntentBook, IntentError};
+pub use openapi::document as openapi_document;
 pub(crate) use respond::Refused;
 pub use state::{About, ControlState};
 pub(crate) use token_book::{Known, Wish};
 pub(crate) use view::model_state;
+
+/// Routes that describe themselves.
+pub(crate) type Routes = OpenApiRouter<Arc<ControlState>>;
 
 /// Everything but scoring, as one service.
 ///
@@ -52,51 +58,45 @@ pub(crate) use view::model_state;
 /// where failures are counted.
 pub fn router(state: ControlState) -> Router {
     let state = Arc::new(state);
-    let api = Router::new()
-        .route("/models", get(models::list))
-        .route("/models/{name}", get(models::show))
-        .route(
-            "/models/{name}/serving",
-            put(serving::enable).delete(serving::disable),
-        )
-        .route("/models/{name}/events", get(events::of_model))
-        .route(
-            "/models/{name}/versions/{version}/events",
-            get(events::of_version),
-        )
-        .route("/models/{name}/versions/{version}/logs", get(logs::read))
-        .route(
-            "/models/{name}/versions/{version}/restart",
-            post(restart::restart),
-        )
-        .route(
-            "/models/{name}/versions/{version}/example",
-            get(example::show),
-        )
-        .route(
-            "/environments",
-            get(environments::list).post(environments::build),
-        )
-        .route("/environments/prune", post(environments::prune))
-        .route("/environments/{key}", get(environments::show))
-        .route("/environments/{key}/log", get(environments::log))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{id}", delete(tokens::revoke))
-        .route("/grants", get(grants::list).delete(grants::revoke))
-        .route("/status", get(status::show));
-    let known_callers = Router::new()
-        .nest("/api/v1", api)
-        .route("/metrics", get(metrics::show))
-        .merge(crate::databricks::routes())
-        .layer(from_fn_with_state(
-            Arc::clone(&state),
-            authentication::authenticate,
-        ));
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let (known_callers, everybody) = routes();
+    let known_callers = Router::from(known_callers).layer(from_fn_with_state(
+        Arc::clone(&state),
+        authentication::authenticate,
+    ));
+    Router::from(everybody)
+        .layer(Extension(openapi::Document::new()))
         .merge(known_callers)
         .fallback(respond::nothing_here)
         .with_state(state)
         .layer(from_fn(respond::finish))
+}
+
+/// All calls, each with its part of the OpenAPI document: for callers with a credential, and for everybody.
+fn routes() -> (Routes, Routes) {
+    let api = Routes::new()
+        .routes(routes!(models::list))
+        .routes(routes!(models::show))
+        .routes(routes!(serving::enable, serving::disable))
+        .routes(routes!(events::of_model))
+        .routes(routes!(events::of_version))
+        .routes(routes!(logs::read))
+        .routes(routes!(restart::restart))
+        .routes(routes!(example::show))
+        .routes(routes!(environments::list, environments::build))
+        .routes(routes!(environments::prune))
+        .routes(routes!(environments::show))
+        .routes(routes!(environments::log))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(grants::list, grants::revoke))
+        .routes(routes!(status::show));
+    let known_callers = Routes::new()
+        .nest("/api/v1", api)
+        .routes(routes!(metrics::show))
+        .merge(crate::databricks::routes());
+    let everybody = Routes::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::show));
+    (known_callers, everybody)
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Settings, Timestamp};
 
 /// How serving of a model stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ModelState {
     /// Enabled, not one version decided yet.
@@ -19,7 +20,7 @@ pub enum ModelState {
 }
 
 /// Where a version is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VersionState {
     /// Wanted; waits for its turn.
@@ -37,7 +38,7 @@ pub enum VersionState {
 }
 
 /// What the caller may do with a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Permission {
     /// Score, see status, events, logs and URIs.
@@ -47,7 +48,7 @@ pub enum Permission {
 }
 
 /// A page of registered models, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelPage {
     /// Those that the caller may see.
     pub models: Vec<ModelSummary>,
@@ -57,7 +58,7 @@ pub struct ModelPage {
 }
 
 /// One model in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelSummary {
     /// Its name.
     pub name: String,
@@ -68,6 +69,7 @@ pub struct ModelSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Timestamp>,
     /// How serving stands; null when it is not enabled.
+    #[schema(required)]
     pub state: Option<ModelState>,
     /// Versions that are wanted, being served, or on their way out.
     pub versions: u32,
@@ -78,7 +80,7 @@ pub struct ModelSummary {
 }
 
 /// Everything about one model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelDetail {
     /// Its name.
     pub name: String,
@@ -89,6 +91,7 @@ pub struct ModelDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Timestamp>,
     /// How serving stands; null when it is not enabled.
+    #[schema(required)]
     pub state: Option<ModelState>,
     /// Why the state is not READY, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +99,7 @@ pub struct ModelDetail {
     /// What the caller may do with it.
     pub permission: Permission,
     /// How it is served, defaults filled in; null when serving is not enabled.
+    #[schema(required)]
     pub settings: Option<Settings>,
     /// Newest first.
     pub versions: Vec<VersionDetail>,
@@ -104,7 +108,7 @@ pub struct ModelDetail {
 }
 
 /// One version of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VersionDetail {
     /// Its number.
     pub version: u64,
@@ -136,7 +140,7 @@ pub struct VersionDetail {
 }
 
 /// A stage or an alias.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LabelDetail {
     /// As it is written in a URI: `Production`, `@champion`.
     pub label: String,
@@ -151,7 +155,7 @@ pub struct LabelDetail {
 }
 
 /// Why a version is not served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureDetail {
     /// `permanent` (waits for a change), `transient` (tried again) or `crash_loop` (died too often).
     pub kind: String,

@@ -8,21 +8,25 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{HumaneDuration, nearest};
 
 /// What a person chose for one model; absent keys follow the defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
     /// Workers of each version.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 64)]
     pub replicas: Option<NonZeroU32>,
     /// Requests that one worker handles at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
     pub max_concurrency: Option<NonZeroU32>,
     /// Requests of one version that may wait; one more is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100_000)]
     pub max_queue: Option<u32>,
     /// From the arrival of a request to the end of its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,15 +43,19 @@ pub struct ModelSettings {
 }
 
 /// How a model is served, nothing left open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Settings {
     /// Workers of each version.
+    #[schema(value_type = u32, minimum = 1, maximum = 64)]
     pub replicas: NonZeroU32,
     /// Requests that one worker handles at a time.
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
     pub max_concurrency: NonZeroU32,
     /// Requests of one version that may wait; one more is refused.
+    #[schema(maximum = 100_000)]
     pub max_queue: u32,
     /// From the arrival of a request to the end of its answer.
+    #[schema(value_type = String, example = "60s")]
     pub timeout: HumaneDuration,
     /// What builds the environments.
     pub env_manager: EnvManager,
@@ -58,7 +66,7 @@ pub struct Settings {
 }
 
 /// What builds the environments that workers run in: MLflow's own words for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvManager {
     /// What the model's `conda.yaml` declares, built without an installation of conda.

@@ -1,17 +1,19 @@
 //! How the gateway as a whole is doing, for `doctor` and for people.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{HumaneDuration, Timestamp};
 
 /// The answer of `GET /api/v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The gateway's version.
     pub version: String,
     /// When it started.
     pub started: Timestamp,
     /// How long it has been up, in whole seconds.
+    #[schema(value_type = String, example = "90s")]
     pub uptime: HumaneDuration,
     /// Who is asking.
     pub principal: String,
@@ -30,7 +32,7 @@ pub struct Status {
 }
 
 /// How polling the registry goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegistryState {
     /// Its address, without credentials.
     pub url: String,

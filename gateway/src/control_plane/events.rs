@@ -3,22 +3,45 @@
 use axum::Json;
 use serde::Deserialize;
 use serving_core::{ModelName, Version};
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::extract::{Parameters, Segments, page_size, parameter, servable};
+use super::openapi::{InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable};
 use super::{Refused, event_words};
 use crate::api::EventPage;
 use crate::store::EventQuery;
 
 const PAGE_SIZE: usize = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
+    /// `next_page_token` of the page before.
+    #[param(value_type = Option<i64>)]
     page_token: Option<String>,
+    /// How many a page has; 100 if it is not said.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     max_results: Option<String>,
 }
 
-/// `GET /models/{name}/events`.
+/// What happened to a model and its versions, newest first.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/events",
+    operation_id = "list_model_events",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        PageQuery,
+    ),
+    responses(
+        (status = OK, description = "A page of events.", body = EventPage),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn of_model(
     access: Access,
     Segments(name): Segments<String>,
@@ -27,7 +50,24 @@ pub(super) async fn of_model(
     page(&access, &name, None, &query).await
 }
 
-/// `GET /models/{name}/versions/{version}/events`.
+/// What happened to one version, newest first.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/versions/{version}/events",
+    operation_id = "list_version_events",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        ("version" = u64, Path, description = "The number of a version.", example = 1),
+        PageQuery,
+    ),
+    responses(
+        (status = OK, description = "A page of events.", body = EventPage),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn of_version(
     access: Access,
     Segments((name, version)): Segments<(String, String)>,

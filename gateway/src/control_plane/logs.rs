@@ -14,10 +14,14 @@ use serving_core::ServableId;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::warn;
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::extract::{Parameters, Segments, parameter, servable, unknown_version};
 use super::log_files::{Position, tail};
+use super::openapi::{
+    InternalError, InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable,
+};
 use super::{ControlState, Refused};
 use crate::error::ErrorCode;
 use crate::ports::LogKind;
@@ -28,14 +32,39 @@ const MOST_LINES: usize = 100_000;
 /// How often a log that is followed is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LogsQuery {
+    /// `build` or `worker` (if it is not said).
+    #[param(pattern = "^(build|worker)$")]
     kind: Option<String>,
+    /// So many lines from the end; 1,000 if it is not said, 100,000 at most.
+    #[param(value_type = Option<u32>)]
     tail: Option<String>,
+    /// Whether to go on with what is printed from now on, until the client leaves.
+    #[param(value_type = Option<bool>)]
     follow: Option<String>,
 }
 
-/// `GET /models/{name}/versions/{version}/logs`.
+/// What builds or workers of a version printed.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/versions/{version}/logs",
+    operation_id = "read_log",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        ("version" = u64, Path, description = "The number of a version.", example = 1),
+        LogsQuery,
+    ),
+    responses(
+        (status = OK, description = "The lines, as they were printed.", body = String, content_type = "text/plain; charset=utf-8"),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+        InternalError,
+    ),
+)]
 pub(super) async fn read(
     access: Access,
     Segments((name, version)): Segments<(String, String)>,

@@ -11,6 +11,7 @@ mod legacy;
 mod logs;
 mod models;
 mod names;
+mod openapi;
 mod rights;
 mod scripted_environments;
 mod serving;
