@@ -2,6 +2,7 @@
 
 pub mod api;
 mod assemble;
+mod base_url;
 pub mod config;
 pub mod control_plane;
 pub mod data_plane;
@@ -10,6 +11,7 @@ pub mod error;
 mod lifecycle;
 pub mod local_environments;
 pub mod local_tokens;
+mod openapi;
 mod parts;
 pub mod ports;
 pub mod protocol;

@@ -209,7 +209,7 @@ impl Household {
         engine.start("following the registry", registry.run(drain.clone()));
 
         let rights = authenticator.rights();
-        let data_plane = Arc::new(DataPlane::new(
+        let data_plane = DataPlane::new(
             handle.router(),
             Arc::clone(&authenticator),
             Arc::clone(&rights),
@@ -220,7 +220,8 @@ impl Household {
                 show_stack_traces: config.show_stack_traces,
             },
             data_plane_metrics,
-        ));
+        );
+        let data_plane = Arc::new(data_plane.reached_at(config.public_url.clone()));
         let control_plane = control_plane::router(ControlState {
             store: store.clone(),
             intents,

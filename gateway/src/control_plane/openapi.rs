@@ -3,20 +3,17 @@
 //! A handler is in the document because `routes!` takes its path from its `#[utoipa::path]`: one attribute describes a
 //! call, and there is no second list. What holds for all calls (401, the request's id) is added here.
 
-mod refusals;
-
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use serde_json::{Value, json};
-use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{IntoResponses, Modify, OpenApi as _};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoResponses, OpenApi};
 
 use crate::api::ErrorBody;
+use crate::openapi::scoring::{self, Place};
 
-pub(crate) use refusals::*;
+pub(crate) use crate::openapi::refusals::*;
 
 /// What is known of the document before any handler is.
 #[derive(utoipa::OpenApi)]
@@ -28,21 +25,16 @@ pub(crate) use refusals::*;
     ),
     servers((url = "/", description = "The gateway that this document was read from")),
     components(schemas(ErrorBody)),
-    security(("token" = []), ("password" = [])),
     tags(
+        (name = "scoring", description = "Scoring versions, and what they tell about themselves."),
         (name = "models", description = "Registered models, how they are served, what happened to them, and their logs."),
         (name = "environments", description = "The environments that workers run in."),
         (name = "tokens", description = "Who may call, and what they may do."),
         (name = "gateway", description = "The gateway itself."),
         (name = "legacy", description = "The calls of the first generation of clients, in their shapes."),
     ),
-    modifiers(&Refusals, &Credentials),
 )]
 struct Frame;
-
-struct Refusals;
-
-struct Credentials;
 
 /// The document as it is sent.
 #[derive(Clone, Debug)]
@@ -55,6 +47,9 @@ pub fn document() -> String {
     document.merge(known_callers.into_openapi());
     document.merge(everybody.into_openapi());
     let mut document = json!(document);
+    if let Some(paths) = document["paths"].as_object_mut() {
+        paths.extend(scoring_paths());
+    }
     complete(&mut document);
     format!("{document:#}\n")
 }
@@ -64,7 +59,7 @@ fn complete(document: &mut Value) {
     let refused = json!(Unauthenticated::responses());
     let request_id = json!({"$ref": "#/components/headers/RequestId"});
     for (path, calls) in members(&mut document["paths"]) {
-        for (_, call) in members(calls) {
+        for (_, call) in members(calls).filter(|(name, _)| *name != "parameters") {
             if let Some(body) = call.get_mut("requestBody") {
                 without_null(body);
             }
@@ -91,14 +86,37 @@ fn complete(document: &mut Value) {
             }
         }
     }
-    for (_, response) in members(&mut document["components"]["responses"]) {
-        response["headers"]["X-Request-Id"] = request_id.clone();
+    document["security"] = scoring::security();
+    for (name, component) in members(&mut scoring::common_components()) {
+        document["components"][name] = component.take();
     }
-    document["components"]["headers"]["RequestId"] = json!({
-        "description": "Names this request in the gateway's log: the request's own id, or one that was made for it.",
+}
+
+/// What the data plane answers, in general: what a body holds, the version's own document says.
+fn scoring_paths() -> Map<String, Value> {
+    let body = json!({
         "required": true,
-        "schema": {"type": "string"},
+        "content": {
+            "application/json": {
+                "schema": {"description": "One of the formats of MLflow, since 1.0."},
+                "examples": {
+                    "dataframe_split": {"value": {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}},
+                    "dataframe_records": {"value": {"dataframe_records": [{"a": 1, "b": 2}]}},
+                    "instances": {"value": {"instances": [[1, 2], [3, 4]]}},
+                    "inputs": {"value": {"inputs": {"a": [1, 3], "b": [2, 4]}}},
+                    "records of 2020": {"value": [{"a": 1, "b": 2}]},
+                },
+            },
+            "application/json; format=pandas-records": {"schema": {"type": "array", "items": {"type": "object"}}},
+            "application/json; format=pandas-split": {"schema": {"type": "object", "required": ["data"]}},
+            "text/csv": {"schema": {"type": "string"}},
+        },
     });
+    let answer = json!({
+        "application/json": {"schema": {}},
+        "text/event-stream": {"schema": {"type": "string"}},
+    });
+    scoring::paths(&Place::any(), &body, &answer)
 }
 
 /// A body that may be left out is an object where it is there; the attribute's `Option` would also allow `null`.
@@ -138,30 +156,5 @@ pub(super) async fn show(Extension(Document(text)): Extension<Document>) -> Resp
 impl Document {
     pub(super) fn new() -> Self {
         Self(document().into())
-    }
-}
-
-impl Modify for Refusals {
-    fn modify(&self, document: &mut OpenApi) {
-        let components = document.components.get_or_insert_default();
-        for (name, response) in refusals::components() {
-            components
-                .responses
-                .insert(name.to_owned(), response.into());
-        }
-    }
-}
-
-impl Modify for Credentials {
-    fn modify(&self, document: &mut OpenApi) {
-        let components = document.components.get_or_insert_default();
-        let token = Http::builder()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A token of the gateway: `sgp_…`."));
-        let password = Http::builder().scheme(HttpAuthScheme::Basic).description(Some(
-            "`token` and a token; or, where rights come from an MLflow server, a name and a password of that server.",
-        ));
-        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
-        components.add_security_scheme("password", SecurityScheme::Http(password.build()));
     }
 }

@@ -20,6 +20,7 @@ fn calls(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths.flat_map(|(path, item)| {
         let calls = item.as_object().into_iter().flatten();
+        let calls = calls.filter(|(name, _)| *name != "parameters");
         calls.map(move |(method, call)| (path.as_str(), method.as_str(), call))
     })
 }
@@ -107,9 +108,10 @@ async fn names_are_unique_and_references_lead_somewhere() {
         let id = call["operationId"].as_str().unwrap();
         assert!(ids.insert(id), "{method} {path}: {id} is another one's");
         assert!(!call["summary"].as_str().unwrap().is_empty());
-        let declared: BTreeSet<_> = call["parameters"]
-            .as_array()
+        let of_path = &document["paths"][path]["parameters"];
+        let declared: BTreeSet<_> = [of_path, &call["parameters"]]
             .into_iter()
+            .filter_map(Value::as_array)
             .flatten()
             .filter(|parameter| parameter["in"] == "path")
             .map(|parameter| parameter["name"].as_str().unwrap())

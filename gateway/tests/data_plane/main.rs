@@ -7,6 +7,7 @@
 
 mod abandoned;
 mod answers;
+mod documents;
 mod fixture;
 mod formats;
 mod limits;

@@ -29,7 +29,7 @@ macro_rules! refusals {
         )*
 
         /// All of them, by the names that handlers refer to.
-        pub(super) fn components() -> Vec<(&'static str, Response)> {
+        pub(crate) fn components() -> Vec<(&'static str, Response)> {
             vec![$((stringify!($kind), described(ErrorCode::$kind, $meaning)),)*]
         }
     };
@@ -38,11 +38,14 @@ macro_rules! refusals {
 refusals! {
     Unauthenticated: "No, unknown, expired or revoked credential.",
     PermissionDenied: "A known caller without the right.",
-    ResourceDoesNotExist: "Nothing of that name is there, or the caller may not see it.",
+    ResourceDoesNotExist: "Nothing of that name is there, or the caller may not see it; of scoring also: the version starts, with `Retry-After`.",
     InvalidParameterValue: "A parameter or the body is wrong; the message names it.",
+    BadRequest: "The model cannot take this, or raised; the code is the one that MLflow gave. Also a path that cannot be read.",
     RequestTooLarge: "The request body is over the limit.",
+    UnsupportedMediaType: "A content type or encoding that nothing here understands; the message lists what is accepted.",
     ResourceExhausted: "Too many wait already.",
     TemporarilyUnavailable: "It will be there later: the registry, the store or the gateway itself is not available now.",
+    WorkerDied: "The worker died with the request in hand (`WORKER_DIED`), or its answer could not be understood (`BAD_GATEWAY`).",
     DeadlineExceeded: "The deadline passed.",
     InternalError: "A fault of the gateway.",
 }
@@ -61,14 +64,16 @@ fn described(code: ErrorCode, meaning: &str) -> Response {
         .content("application/json", body);
     if matches!(
         code,
-        ErrorCode::TemporarilyUnavailable | ErrorCode::ResourceExhausted
+        ErrorCode::TemporarilyUnavailable
+            | ErrorCode::ResourceExhausted
+            | ErrorCode::ResourceDoesNotExist
     ) {
         let seconds = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1));
-        let header = HeaderBuilder::new()
-            .schema(Some(seconds))
-            .description(Some("When to come again, in seconds."));
+        let header = HeaderBuilder::new().schema(Some(seconds)).description(Some(
+            "When to come again, in seconds; left out where waiting does not help.",
+        ));
         response = response.header("Retry-After", header.build());
     }
     if code == ErrorCode::Unauthenticated {
