@@ -107,8 +107,6 @@ fn scoring_paths() -> Map<String, Value> {
                     "records of 2020": {"value": [{"a": 1, "b": 2}]},
                 },
             },
-            "application/json; format=pandas-records": {"schema": {"type": "array", "items": {"type": "object"}}},
-            "application/json; format=pandas-split": {"schema": {"type": "object", "required": ["data"]}},
             "text/csv": {"schema": {"type": "string"}},
         },
     });

@@ -81,9 +81,11 @@ fn description(facts: &VersionFacts<'_>) -> String {
     }
 }
 
-/// Puts the logged example to the format that it is in.
+/// Puts the logged example to the type that it has. What old workers are sent as `application/json; format=…` may be sent
+/// without the parameter.
 fn show(example: &Example, body: &mut Value) {
-    let media_type = body["content"].get_mut(example.content_type.as_str());
+    let content_type = example.content_type.split(';').next().unwrap_or_default();
+    let media_type = body["content"].get_mut(content_type);
     if example.body.len() > LONGEST_EXAMPLE {
         return;
     }

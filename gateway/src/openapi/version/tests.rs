@@ -142,7 +142,7 @@ fn without_a_signature_anything_goes() {
 }
 
 #[test]
-fn an_example_of_an_old_worker_is_shown_at_its_own_format_and_a_large_one_not_at_all() {
+fn an_example_of_an_old_worker_is_shown_as_json_and_a_large_one_not_at_all() {
     let columns = json!([{"type": "double", "name": "a"}]);
     let mut about = about(columns, Value::Null, Value::Null);
     let mut shown = |content_type: &str, body: String| {
@@ -162,7 +162,7 @@ fn an_example_of_an_old_worker_is_shown_at_its_own_format_and_a_large_one_not_at
     let split = "application/json; format=pandas-split";
     assert_eq!(
         shown(split, "{\"data\": [[1]]}".to_owned()),
-        Some((split.to_owned(), json!({"data": [[1]]})))
+        Some(("application/json".to_owned(), json!({"data": [[1]]})))
     );
     let large = format!("{{\"inputs\": [{}1]}}", "1, ".repeat(LONGEST_EXAMPLE / 3));
     assert_eq!(shown("application/json", large), None);
