@@ -13,6 +13,7 @@ mod formats;
 mod interrupted_builds;
 mod many_versions;
 mod names;
+mod openapi;
 mod registry_down;
 mod seed_snippets;
 mod status_codes;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         status_codes::tests(),
         big_bodies::tests(),
         names::tests(),
+        openapi::tests(),
         workers::tests(),
         enabling::tests(),
         following::tests(),
