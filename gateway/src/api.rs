@@ -10,6 +10,7 @@ mod label_history;
 mod log;
 mod model;
 mod nearest;
+mod schemas;
 mod settings;
 mod size;
 mod status;

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod assemble;
+mod base_url;
 pub mod config;
 pub mod control_plane;
 pub mod data_plane;
@@ -11,6 +12,7 @@ mod lifecycle;
 pub mod local_environments;
 pub mod local_tokens;
 pub mod metrics;
+mod openapi;
 mod parts;
 pub mod ports;
 pub mod protocol;

@@ -254,7 +254,7 @@ impl Household {
         engine.start("following the registry", registry.run(drain.clone()));
 
         let rights = authenticator.rights();
-        let data_plane = Arc::new(DataPlane::new(
+        let data_plane = DataPlane::new(
             handle.router(),
             Arc::clone(&authenticator),
             Arc::clone(&rights),
@@ -265,7 +265,8 @@ impl Household {
                 show_stack_traces: config.show_stack_traces,
             },
             data_plane_metrics,
-        ));
+        );
+        let data_plane = Arc::new(data_plane.reached_at(config.public_url.clone()));
         let about = About {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: SystemTime::now(),

@@ -1,11 +1,12 @@
 //! Which version a label pointed at, and when.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Timestamp;
 
 /// A page of the history of one label of a model, newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LabelHistory {
     /// As it is written in a URI: `Production`, `@champion`.
     pub label: String,
@@ -17,7 +18,7 @@ pub struct LabelHistory {
 }
 
 /// A time in which a label pointed at one version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LabelInterval {
     /// The version.
     pub version: u64,
@@ -33,7 +34,7 @@ pub struct LabelInterval {
 }
 
 /// How a label came to point at a version no longer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum LabelEnd {
     /// It points at another version.

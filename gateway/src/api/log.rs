@@ -1,11 +1,12 @@
 //! The attempts that the logs of a version tell of.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Timestamp;
 
 /// One try to build a version, or one start of a worker, as its log tells of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogAttempt {
     /// Counts from 1, for each version and kind.
     pub attempt: u64,
@@ -25,14 +26,14 @@ pub struct LogAttempt {
 }
 
 /// The attempts of a version that are kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogAttempts {
     /// Oldest first, those to build the version before its workers.
     pub attempts: Vec<LogAttempt>,
 }
 
 /// What a log tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogKind {
     /// Fetching the model and building its environment.
@@ -42,7 +43,7 @@ pub enum LogKind {
 }
 
 /// How far an attempt has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptOutcome {
     /// It goes on.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Origin, Settings, TagProblem, Timestamp};
 
 /// How serving of a model stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ModelState {
     /// Enabled, not one version decided yet.
@@ -20,7 +21,7 @@ pub enum ModelState {
 }
 
 /// Where a version is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VersionState {
     /// Wanted; waits for its turn.
@@ -38,7 +39,7 @@ pub enum VersionState {
 }
 
 /// What the caller may do with a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Permission {
     /// Score, see status, events, logs and URIs.
@@ -48,7 +49,7 @@ pub enum Permission {
 }
 
 /// A page of registered models, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelPage {
     /// Those that the caller may see.
     pub models: Vec<ModelSummary>,
@@ -58,7 +59,7 @@ pub struct ModelPage {
 }
 
 /// One model in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelSummary {
     /// Its name.
     pub name: String,
@@ -69,6 +70,7 @@ pub struct ModelSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Timestamp>,
     /// How serving stands; null when it is not enabled.
+    #[schema(required)]
     pub state: Option<ModelState>,
     /// Versions that are wanted, being served, or on their way out.
     pub versions: u32,
@@ -79,7 +81,7 @@ pub struct ModelSummary {
 }
 
 /// Everything about one model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelDetail {
     /// Its name.
     pub name: String,
@@ -90,6 +92,7 @@ pub struct ModelDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Timestamp>,
     /// How serving stands; null when it is not enabled.
+    #[schema(required)]
     pub state: Option<ModelState>,
     /// Why the state is not READY, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +100,7 @@ pub struct ModelDetail {
     /// What the caller may do with it.
     pub permission: Permission,
     /// How it is served, defaults filled in; null when serving is not enabled.
+    #[schema(required)]
     pub settings: Option<Settings>,
     /// Where each setting comes from; empty when serving is not enabled.
     #[serde(default)]
@@ -111,7 +115,7 @@ pub struct ModelDetail {
 }
 
 /// One version of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VersionDetail {
     /// Its number.
     pub version: u64,
@@ -156,7 +160,7 @@ pub struct VersionDetail {
 }
 
 /// One worker of a version.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReplicaDetail {
     /// Its number, which is never used again in the life of its version.
     pub replica: u64,
@@ -173,7 +177,7 @@ pub struct ReplicaDetail {
 }
 
 /// A stage or an alias.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LabelDetail {
     /// As it is written in a URI: `Production`, `@champion`.
     pub label: String,
@@ -191,7 +195,7 @@ pub struct LabelDetail {
 }
 
 /// Why a version is not served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureDetail {
     /// `permanent` (waits for a change), `transient` (tried again) or `crash_loop` (died too often).
     pub kind: String,

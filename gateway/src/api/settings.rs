@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{ByteSize, HumaneDuration, Versions, nearest};
 pub(crate) use checks::LONGEST_TIMEOUT;
@@ -19,17 +20,20 @@ pub use tags::{TagProblem, TagSettings};
 pub use words::{EnvManager, Takeover};
 
 /// What a person chose for one model; absent keys follow the defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
     /// Workers of each version.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 64)]
     pub replicas: Option<NonZeroU32>,
     /// Requests that one worker handles at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
     pub max_concurrency: Option<NonZeroU32>,
     /// Requests of one version that may wait; one more is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100_000)]
     pub max_queue: Option<u32>,
     /// From the arrival of a request to the end of its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +49,7 @@ pub struct ModelSettings {
     pub warm_up: Option<bool>,
     /// Memory that one worker may use.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "1GB")]
     pub memory_limit: Option<ByteSize>,
     /// Which versions are served.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,15 +60,19 @@ pub struct ModelSettings {
 }
 
 /// How a model is served, nothing left open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Settings {
     /// Workers of each version.
+    #[schema(value_type = u32, minimum = 1, maximum = 64)]
     pub replicas: NonZeroU32,
     /// Requests that one worker handles at a time.
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
     pub max_concurrency: NonZeroU32,
     /// Requests of one version that may wait; one more is refused.
+    #[schema(maximum = 100_000)]
     pub max_queue: u32,
     /// From the arrival of a request to the end of its answer.
+    #[schema(value_type = String, example = "60s")]
     pub timeout: HumaneDuration,
     /// What builds the environments.
     pub env_manager: EnvManager,
@@ -73,6 +82,7 @@ pub struct Settings {
     pub warm_up: bool,
     /// Memory that one worker may use; null is no limit.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "1GB")]
     pub memory_limit: Option<ByteSize>,
     /// Which versions are served.
     #[serde(default)]

@@ -1,17 +1,19 @@
 //! How the gateway as a whole is doing, for `doctor` and for people.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{HumaneDuration, Timestamp, WebhooksState};
 
 /// The answer of `GET /api/v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The gateway's version.
     pub version: String,
     /// When it started.
     pub started: Timestamp,
     /// How long it has been up, in whole seconds.
+    #[schema(value_type = String, example = "90s")]
     pub uptime: HumaneDuration,
     /// Who is asking.
     pub principal: String,
@@ -36,14 +38,14 @@ pub struct Status {
 }
 
 /// How asking the registry for callers' rights goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RightsState {
     /// Whether the registry answered the last question, if there was one. Why not, is in the gateway's log.
     pub answered: bool,
 }
 
 /// How polling the registry goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegistryState {
     /// Its address, without credentials.
     pub url: String,

@@ -1,5 +1,6 @@
 //! Which versions of a model are served, as people write it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -8,6 +9,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use serving_core::{AspiredModel, Version, VersionPolicy};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema};
+use utoipa::openapi::{RefOr, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// `"all"`, `{"latest": 2}` (also read as `"latest:2"`), or a list of numbers, `[1, 3]`. An archived version is never
 /// among them.
@@ -24,6 +28,41 @@ pub enum Versions {
 
 /// A list of more is no choice of a person.
 const MOST_LISTED: usize = 1000;
+
+impl PartialSchema for Versions {
+    fn schema() -> RefOr<Schema> {
+        let number = || {
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(1))
+        };
+        let word = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^(all|latest:[0-9]+)$"));
+        let latest = ObjectBuilder::new()
+            .property("latest", number())
+            .required("latest");
+        let listed = ArrayBuilder::new()
+            .items(
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .minimum(Some(0)),
+            )
+            .max_items(Some(MOST_LISTED));
+        OneOfBuilder::new()
+            .description(Some("`\"all\"`, the newest so many, or a list of numbers."))
+            .item(word)
+            .item(latest)
+            .item(listed)
+            .into()
+    }
+}
+
+impl ToSchema for Versions {
+    fn name() -> Cow<'static, str> {
+        "Versions".into()
+    }
+}
 
 impl Versions {
     /// What may be written, for refusals.

@@ -1,11 +1,12 @@
 //! Webhooks of the registry: what is installed, and how deliveries go.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Timestamp;
 
 /// The answer of `GET /api/v1/webhooks`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookPage {
     /// The webhooks of the registry that deliver to a gateway, this one or another.
     pub webhooks: Vec<WebhookInfo>,
@@ -14,7 +15,7 @@ pub struct WebhookPage {
 }
 
 /// One webhook at the registry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookInfo {
     /// The registry's own name of it.
     pub id: String,
@@ -29,7 +30,7 @@ pub struct WebhookInfo {
 }
 
 /// How deliveries of the registry's webhooks go, in this process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhooksState {
     /// Whether the gateway has a secret, without which every delivery is refused.
     pub has_secret: bool,
@@ -48,7 +49,7 @@ pub struct WebhooksState {
 }
 
 /// The body of `POST /api/v1/webhooks/install`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InstallWebhook {
     /// How the registry reaches this gateway; by default `public_url` of its configuration.
@@ -60,7 +61,7 @@ pub struct InstallWebhook {
 }
 
 /// The answer of `POST /api/v1/webhooks/install`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InstalledWebhook {
     /// What is installed now.
     pub webhook: WebhookInfo,
@@ -72,8 +73,9 @@ pub struct InstalledWebhook {
 }
 
 /// Which webhook is meant: the query of `DELETE /api/v1/webhooks`, and the body of `POST /api/v1/webhooks/test`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct WebhookName {
     /// Its name at the registry, by default `sluicegate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +83,7 @@ pub struct WebhookName {
 }
 
 /// The answer of `POST /api/v1/webhooks/test`: how a delivery on trial went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookTrial {
     /// Whether it arrived and was taken.
     pub success: bool,
@@ -94,21 +96,21 @@ pub struct WebhookTrial {
 }
 
 /// The answer of `DELETE /api/v1/webhooks`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RemovedWebhooks {
     /// How many of the name there were.
     pub removed: u32,
 }
 
 /// The answer to a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Received {
     /// What became of it.
     pub outcome: DeliveryOutcome,
 }
 
 /// What became of a delivery that was signed as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryOutcome {
     /// The registry is asked what it tells of.

@@ -17,6 +17,9 @@ pub use places::EventStreams;
 use super::access::Access;
 use super::authentication::Credential;
 use super::extract::{Parameters, Segments, page_size, parameter, servable};
+use super::openapi::{
+    InvalidParameterValue, ResourceDoesNotExist, ResourceExhausted, TemporarilyUnavailable,
+};
 use super::{Refused, event_words};
 use crate::api::EventPage;
 use crate::store::EventFilter;
@@ -25,7 +28,21 @@ use stream::Follower;
 
 const PAGE_SIZE: usize = 100;
 
-/// `GET /events`: of every model that the caller may see, or of one.
+/// What happened to every model that the caller may see, or to one.
+#[utoipa::path(
+    get,
+    path = "/events",
+    operation_id = "list_events",
+    tag = "models",
+    params(EventsQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Of a stream: the last event that was received.")),
+    responses(
+        (status = OK, description = "A page of events, newest first; with `Accept: text/event-stream`, what happens from now on, or after the last event that was received.", content((EventPage = "application/json"), (String = "text/event-stream"))),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        ResourceExhausted,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn of_all(
     access: Access,
     credential: Credential,
@@ -36,7 +53,25 @@ pub(super) async fn of_all(
     answer(access, credential, model.as_deref(), version, query).await
 }
 
-/// `GET /models/{name}/events`.
+/// What happened to a model and its versions, newest first.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/events",
+    operation_id = "list_model_events",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        EventsQuery,
+        ("Last-Event-ID" = Option<i64>, Header, description = "Of a stream: the last event that was received."),
+    ),
+    responses(
+        (status = OK, description = "A page of events, newest first; with `Accept: text/event-stream`, what happens from now on, or after the last event that was received.", content((EventPage = "application/json"), (String = "text/event-stream"))),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        ResourceExhausted,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn of_model(
     access: Access,
     credential: Credential,
@@ -47,7 +82,26 @@ pub(super) async fn of_model(
     answer(access, credential, Some(&name), version, query).await
 }
 
-/// `GET /models/{name}/versions/{version}/events`.
+/// What happened to one version, newest first.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/versions/{version}/events",
+    operation_id = "list_version_events",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        ("version" = u64, Path, description = "The number of a version.", example = 1),
+        EventsQuery,
+        ("Last-Event-ID" = Option<i64>, Header, description = "Of a stream: the last event that was received."),
+    ),
+    responses(
+        (status = OK, description = "A page of events, newest first; with `Accept: text/event-stream`, what happens from now on, or after the last event that was received.", content((EventPage = "application/json"), (String = "text/event-stream"))),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        ResourceExhausted,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn of_version(
     access: Access,
     credential: Credential,

@@ -6,20 +6,40 @@ use auth::Grant;
 use axum::Json;
 use http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Refused;
 use super::access::Access;
 use super::extract::Parameters;
+use super::openapi::{
+    InvalidParameterValue, PermissionDenied, ResourceDoesNotExist, TemporarilyUnavailable,
+};
 use crate::api::{GrantInfo, GrantPage};
 use crate::error::ErrorCode;
 use crate::local_tokens::shown;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only of this one.
     principal: Option<String>,
 }
 
-/// `GET /grants`.
+/// Rights: everybody's for an admin, their own for others.
+#[utoipa::path(
+    get,
+    path = "/grants",
+    operation_id = "list_grants",
+    tag = "tokens",
+    params(
+        ListQuery,
+    ),
+    responses(
+        (status = OK, description = "By principal.", body = GrantPage),
+        InvalidParameterValue,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn list(
     access: Access,
     Parameters(query): Parameters<ListQuery>,
@@ -29,7 +49,23 @@ pub(super) async fn list(
     Ok(Json(GrantPage { grants }))
 }
 
-/// `DELETE /grants`: takes exactly the named one back, and nothing when that was not given.
+/// Takes exactly the named right back, and nothing when that was not given. For admins.
+#[utoipa::path(
+    delete,
+    path = "/grants",
+    operation_id = "revoke_grant",
+    tag = "tokens",
+    params(
+        GrantInfo,
+    ),
+    responses(
+        (status = NO_CONTENT, description = "It holds no longer."),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn revoke(
     access: Access,
     Parameters(named): Parameters<GrantInfo>,

@@ -5,19 +5,28 @@ use std::time::SystemTime;
 use axum::Json;
 use serde::Deserialize;
 use serving_core::{Label, Version};
+use utoipa::IntoParams;
 
 use super::Refused;
 use super::access::Access;
 use super::extract::{Parameters, Segments, page_size, parameter};
+use super::openapi::{InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable};
 use crate::api::{LabelEnd, LabelHistory, LabelInterval, Timestamp};
 use crate::store::LabelMove;
 
 const PAGE_SIZE: usize = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct HistoryQuery {
+    /// Only the interval that holds this time.
+    #[param(value_type = Option<String>, format = DateTime)]
     at: Option<String>,
+    /// `next_page_token` of the page before.
+    #[param(value_type = Option<i64>)]
     page_token: Option<String>,
+    /// How many a page has; 100 if it is not said.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     max_results: Option<String>,
 }
 
@@ -28,7 +37,24 @@ struct Placed {
     interval: LabelInterval,
 }
 
-/// `GET /models/{name}/labels/{label}/history`.
+/// Where a stage or an alias pointed, and when: intervals, newest first.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/labels/{label}/history",
+    operation_id = "label_history",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        ("label" = String, Path, description = "A stage, or an alias with or without its `@`.", example = "Production"),
+        HistoryQuery,
+    ),
+    responses(
+        (status = OK, description = "A page of intervals.", body = LabelHistory),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn show(
     access: Access,
     Segments((name, label)): Segments<(String, String)>,

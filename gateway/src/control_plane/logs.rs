@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serving_core::ServableId;
 use tokio::task::spawn_blocking;
 use tracing::warn;
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::caller_watch::{CallerWatch, Credential};
@@ -21,6 +22,9 @@ use super::extract::{Parameters, Segments, parameter, servable, unknown_version}
 use super::log_files::{self, Filter};
 use super::log_reader::{Place, Reader, Source};
 use super::log_stream::{Form, body};
+use super::openapi::{
+    InternalError, InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable,
+};
 use super::{ControlState, Refused};
 use crate::api::{LogAttempt, LogAttempts};
 use crate::error::ErrorCode;
@@ -34,26 +38,34 @@ const LONGEST_SEARCHED: usize = 1000;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The query of `GET /models/{name}/versions/{version}/logs`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LogsQuery {
     /// `build` or `worker` (the default).
+    #[param(pattern = "^(build|worker)$")]
     kind: Option<String>,
     /// A number, `last` or `last-failed`; all attempts without it.
+    #[param(pattern = "^([0-9]+|last|last-failed)$")]
     attempt: Option<String>,
-    /// Lines, at most 100,000.
+    /// So many lines from the end; 1,000 if it is not said, 100,000 at most.
+    #[param(value_type = Option<u32>)]
     tail: Option<String>,
-    /// Whether to go on with what is written from now on.
+    /// Whether to go on with what is written from now on, until the client leaves.
+    #[param(value_type = Option<bool>)]
     follow: Option<String>,
     /// Only lines with this text in them, in whichever case.
     contains: Option<String>,
     /// Whether it is to be saved as a file: all of it, unless `tail` says otherwise.
+    #[param(value_type = Option<bool>)]
     download: Option<String>,
 }
 
 /// The query of `GET /models/{name}/versions/{version}/logs/attempts`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AttemptsQuery {
     /// `build` or `worker`; both without it.
+    #[param(pattern = "^(build|worker)$")]
     kind: Option<String>,
 }
 
@@ -65,7 +77,25 @@ struct Wanted {
     from: Option<Place>,
 }
 
-/// `GET /models/{name}/versions/{version}/logs`.
+/// What builds or workers of a version printed.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/versions/{version}/logs",
+    operation_id = "read_log",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        ("version" = u64, Path, description = "The number of a version.", example = 1),
+        LogsQuery,
+    ),
+    responses(
+        (status = OK, description = "The lines, as they were printed; with `Accept: text/event-stream` and `follow`, one event a line.", content((String = "text/plain; charset=utf-8"), (String = "text/event-stream"))),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+        InternalError,
+    ),
+)]
 pub(super) async fn read(
     access: Access,
     credential: Credential,
@@ -132,7 +162,25 @@ pub(super) async fn read(
     Ok(response)
 }
 
-/// `GET /models/{name}/versions/{version}/logs/attempts`.
+/// The attempts that left a log.
+#[utoipa::path(
+    get,
+    path = "/models/{name}/versions/{version}/logs/attempts",
+    operation_id = "list_log_attempts",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        ("version" = u64, Path, description = "The number of a version.", example = 1),
+        AttemptsQuery,
+    ),
+    responses(
+        (status = OK, description = "Builds and starts of workers, oldest first.", body = LogAttempts),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+        InternalError,
+    ),
+)]
 pub(super) async fn attempts(
     access: Access,
     Segments((name, version)): Segments<(String, String)>,

@@ -8,11 +8,26 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, VARY};
 
 use super::access::Access;
+use super::openapi::{InternalError, PermissionDenied, TemporarilyUnavailable};
 use super::{ControlState, Refused};
 use crate::error::ErrorCode;
 use crate::metrics::Exposition;
 
-/// `GET /metrics`. Figures name models, so only callers see them who may see every model.
+/// What Prometheus scrapes.
+///
+/// Figures name models, so only callers see them who may see every model.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "gateway",
+    responses(
+        (status = OK, description = "Prometheus' text format, or OpenMetrics for who accepts that.", content((String = "text/plain; version=0.0.4; charset=utf-8"), (String = "application/openmetrics-text; version=1.0.0; charset=utf-8"))),
+        PermissionDenied,
+        TemporarilyUnavailable,
+        InternalError,
+    ),
+)]
 pub(super) async fn show(access: Access, headers: HeaderMap) -> Result<Response, Refused> {
     if access.right_on_all().await?.is_none() {
         return Err(Refused::new(

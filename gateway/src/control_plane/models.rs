@@ -11,9 +11,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use serde::Deserialize;
 use serving_core::{ModelName, Snapshot};
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::extract::{Parameters, Segments, page_size, parameter};
+use super::openapi::{InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable};
 use super::uris::Uris;
 use super::{Refused, view};
 use crate::api::{
@@ -23,15 +25,36 @@ use crate::ports::{Catalog, RegisteredModel};
 
 const PAGE_SIZE: usize = 200;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// A part of the name, in any case.
     query: Option<String>,
+    /// Only those that are enabled (`true`), or that are not.
+    #[param(value_type = Option<bool>)]
     served: Option<String>,
+    /// `next_page_token` of the page before.
     page_token: Option<String>,
+    /// How many a page has; 200 if it is not said.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     max_results: Option<String>,
 }
 
-/// `GET /models`.
+/// Registered models that the caller may see, by name.
+#[utoipa::path(
+    get,
+    path = "/models",
+    operation_id = "list_models",
+    tag = "models",
+    params(
+        ListQuery,
+    ),
+    responses(
+        (status = OK, description = "A page of models.", body = ModelPage),
+        InvalidParameterValue,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn list(
     access: Access,
     Parameters(query): Parameters<ListQuery>,
@@ -78,7 +101,22 @@ pub(super) async fn list(
     }
 }
 
-/// `GET /models/{name}`.
+/// Everything about one model: state, settings, versions, labels.
+#[utoipa::path(
+    get,
+    path = "/models/{name}",
+    operation_id = "show_model",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+    ),
+    responses(
+        (status = OK, description = "The model.", body = ModelDetail),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn show(
     access: Access,
     headers: HeaderMap,

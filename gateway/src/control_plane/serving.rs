@@ -8,23 +8,55 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serving_core::{ModelName, ModelSnapshot, Phase, VersionSnapshot};
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::extract::{Body, Parameters, Segments, parameter};
+use super::openapi::{
+    DeadlineExceeded, InvalidParameterValue, PermissionDenied, RequestTooLarge,
+    ResourceDoesNotExist, TemporarilyUnavailable,
+};
 use super::{ControlState, Refused, models, view};
-use crate::api::{HumaneDuration, ModelDetail};
+use crate::api::{HumaneDuration, ModelDetail, ModelSettings};
 use crate::error::ErrorCode;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct EnableQuery {
+    /// `ready`: answers when every version is Ready or Failed.
+    #[param(pattern = "^ready$")]
     wait: Option<String>,
+    /// How long to wait, at most an hour; `60s` if it is not said.
+    #[param(example = "5m")]
     timeout: Option<String>,
 }
 
-/// `PUT /models/{name}/serving`.
+/// Enables serving of a model, or changes its settings.
+///
+/// A key that is not mentioned stays as it is, `null` goes back to the default; the same request again changes nothing.
+#[utoipa::path(
+    put,
+    path = "/models/{name}/serving",
+    operation_id = "enable_serving",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        EnableQuery,
+    ),
+    request_body(content = Option<ModelSettings>, content_type = "application/json"),
+    responses(
+        (status = OK, description = "It is enabled, with these settings.", body = ModelDetail),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        RequestTooLarge,
+        TemporarilyUnavailable,
+        DeadlineExceeded,
+    ),
+)]
 pub(super) async fn enable(
     access: Access,
     Segments(name): Segments<String>,
@@ -50,7 +82,23 @@ pub(super) async fn enable(
     Ok(Json(models::detail(&access, &name, right, &headers)))
 }
 
-/// `DELETE /models/{name}/serving`.
+/// Disables serving of a model: drains, stops, and forgets its settings.
+#[utoipa::path(
+    delete,
+    path = "/models/{name}/serving",
+    operation_id = "disable_serving",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+    ),
+    responses(
+        (status = NO_CONTENT, description = "It is disabled; requests in flight end."),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn disable(
     access: Access,
     Segments(name): Segments<String>,

@@ -9,7 +9,16 @@ use super::access::Access;
 use super::health::routes_published;
 use crate::api::{HumaneDuration, RegistryState, RightsState, Status, Timestamp};
 
-/// `GET /status`: counts, no names, so every known caller may see it.
+/// How the gateway as a whole is doing: counts, no names, so every known caller may see it.
+#[utoipa::path(
+    get,
+    path = "/status",
+    operation_id = "show_status",
+    tag = "gateway",
+    responses(
+        (status = OK, description = "How it is doing.", body = Status),
+    ),
+)]
 pub(super) async fn show(access: Access) -> Json<Status> {
     let state = &access.state;
     let registry = state.registry.status();

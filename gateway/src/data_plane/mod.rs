@@ -14,6 +14,7 @@ mod body_memory;
 mod cutoff;
 mod decode;
 mod describe;
+mod document;
 mod exchange;
 mod intake;
 mod metrics;
@@ -32,6 +33,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use serving_core::Router;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::error::{ApiError, ErrorCode};
 use crate::ports::WorkerFiles;
@@ -68,6 +70,7 @@ pub struct DataPlane {
     config: DataPlaneConfig,
     memory: Arc<BodyMemory>,
     metrics: Arc<DataPlaneMetrics>,
+    public_url: Option<Url>,
 }
 
 impl Default for DataPlaneConfig {
@@ -98,7 +101,15 @@ impl DataPlane {
             memory: BodyMemory::new(config.body_memory),
             config,
             metrics,
+            public_url: None,
         }
+    }
+
+    /// The same for clients that reach the gateway under this address; otherwise the request's `Host` tells.
+    #[must_use]
+    pub fn reached_at(mut self, public_url: Option<Url>) -> Self {
+        self.public_url = public_url;
+        self
     }
 
     /// Whether a path is answered here.
@@ -157,6 +168,7 @@ impl DataPlane {
             Operation::Score => self.score(request, target, &references, id, arrival).await,
             Operation::Ping => self.ping(target, &references),
             Operation::Describe => self.describe(target, &references),
+            Operation::Document => self.document(target, &references, request.headers()),
         }
     }
 

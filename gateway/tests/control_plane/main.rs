@@ -16,6 +16,7 @@ mod metrics;
 mod models;
 mod names;
 mod observing;
+mod openapi;
 mod registry_rights;
 mod rights;
 mod scripted_environments;

@@ -9,6 +9,7 @@ mod abandoned;
 mod access_log;
 mod answers;
 mod collector;
+mod documents;
 mod fixture;
 mod formats;
 mod limits;

@@ -18,6 +18,7 @@ mod memory_limit;
 mod metrics;
 mod names;
 mod observing;
+mod openapi;
 mod outside_callers;
 mod registry_down;
 mod registry_rights;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         big_bodies::tests(),
         names::tests(),
         observing::tests(),
+        openapi::tests(),
         workers::tests(),
         enabling::tests(),
         following::tests(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{EnvManager, ModelSettings};
 
@@ -17,7 +18,7 @@ pub struct TagSettings {
 }
 
 /// A tag that changes nothing, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TagProblem {
     /// The setting that it is about: the tag's key without `sluicegate.`.
     pub key: String,

@@ -4,12 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::InvalidSetting;
 use crate::api::nearest;
 
 /// What builds the environments that workers run in: MLflow's own words for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvManager {
     /// What the model's `conda.yaml` declares, built without an installation of conda.
@@ -23,7 +24,7 @@ pub enum EnvManager {
 }
 
 /// How new workers take over from old ones, in the words of TensorFlow Serving.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Takeover {
     /// The new one answers before the old one goes. Both need memory for a while.

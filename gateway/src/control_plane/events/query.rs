@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serving_core::Version;
+use utoipa::IntoParams;
 
 use super::super::Refused;
 use super::super::extract::parameter;
@@ -10,11 +11,13 @@ use crate::api::Timestamp;
 use crate::store::EventFilter;
 
 /// The parameters, as text.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::control_plane) struct EventsQuery {
     /// Only of this model.
     pub(super) model: Option<String>,
     /// Only of this version.
+    #[param(value_type = Option<u64>)]
     pub(super) version: Option<String>,
     /// Only of these types, with commas between them.
     #[serde(rename = "type")]
@@ -22,16 +25,22 @@ pub(in crate::control_plane) struct EventsQuery {
     /// Only about this stage or alias.
     pub(super) label: Option<String>,
     /// Only what was seen at this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
     pub(super) since: Option<String>,
     /// Only what was seen before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
     pub(super) until: Option<String>,
     /// Of a page: where the last one ended.
+    #[param(value_type = Option<i64>)]
     pub(super) page_token: Option<String>,
     /// Of a page: how many at most.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     pub(super) max_results: Option<String>,
     /// Of a stream: the last event that was received; the header `Last-Event-ID` comes first.
+    #[param(value_type = Option<i64>)]
     pub(super) last_event_id: Option<String>,
     /// Of a stream: whether it also tells how models are.
+    #[param(value_type = Option<bool>)]
     pub(super) status: Option<String>,
 }
 

@@ -12,6 +12,9 @@ use tokio::time::timeout;
 use super::desk::NotTaken;
 use super::signature::Signed;
 use crate::api::Received;
+use crate::control_plane::openapi::{
+    InvalidParameterValue, RequestTooLarge, ResourceDoesNotExist, Unauthenticated,
+};
 use crate::control_plane::{ControlState, Refused};
 use crate::error::ErrorCode;
 
@@ -28,7 +31,29 @@ const ID: HeaderName = HeaderName::from_static("x-mlflow-delivery-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("x-mlflow-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-mlflow-signature");
 
-/// `POST /webhooks/mlflow`.
+/// A delivery of the registry.
+///
+/// `X-MLflow-Signature` is the credential: base64 of HMAC-SHA256 over id, timestamp and body.
+#[utoipa::path(
+    post,
+    path = "/webhooks/mlflow",
+    operation_id = "deliver_webhook",
+    tag = "webhooks",
+    security(()),
+    params(
+        ("X-MLflow-Delivery-Id" = String, Header, description = "A delivery of the same id does nothing."),
+        ("X-MLflow-Timestamp" = i64, Header, description = "Seconds since the epoch."),
+        ("X-MLflow-Signature" = String, Header, description = "`v1,` and the signature."),
+    ),
+    request_body(content = String, content_type = "application/json"),
+    responses(
+        (status = OK, description = "Taken, or known already.", body = Received),
+        InvalidParameterValue,
+        Unauthenticated,
+        ResourceDoesNotExist,
+        RequestTooLarge,
+    ),
+)]
 pub(in crate::control_plane) async fn deliver(
     State(state): State<Arc<ControlState>>,
     request: Request,

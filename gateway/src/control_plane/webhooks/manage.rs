@@ -11,6 +11,10 @@ use crate::api::{
     WebhookTrial,
 };
 use crate::control_plane::extract::{Body, Parameters};
+use crate::control_plane::openapi::{
+    InvalidParameterValue, PermissionDenied, RequestTooLarge, ResourceDoesNotExist,
+    TemporarilyUnavailable,
+};
 use crate::control_plane::{Access, Refused};
 use crate::error::ErrorCode;
 use crate::ports::{Delivered, KnownWebhook, WebhookWish, WebhooksError};
@@ -18,7 +22,20 @@ use crate::ports::{Delivered, KnownWebhook, WebhookWish, WebhooksError};
 /// The name of a webhook that nobody gave one.
 const NAME: &str = "sluicegate";
 
-/// `GET /webhooks`.
+/// The webhooks of the registry that deliver to a gateway. For admins.
+#[utoipa::path(
+    get,
+    path = "/webhooks",
+    operation_id = "list_webhooks",
+    tag = "webhooks",
+    responses(
+        (status = OK, description = "Those of the registry, and how their deliveries go.", body = WebhookPage),
+        PermissionDenied,
+        ResourceDoesNotExist,
+        InvalidParameterValue,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(in crate::control_plane) async fn list(access: Access) -> Result<Json<WebhookPage>, Refused> {
     access.to_manage_webhooks()?;
     let webhooks = &access.state.webhooks;
@@ -32,7 +49,22 @@ pub(in crate::control_plane) async fn list(access: Access) -> Result<Json<Webhoo
     }))
 }
 
-/// `POST /webhooks/install`: once more changes nothing, or what is asked for otherwise.
+/// Installs a webhook at the registry; once more changes nothing, or what is asked for otherwise. For admins.
+#[utoipa::path(
+    post,
+    path = "/webhooks/install",
+    operation_id = "install_webhook",
+    tag = "webhooks",
+    request_body(content = Option<InstallWebhook>, content_type = "application/json"),
+    responses(
+        (status = OK, description = "It is installed.", body = InstalledWebhook),
+        PermissionDenied,
+        ResourceDoesNotExist,
+        InvalidParameterValue,
+        RequestTooLarge,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(in crate::control_plane) async fn install(
     access: Access,
     body: Body,
@@ -69,7 +101,22 @@ pub(in crate::control_plane) async fn install(
     }))
 }
 
-/// `POST /webhooks/test`: the registry delivers something now.
+/// Has the registry deliver something now. For admins.
+#[utoipa::path(
+    post,
+    path = "/webhooks/test",
+    operation_id = "test_webhook",
+    tag = "webhooks",
+    request_body(content = Option<WebhookName>, content_type = "application/json"),
+    responses(
+        (status = OK, description = "What came of it.", body = WebhookTrial),
+        PermissionDenied,
+        ResourceDoesNotExist,
+        InvalidParameterValue,
+        RequestTooLarge,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(in crate::control_plane) async fn test(
     access: Access,
     body: Body,
@@ -83,7 +130,21 @@ pub(in crate::control_plane) async fn test(
     Ok(Json(trial(&webhook, delivered)))
 }
 
-/// `DELETE /webhooks`.
+/// Removes a webhook from the registry. For admins.
+#[utoipa::path(
+    delete,
+    path = "/webhooks",
+    operation_id = "remove_webhook",
+    tag = "webhooks",
+    params(WebhookName),
+    responses(
+        (status = OK, description = "It is removed.", body = RemovedWebhooks),
+        PermissionDenied,
+        ResourceDoesNotExist,
+        InvalidParameterValue,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(in crate::control_plane) async fn remove(
     access: Access,
     Parameters(asked): Parameters<WebhookName>,
