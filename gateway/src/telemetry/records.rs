@@ -14,9 +14,10 @@ const QUIET: &str = "rattler=error";
 /// Sends the records of this process to standard error from now on. For binaries, once.
 pub fn init(config: &Config) -> Result<(), InvalidLevel> {
     // Who wants fewer records of other things wants these all the same, unless the level names them.
-    let told = match config.observing.access_log.enabled {
-        true => format!("{QUIET},{TARGET}=info"),
-        false => QUIET.to_owned(),
+    let told = if config.observing.access_log.enabled {
+        format!("{QUIET},{TARGET}=info")
+    } else {
+        QUIET.to_owned()
     };
     let config = &config.log;
     let filter = EnvFilter::builder()
