@@ -1,6 +1,6 @@
 //! What the gateway tells of its doings while it does them: records on standard error, the access log, and traces.
 //!
-//! A request that somebody wants to know about has a [`Trail`]: its modules write on it what they know, and when the
+//! A request that somebody wants to know about has a `Trail`: its modules write on it what they know, and when the
 //! answer has ended it becomes one entry of the access log and one trace. Without anybody who wants to know there is no
 //! trail, and each of those notes is a look whether there is one.
 

@@ -130,7 +130,9 @@ fn request(line: &str, headers: &str) -> Vec<u8> {
 async fn a_record_tells_how_a_request_went() {
     let worker = FakeWorker::start(|seen| async move {
         Ok(match seen.text() {
-            "[400]" => answer(400, "application/json", "{\"message\": \"no such column\"}"),
+            text if text.contains("400") => {
+                answer(400, "application/json", "{\"message\": \"no such column\"}")
+            }
             _ => answer(200, "application/json", "{\"predictions\": [0, 2]}"),
         })
     });
@@ -310,21 +312,28 @@ async fn an_answer_that_breaks_off_is_told_as_such_with_its_time_at_the_worker()
             Ok(response)
         }
     });
-    let mut logged = Logged::over(&worker).await;
-    let mut stream = logged.server.connect().await;
-    let request = scoring("", "{\"messages\": []}");
-    stream.write_all(&request).await.unwrap();
-    let pieces = arrivals.recv().await.unwrap();
-    read_until(&mut stream, "data: one").await;
-    pieces.send(Err(Died)).await.unwrap();
-    let record = logged.told().await;
-    assert_eq!(
-        (record.status, record.outcome.as_str()),
-        (Some(200), "broken_off")
-    );
-    assert!(
-        record.worked.is_some_and(|worked| worked <= record.took),
-        "{record:?}"
-    );
-    logged.server.stop().await;
+    // By the worker, and by the deadline.
+    for (timeout, dies) in [(20_000, true), (300, false)] {
+        let setup = Setup::default().timeout(timeout);
+        let mut logged = Logged::with(setup, &worker).await;
+        let mut stream = logged.server.connect().await;
+        let request = scoring("", "{\"messages\": []}");
+        stream.write_all(&request).await.unwrap();
+        let pieces = arrivals.recv().await.unwrap();
+        read_until(&mut stream, "data: one").await;
+        if dies {
+            pieces.send(Err(Died)).await.unwrap();
+        }
+        let record = logged.told().await;
+        assert_eq!(
+            (record.status, record.outcome.as_str()),
+            (Some(200), "broken_off")
+        );
+        assert!(
+            record.worked.is_some_and(|worked| worked <= record.took),
+            "{record:?}"
+        );
+        drop(pieces);
+        logged.server.stop().await;
+    }
 }

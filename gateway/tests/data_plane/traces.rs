@@ -198,7 +198,7 @@ async fn errors_of_ours_are_marked_and_refusals_are_not() {
     let answer = server.talk(&scoring("Connection: close\r\n", "[1]")).await;
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
     let request =
-        b"GET /model/nothing/1/invocations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        b"GET /model/nothing/1/invocations?token=x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let answer = server.talk(request).await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     let kept = collector.spans(6).await;
@@ -207,6 +207,8 @@ async fn errors_of_ours_are_marked_and_refusals_are_not() {
     assert_eq!(failed.attribute("error.type"), "WORKER_DIED");
     let refused = kept.only("GET /model/{name}/{reference}/invocations");
     assert!(!refused.failed);
+    let path = refused.attribute("url.path");
+    assert_eq!(path, "/model/nothing/1/invocations");
     server.stop().await;
 }
 
