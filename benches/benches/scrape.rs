@@ -63,8 +63,11 @@ fn snapshot(ids: &[ServableId]) -> Snapshot {
             phase: Phase::Ready,
             since: SystemTime::UNIX_EPOCH,
             step: None,
+            step_since: None,
             replicas: 1,
             crashes: 0,
+            renewing: false,
+            renewal_failure: None,
         };
         model.versions.insert(id.version, version);
     }

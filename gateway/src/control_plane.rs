@@ -4,6 +4,7 @@
 //! until the outermost layer gives it a body.
 
 mod access;
+mod admin;
 mod authentication;
 mod build_turns;
 mod build_words;
@@ -41,12 +42,12 @@ mod webhooks;
 use std::sync::Arc;
 
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
 use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) use access::Access;
+pub use admin::admin_router;
 pub use build_turns::BuildTurns;
 pub use engine::Engine;
 pub use events::EventStreams;
@@ -79,18 +80,6 @@ pub fn router(state: impl Into<Arc<ControlState>>) -> Router {
         .merge(known_callers)
         .fallback(respond::nothing_here)
         .with_state(state)
-        .layer(from_fn(respond::finish))
-}
-
-/// Health and figures without a credential, and nothing else: for an address that only those reach who look after the
-/// gateway.
-pub fn admin_router(state: impl Into<Arc<ControlState>>) -> Router {
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::show_to_anybody))
-        .fallback(respond::nothing_here)
-        .with_state(state.into())
         .layer(from_fn(respond::finish))
 }
 

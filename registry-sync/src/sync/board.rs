@@ -151,6 +151,7 @@ mod tests {
     fn aspired(models: &[(&str, u32)]) -> Aspired {
         let models = models.iter().map(|(name, state)| {
             let model = AspiredModel {
+                tags: BTreeMap::new(),
                 incarnation: Incarnation::from(state.to_string()),
                 versions: BTreeMap::new(),
                 labels: BTreeMap::new(),

@@ -104,6 +104,7 @@ impl Running {
 fn aspired<'a>(models: impl IntoIterator<Item = (&'a str, u32)>) -> Aspired {
     let models = models.into_iter().map(|(name, state)| {
         let model = AspiredModel {
+            tags: BTreeMap::new(),
             incarnation: Incarnation::from(state.to_string()),
             versions: BTreeMap::new(),
             labels: BTreeMap::new(),
