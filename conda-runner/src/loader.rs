@@ -59,7 +59,7 @@ impl<S> CondaRunner<S> {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
                 workers: RunnerWorkers::new(),
-                request_timeout: config.request_timeout,
+                longest_timeout: config.longest_timeout,
                 start_timeout: config.start_timeout,
                 warm_up_timeout: config.warm_up_timeout,
                 stop_grace: config.stop_grace,
@@ -164,7 +164,6 @@ impl<S> CondaRunner<S> {
         .await;
         Ok(PreparedModel {
             tools: Arc::clone(&self.tools),
-            request_timeout: self.tools.request_timeout.max(job.spec.settings.timeout),
             id: job.spec.id.clone(),
             files: self.folder.files.clone(),
             progress: job.progress.clone(),

@@ -45,7 +45,7 @@ pub(crate) struct Tools<S> {
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
     pub(crate) workers: RunnerWorkers,
-    pub(crate) request_timeout: Duration,
+    pub(crate) longest_timeout: Duration,
     pub(crate) start_timeout: Duration,
     pub(crate) warm_up_timeout: Duration,
     pub(crate) stop_grace: Duration,
@@ -58,7 +58,6 @@ pub(crate) struct Tools<S> {
 /// A version whose model folder and environment are there.
 pub(crate) struct PreparedModel<S> {
     pub(crate) tools: Arc<Tools<S>>,
-    pub(crate) request_timeout: Duration,
     pub(crate) id: ServableId,
     pub(crate) files: RunnerFiles,
     pub(crate) progress: Progress,
@@ -92,7 +91,8 @@ impl<S: Send + 'static> PreparedModel<S> {
         // Whatever it is asked, a worker that ends will not answer any more.
         let ready = tokio::select! {
             biased;
-            reason = excess.clone().over() => Err(too_large(&reason)),
+            // A peak while it loads says little of what it will take; what cannot be borne says enough.
+            reason = excess.clone().unbearable() => Err(too_large(&reason)),
             ended = watch.end() => Err(failed_start(&ended)),
             ready = self.ready(replica, &watch, &socket, &attempt) => ready,
         };
@@ -146,7 +146,7 @@ impl<S> PreparedModel<S> {
             model: &self.model,
             folder: &folder,
             words: &self.words,
-            request_timeout: self.request_timeout,
+            longest_timeout: self.tools.longest_timeout,
             start_timeout: self.tools.start_timeout,
             access_log: self.tools.access_log,
         };
@@ -218,12 +218,8 @@ impl<S> PreparedModel<S> {
         };
         self.progress.step("scoring the input example");
         let end = started + self.tools.start_timeout + WARM_UP_AFTER_START;
-        let limit = [
-            self.tools.warm_up_timeout,
-            self.request_timeout,
-            end.duration_since(Instant::now()),
-        ];
-        let limit = limit.into_iter().min().unwrap_or_default();
+        let left = end.duration_since(Instant::now());
+        let limit = self.tools.warm_up_timeout.min(left);
         match self.score(watch, socket, example, limit).await? {
             Ok(took) => {
                 let seconds = took.as_secs_f64();

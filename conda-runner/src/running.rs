@@ -161,29 +161,30 @@ impl RunnerWorkers {
 }
 
 impl Excess {
-    /// Looks at the worker now: what it takes is known afterwards, and whether that is too much.
+    /// Looks at the worker now: what it takes is known afterwards, and whether that is too much, whatever it was before.
     pub(crate) async fn look(&self) -> Option<Arc<str>> {
         self.all.look(|number, _| number == self.number).await;
         self.verdict.borrow().over()
     }
 
-    /// Resolves, with what to tell people, when it takes more than it may.
-    pub(crate) async fn over(mut self) -> Arc<str> {
-        let over = self.verdict.wait_for(|verdict| verdict.over().is_some());
-        match over.await.ok().and_then(|verdict| verdict.over()) {
-            Some(reason) => reason,
-            // It has ended.
-            None => std::future::pending().await,
-        }
+    /// Resolves, with what to tell people, when it takes so much that it is killed.
+    pub(crate) async fn unbearable(self) -> Arc<str> {
+        self.heard(|verdict| matches!(verdict, Verdict::Killed(_)))
+            .await
     }
 
-    /// The same, unless it is killed for it: then it has no time to wait for a successor.
-    pub(crate) async fn bearable(mut self) -> Arc<str> {
-        let over = self
-            .verdict
-            .wait_for(|verdict| matches!(verdict, Verdict::Over(_)));
-        match over.await.ok().and_then(|verdict| verdict.over()) {
+    /// Resolves, with what to tell people, when it takes more than it may, unless it is killed for it: then it has no
+    /// time to wait for a successor.
+    pub(crate) async fn bearable(self) -> Arc<str> {
+        self.heard(|verdict| matches!(verdict, Verdict::Over(_)))
+            .await
+    }
+
+    async fn heard(mut self, waited_for: impl FnMut(&Verdict) -> bool) -> Arc<str> {
+        let heard = self.verdict.wait_for(waited_for).await;
+        match heard.ok().and_then(|verdict| verdict.over()) {
             Some(reason) => reason,
+            // It has ended.
             None => std::future::pending().await,
         }
     }
@@ -248,19 +249,12 @@ impl Entry {
             ..usage
         });
         let judged = judge(usage.memory, self.post.memory_limit);
-        let is_news = match (&*self.verdict.borrow(), &judged) {
-            (Verdict::Killed(_), _) | (_, Verdict::Fine) | (Verdict::Over(_), Verdict::Over(_)) => {
-                false
-            }
-            (Verdict::Fine, _) | (Verdict::Over(_), Verdict::Killed(_)) => true,
-        };
-        if is_news {
-            let kills = matches!(judged, Verdict::Killed(_));
-            // Before it is killed: whoever sees it die asks why.
-            self.verdict.send_replace(judged);
-            if kills {
-                self.end.kill();
-            }
+        // Before it is killed: whoever sees it die asks why.
+        let is_news = self
+            .verdict
+            .send_if_modified(|verdict| verdict.become_by(judged));
+        if is_news && matches!(*self.verdict.borrow(), Verdict::Killed(_)) {
+            self.end.kill();
         }
     }
 }
@@ -275,6 +269,17 @@ impl Post {
 }
 
 impl Verdict {
+    /// Follows what was `judged` last: a peak passes, a killing does not. Returns whether somebody wants to hear of it.
+    fn become_by(&mut self, judged: Self) -> bool {
+        let is_news = match (&*self, &judged) {
+            (Self::Killed(_), _) => return false,
+            (Self::Fine, Self::Fine) | (Self::Over(_), Self::Over(_)) => false,
+            _ => true,
+        };
+        *self = judged;
+        is_news
+    }
+
     fn over(&self) -> Option<Arc<str>> {
         match self {
             Self::Fine => None,
@@ -347,5 +352,26 @@ mod tests {
             assert_eq!(judge(memory, None), Verdict::Fine);
         }
         assert_eq!(judge(u64::MAX, Some(u64::MAX)), Verdict::Fine);
+    }
+
+    #[test]
+    fn a_peak_passes_and_a_killing_does_not() {
+        let over = |reason: &str| Verdict::Over(reason.into());
+        let killed = Verdict::Killed("killed".into());
+        let mut verdict = Verdict::Fine;
+        let mut turns = [
+            (over("it used 1.2GB"), true),
+            (over("it used 1.3GB"), false),
+            (Verdict::Fine, true),
+            (Verdict::Fine, false),
+            (over("it used 1.4GB"), true),
+            (killed.clone(), true),
+        ]
+        .into_iter();
+        assert!(turns.all(|(judged, news)| {
+            verdict.become_by(judged.clone()) == news && verdict == judged
+        }));
+        assert!(!verdict.become_by(Verdict::Fine));
+        assert_eq!(verdict, killed);
     }
 }

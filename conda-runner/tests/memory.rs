@@ -91,6 +91,18 @@ async fn a_worker_far_over_its_limit_is_killed_and_its_death_says_why() {
 }
 
 #[tokio::test]
+async fn one_that_is_over_its_limit_only_while_it_loads_is_none_too_large() {
+    let machine = Machine::new();
+    let runner = machine.runner();
+    let instance = limited(&runner, "peaks", 200).await.unwrap();
+    let now = only(&runner).memory.unwrap();
+    assert!(now < 200 * MB, "it takes {now} bytes still");
+    // Nor is it given up for what is over.
+    assert!(timeout(Duration::ZERO, instance.give_up).await.is_err());
+    instance.stop.stop().await;
+}
+
+#[tokio::test]
 async fn one_that_is_too_large_to_begin_with_waits_for_a_change() {
     let machine = Machine::new();
     for (mode, limit) in [("large", 180), ("", 1)] {

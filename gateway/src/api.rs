@@ -36,7 +36,8 @@ pub use model::{
 pub use nearest::nearest;
 pub(crate) use settings::LONGEST_TIMEOUT;
 pub use settings::{
-    EnvManager, InvalidSetting, ModelSettings, Origin, Settings, TagProblem, TagSettings, Takeover,
+    EnvManager, InvalidSetting, MemoryLimit, ModelSettings, Origin, Settings, TagProblem,
+    TagSettings, Takeover,
 };
 pub use size::{ByteSize, InvalidSize};
 pub use status::{RegistryState, RightsState, Status};

@@ -20,6 +20,7 @@ use serving_core::{Aspired, Intent, Intents, LoadError, Loader, ModelName, Progr
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::LONGEST_TIMEOUT;
 use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
@@ -130,7 +131,7 @@ impl WorkerRoom {
     /// Workers in the data folder of `config`, for models of `registry`. Blocks on the disk.
     pub(crate) fn open(config: &Config, registry: &RegistryRoom) -> Result<Self, RunError> {
         let runner_config = RunnerConfig {
-            request_timeout: config.timeout,
+            longest_timeout: LONGEST_TIMEOUT,
             ..runner_config(&config.local)
         };
         let source = Arc::new(RegistryModels(registry.handle.artifacts()));

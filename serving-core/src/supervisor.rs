@@ -1,5 +1,6 @@
 //! One life of one version, from its discovery to its end, as one task: rise, serve, retire.
 
+mod given_up;
 mod orders;
 mod renewal;
 mod serve;

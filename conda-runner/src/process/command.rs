@@ -23,7 +23,8 @@ pub(crate) struct Serving<'a> {
     pub(crate) model: &'a Path,
     pub(crate) folder: &'a WorkerFolder,
     pub(crate) words: &'a Words,
-    pub(crate) request_timeout: Duration,
+    /// What no request may exceed: a worker that gives up earlier would know better than whoever asks.
+    pub(crate) longest_timeout: Duration,
     pub(crate) start_timeout: Duration,
     /// Whether it prints a line for each request.
     pub(crate) access_log: bool,
@@ -37,11 +38,11 @@ impl Serving<'_> {
     pub(crate) fn launch(&self, host: &Host) -> Launch {
         let socket = self.folder.socket().display().to_string();
         let (address, timeout) = match self.environment.server {
-            ScoringServer::Uvicorn => ("127.0.0.1".to_owned(), self.request_timeout),
+            ScoringServer::Uvicorn => ("127.0.0.1".to_owned(), self.longest_timeout),
             // gunicorn also kills a worker that needs longer than this to load its model.
             ScoringServer::Gunicorn => (
                 format!("unix:{socket}"),
-                self.request_timeout.max(self.start_timeout),
+                self.longest_timeout.max(self.start_timeout),
             ),
         };
         let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
@@ -128,5 +129,53 @@ pub(crate) fn download(
         arguments,
         environment: host.environment(Some(&environment.bin), more),
         directory: into.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::config::RunnerConfig;
+    use crate::env::Facts;
+    use crate::process::sockets::Sockets;
+
+    fn environment(server: ScoringServer) -> Environment {
+        let facts = Facts {
+            mlflow_version: "3.17.2".to_owned(),
+            server,
+            module: "mlflow".to_owned(),
+        };
+        Environment::local("/env/bin/python".into(), facts)
+    }
+
+    #[test]
+    fn a_worker_is_given_the_longest_timeout_and_gunicorn_time_to_start_besides() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunnerConfig::new(folder.path());
+        let day = config.longest_timeout;
+        let words = Words::of(&serving_core::Settings::default()).unwrap();
+        let folder = Sockets::open(folder.path()).unwrap().next().unwrap();
+        for (server, start_timeout, expected) in [
+            (ScoringServer::Uvicorn, config.start_timeout, "86400"),
+            (ScoringServer::Uvicorn, 2 * day, "86400"),
+            (ScoringServer::Gunicorn, config.start_timeout, "86400"),
+            (ScoringServer::Gunicorn, 2 * day, "172800"),
+        ] {
+            let serving = Serving {
+                environment: &environment(server),
+                model: Path::new("/model"),
+                folder: &folder,
+                words: &words,
+                longest_timeout: day,
+                start_timeout,
+                access_log: false,
+            };
+            let launch = serving.launch(&Host::new(&[], TaskTracker::new()));
+            let mut arguments = launch.arguments.iter();
+            assert!(arguments.any(|argument| argument == "-t"));
+            assert_eq!(arguments.next().unwrap(), expected, "{server:?}");
+        }
     }
 }

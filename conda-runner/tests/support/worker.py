@@ -79,6 +79,11 @@ if MODE == "raises":
     raise ValueError("a broken model")
 if MODE == "large":
     taken.append(b"x" * (200 << 20))
+if MODE == "peaks":
+    # Longer than between two looks.
+    taken.append(b"x" * (220 << 20))
+    time.sleep(2.5)
+    taken.clear()
 if MODE == "silent":
     time.sleep(1000)
 if MODE == "lets requests end":

@@ -1,6 +1,7 @@
 //! The settings of a model: what a person chose, checked key by key, and what follows from it.
 
 mod checks;
+mod memory;
 mod origin;
 mod tags;
 mod words;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 use super::{ByteSize, HumaneDuration, Versions, nearest};
 pub(crate) use checks::LONGEST_TIMEOUT;
 use checks::{flag, memory, optional, positive, timeout, variables, versions, whole, word};
+pub use memory::MemoryLimit;
 pub use origin::Origin;
 pub use tags::{TagProblem, TagSettings};
 pub use words::{EnvManager, Takeover};
@@ -50,7 +52,7 @@ pub struct ModelSettings {
     /// Memory that one worker may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "1GB")]
-    pub memory_limit: Option<ByteSize>,
+    pub memory_limit: Option<MemoryLimit>,
     /// Which versions are served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub versions: Option<Versions>,
@@ -138,7 +140,9 @@ impl ModelSettings {
             env_manager: self.env_manager.unwrap_or(defaults.env_manager),
             environment: environment.unwrap_or(&defaults.environment).clone(),
             warm_up: self.warm_up.unwrap_or(defaults.warm_up),
-            memory_limit: self.memory_limit.or(defaults.memory_limit),
+            memory_limit: self
+                .memory_limit
+                .map_or(defaults.memory_limit, MemoryLimit::size),
             versions: versions.unwrap_or(&defaults.versions).clone(),
             takeover: self.takeover.unwrap_or(defaults.takeover),
         }

@@ -134,10 +134,9 @@ async fn where_memory_is_short_the_old_worker_is_gone_before_the_new_one_starts(
     assert_eq!(renewed["versions"][0]["replicas"], 1);
     let story = story(client, MODEL).await?;
     let place = |kind: &str| story.iter().rposition(|(_, one)| one == kind);
-    ensure!(
-        place("replica_replaced") < place("replica_started"),
-        "{story:?}"
-    );
+    let replaced = place("replica_replaced").context("the old worker was replaced")?;
+    let started = place("replica_started").context("the new worker was started")?;
+    ensure!(replaced < started, "{story:?}");
 
     registry
         .create_version(MODEL, models.scripted("b")?)

@@ -114,10 +114,15 @@ impl<S, T> Life<S, T> {
         }
     }
 
-    /// Whether orders that change workers were not taken up yet, so that the status tells of what was before.
+    /// Whether orders that change workers were not taken up yet, so that the status tells of what was before. How many
+    /// workers are wanted changes nothing for one that has failed: it stays what it is, and takes up no such order.
     fn lags(&self) -> bool {
-        let taken = self.status.taken.as_ref();
-        taken.is_none_or(|taken| self.orders.borrow().matter_after(taken))
+        let Some(taken) = &self.status.taken else {
+            return true;
+        };
+        let orders = self.orders.borrow();
+        let serves = self.status.phase == Phase::Ready;
+        orders.give_another_chance(taken) || (serves && orders.want_other_replicas(taken))
     }
 
     pub(super) fn snapshot(&self) -> VersionSnapshot {

@@ -43,11 +43,9 @@ impl Orders {
         self.restarts != earlier.restarts || self.other_loader_words(earlier)
     }
 
-    /// Whether workers differ that are as ordered here and as `earlier`: until these orders are taken up, what is seen
-    /// tells nothing about them.
-    pub(crate) fn matter_after(&self, earlier: &Self) -> bool {
-        self.give_another_chance(earlier)
-            || self.spec.settings.replicas != earlier.spec.settings.replicas
+    /// Whether another number of replicas is wanted than `earlier`.
+    pub(crate) fn want_other_replicas(&self, earlier: &Self) -> bool {
+        self.spec.settings.replicas != earlier.spec.settings.replicas
     }
 
     fn other_loader_words(&self, earlier: &Self) -> bool {

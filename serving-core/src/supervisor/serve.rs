@@ -19,6 +19,7 @@ use crate::permits::Urgency;
 use crate::phase::{Failure, FailureKind, Phase};
 use crate::replicas::{Recycle, Replica, ReplicasWriter};
 use crate::restart::CrashRecord;
+use crate::supervisor::given_up::{GivenUp, Postponed};
 use crate::supervisor::orders::Orders;
 use crate::supervisor::renewal::Renewal;
 use crate::supervisor::workshop::{Edition, Loaded, Renewed, Workshop};
@@ -45,6 +46,7 @@ struct Serving<'a, S> {
     stops: FuturesUnordered<BoxFuture<'static, ()>>,
     renewal: Renewal<S>,
     crashes: CrashRecord,
+    given_up: GivenUp,
     /// Failed starts in a row, since a replica last came up.
     failed_starts: u32,
     /// What `prepared` stands for may be gone or broken: the next try begins with preparing.
@@ -62,6 +64,8 @@ struct Running<S> {
     stop: Box<dyn Stop>,
     /// Why another one is to take its place, if so.
     replace: Option<Arc<str>>,
+    /// The same, for later.
+    postponed: Option<Postponed>,
     /// Its exit and its loader's wishes are of no interest any more.
     gone: CancellationToken,
 }
@@ -101,6 +105,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             stops: FuturesUnordered::new(),
             renewal: Renewal::none(),
             crashes: CrashRecord::default(),
+            given_up: GivenUp::default(),
             failed_starts: 0,
             doubtful: false,
             resume_at: None,
@@ -114,6 +119,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             serving.arrange();
             serving.report();
             let renew_at = serving.renewal.retry_at();
+            let replace_at = serving.postponed_until();
             // Each branch only takes in what happened: what follows from it is decided above, in one place.
             tokio::select! {
                 biased;
@@ -127,6 +133,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                 Some(()) = serving.stops.next() => {}
                 () = until(serving.cut_off_at) => break,
                 () = until(serving.resume_at) => serving.resume_at = None,
+                () = until(replace_at) => serving.replace_postponed(),
                 () = until(renew_at) => {
                     serving.renewal.resume(workshop, &serving.orders.spec);
                 }
@@ -139,6 +146,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
 impl<S: Send + Sync + 'static> Serving<'_, S> {
     fn obey(&mut self, newest: Orders) {
         let renew = newest.ask_for_new_replicas(&self.orders);
+        let resized = newest.want_other_replicas(&self.orders);
         let retire = newest.retire && self.cut_off_at.is_none();
         self.orders = newest;
         if retire {
@@ -153,6 +161,21 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
                 Urgency::Awaited
             };
             self.renew(urgency);
+        } else if resized && self.cut_off_at.is_none() {
+            self.resized();
+        }
+    }
+
+    /// Another number of replicas is wanted: what has failed before gets another chance, and who waits hears of that.
+    fn resized(&mut self) {
+        let is_wanting = self.orders.ask_for_new_replicas(&self.made_under);
+        let at_rest = !self.renewal.under_way() && self.renewal.retry_at().is_none();
+        if is_wanting && at_rest && !self.running.is_empty() {
+            self.renew(Urgency::Awaited);
+        }
+        self.fail_renewal(None);
+        if self.failed_starts > 0 && !self.running.is_empty() {
+            self.resume_at = None;
         }
     }
 
@@ -182,6 +205,9 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         }
         if self.running.len() >= wanted {
             self.crashes.whole(Instant::now());
+        }
+        if self.running.iter().all(|one| one.postponed.is_none()) {
+            self.given_up.none(Instant::now());
         }
         if self.resume_at.is_some() {
             return;
@@ -342,6 +368,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             replica,
             stop,
             replace,
+            postponed: None,
             gone,
         });
         self.failed_starts = 0;
@@ -407,6 +434,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         if ordered {
             // Something was changed that may have been the cause.
             self.crashes.forget();
+            self.given_up.forget();
         }
         self.made_under = self.orders.clone();
         self.prepared = edition.prepared;
@@ -461,8 +489,31 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     }
 
     fn wished(&mut self, wish: Option<Recycle>) {
-        if let Some(recycle) = wish {
-            self.recycle(recycle);
+        let Some(Recycle { replica, reason }) = wish else {
+            return;
+        };
+        let mut running = self.running.iter_mut();
+        if let Some(one) = running.find(|one| one.replica.id == replica && one.replace.is_none()) {
+            let policy = &self.workshop.equipment.config.restart;
+            let postponed = self.given_up.one_more(&reason, policy, Instant::now());
+            one.postponed = Some(postponed);
+            self.replace_postponed();
+        }
+    }
+
+    /// When `replace_postponed` should be called.
+    fn postponed_until(&self) -> Option<Instant> {
+        let postponed = self.running.iter().filter_map(|one| one.postponed.as_ref());
+        postponed.map(|one| one.until).min()
+    }
+
+    /// Has those replaced whose time has come.
+    fn replace_postponed(&mut self) {
+        let now = Instant::now();
+        for one in &mut self.running {
+            if let Some(due) = one.postponed.take_if(|postponed| postponed.until <= now) {
+                one.replace.get_or_insert(due.reason);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::InvalidSetting;
+use super::{InvalidSetting, MemoryLimit};
 use crate::api::{ByteSize, HumaneDuration, Versions};
 
 /// A day: an answer that takes longer is no answer.
@@ -87,12 +87,12 @@ pub(super) fn word<T: FromStr<Err = InvalidSetting>>(
         .map_err(|error| InvalidSetting(format!("the setting {key:?}: {error}")))
 }
 
-pub(super) fn memory(key: &str, value: &Value) -> Result<ByteSize, InvalidSetting> {
-    ByteSize::deserialize(value)
+pub(super) fn memory(key: &str, value: &Value) -> Result<MemoryLimit, InvalidSetting> {
+    MemoryLimit::deserialize(value)
         .ok()
-        .filter(|size| *size >= LEAST_MEMORY)
+        .filter(|limit| limit.size().is_none_or(|size| size >= LEAST_MEMORY))
         .ok_or_else(|| {
-            let allowed = format!("a size such as \"1GB\", at least {LEAST_MEMORY}");
+            let allowed = format!("a size such as \"1GB\", at least {LEAST_MEMORY}, or \"none\"");
             refused(key, value, &allowed)
         })
 }

@@ -109,3 +109,23 @@ fn each_setting_tells_where_it_comes_from() {
         (2, "5s".to_owned())
     );
 }
+
+#[test]
+fn a_person_can_lift_a_limit_of_memory_that_a_tag_sets() {
+    let tagged = apply(json!({"memory_limit": "1GB"})).unwrap();
+    let defaults = tagged.or(&Settings::default());
+    let unlimited = apply(json!({"memory_limit": "none"})).unwrap();
+    let holds = unlimited.or(&defaults);
+    assert_eq!(holds.memory_limit, None);
+    let engine = holds.to_engine(&Settings::default());
+    assert!(!engine.loader.contains_key("memory_limit"));
+    // It is a choice, and as such kept and shown; going back is something else.
+    assert_eq!(json!(unlimited), json!({"memory_limit": "none"}));
+    let kept: ModelSettings = serde_json::from_value(json!(unlimited)).unwrap();
+    assert_eq!(kept, unlimited);
+    let origins = Origin::of_all(&unlimited, &tagged);
+    assert_eq!(origins["memory_limit"], Origin::Person);
+    let back = json!({"memory_limit": null});
+    let back = unlimited.apply(back.as_object().unwrap()).unwrap();
+    assert_eq!(back.or(&defaults).memory_limit, defaults.memory_limit);
+}

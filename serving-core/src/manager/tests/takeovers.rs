@@ -22,6 +22,13 @@ fn listed<const N: usize>(versions: [u64; N]) -> Settings {
     }
 }
 
+fn replicas(count: u32) -> Settings {
+    Settings {
+        replicas: NonZeroU32::new(count).unwrap(),
+        ..Settings::default()
+    }
+}
+
 fn stopping_first(settings: Settings) -> Settings {
     Settings {
         takeover: Takeover::ResourcePreserving,
@@ -410,6 +417,50 @@ async fn a_failed_version_is_undecided_again_as_soon_as_settings_give_it_another
     world.enable_with("iris", with_word(&Settings::default(), "right"));
     world.handle.caught_up().await;
     assert!(seen().phase.name() != "FAILED" || seen().renewing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_has_failed_for_good_stays_decided_when_another_number_of_replicas_is_wanted()
+ {
+    let world = World::with_iris();
+    world.prepare(&id("iris", 1), Step::ends(Outcome::FailsForGood));
+    world.register("iris", 1);
+    world.pass(10).await;
+    world.enable_with("iris", replicas(2));
+    world.handle.caught_up().await;
+    world.pass(1).await;
+    let seen = world.seen(&id("iris", 1)).unwrap();
+    assert_eq!((seen.phase.name(), seen.renewing), ("FAILED", false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_number_of_replicas_gives_what_failed_before_another_chance() {
+    let world = World::with_iris();
+    world.register("iris", 1);
+    world.pass(10).await;
+    let seen = || world.seen(&id("iris", 1)).unwrap();
+    // One that cannot be started.
+    world.load(&id("iris", 1), Outcome::FailsForNow);
+    world.enable_with("iris", replicas(2));
+    world.pass(1000).await;
+    assert!(seen().renewal_failure.is_some());
+    world.load(&id("iris", 1), Outcome::Works);
+    world.enable_with("iris", replicas(3));
+    world.handle.caught_up().await;
+    assert_eq!((seen().renewing, seen().renewal_failure), (true, None));
+    world.pass(5).await;
+    assert_eq!((seen().renewing, seen().replicas), (false, 3));
+    // New ones that cannot be had: the answer comes anew, and is the same as long as nothing else has changed.
+    world.prepare(&id("iris", 1), Step::ends(Outcome::FailsForGood));
+    world.enable_with("iris", with_word(&replicas(3), "wrong"));
+    world.pass(10).await;
+    assert!(seen().renewal_failure.is_some());
+    world.enable_with("iris", with_word(&replicas(4), "wrong"));
+    world.handle.caught_up().await;
+    assert_eq!((seen().renewing, seen().renewal_failure), (true, None));
+    world.pass(10).await;
+    assert_eq!((seen().renewing, seen().replicas), (false, 4));
+    assert!(seen().renewal_failure.is_some());
 }
 
 #[tokio::test(start_paused = true)]
