@@ -204,7 +204,10 @@ impl Server {
 
     fn plane(&self, path: &str) -> Plane {
         match path {
-            "/healthz" | "/readyz" | "/metrics" => Plane::Probe,
+            "/healthz" | "/readyz" => Plane::Probe,
+            // Where nothing is scored, it asks for no credential.
+            "/metrics" if self.data_plane.is_none() => Plane::Probe,
+            "/metrics" => Plane::Guarded,
             _ if self.data_plane.is_some() && DataPlane::owns(path) => Plane::Data,
             _ => Plane::Control,
         }
