@@ -157,6 +157,8 @@ impl Server {
         let mut stopping = false;
         loop {
             tokio::select! {
+                // An answer that ends at its deadline says so itself, before the connection is cut.
+                biased;
                 ended = connection.as_mut() => {
                     if let Err(reason) = ended {
                         debug!(%peer, %reason, "a connection broke");
