@@ -198,9 +198,10 @@ async fn of_scrapes_only_those_that_were_refused_are_told() {
     let routes = axum::Router::new().route(
         "/metrics",
         axum::routing::get(|headers: HeaderMap| async move {
-            match headers.contains_key("authorization") {
-                true => StatusCode::OK,
-                false => StatusCode::UNAUTHORIZED,
+            if headers.contains_key("authorization") {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
             }
         }),
     );
