@@ -8,11 +8,16 @@ use url::Url;
 /// The configured address, else the request's `Host`; without a slash at the end.
 pub(crate) fn base_url(configured: Option<&Url>, headers: &HeaderMap) -> Option<String> {
     if let Some(url) = configured {
-        return Some(url.as_str().trim_end_matches('/').to_owned());
+        return Some(without_slash(url));
     }
     let host = headers.get(HOST)?.to_str().ok()?;
     let host: Authority = host.parse().ok()?;
     Some(format!("http://{host}"))
+}
+
+/// An address that paths can be appended to.
+pub(crate) fn without_slash(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]

@@ -97,11 +97,16 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
             source,
         })?;
     let address = listener.local_addr()?;
+    let admin = match config.admin_listen {
+        Some(address) => Some(admin_listener(address, &control).await?),
+        None => None,
+    };
 
     let soft = CancellationToken::new();
     let settings = config.clone();
     let stopping = soft.clone();
-    let opened = control.spawn(async move { Household::open(settings, address, stopping).await });
+    let opened =
+        control.spawn(async move { Household::open(settings, address, admin, stopping).await });
     let mut household = opened
         .await
         .map_err(|_| RunError::Failed("opening the state"))??;
@@ -152,11 +157,12 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
 }
 
 impl Household {
-    /// Opens the state and starts what runs beside the listener, on the current runtime. `stopping` ends answers that
-    /// have no end of their own.
+    /// Opens the state and starts what runs beside the listener, on the current runtime. Health and metrics are answered
+    /// at `admin` besides; `stopping` ends answers that have no end of their own.
     async fn open(
         config: Config,
         listen: SocketAddr,
+        admin: Option<TcpListener>,
         stopping: CancellationToken,
     ) -> Result<Self, RunError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -165,6 +171,8 @@ impl Household {
         let mut engine = Parts::default();
         let mut keepers = Parts::default();
 
+        // What can be refused is refused before anything runs.
+        let traces = Traces::open(&config.observing.traces, Handle::current())?;
         let store = Store::open(&config.local.data_dir).await.map_err(stored)?;
         let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
         let authenticator = rights::open(&config, &tokens).await?;
@@ -307,14 +315,14 @@ impl Household {
             authenticator,
             rights,
             tokens,
-            metrics: Arc::new(metrics),
+            metrics: metrics::Page::new(metrics),
             clock,
             shutdown: stopping,
             about,
         });
-        let admin = match config.admin_listen {
-            Some(address) => {
-                let (server, listener) = admin_server(address, Arc::clone(&state)).await?;
+        let admin = match admin {
+            Some(listener) => {
+                let server = admin_server(Arc::clone(&state));
                 let address = listener.local_addr()?;
                 // To the last: whoever watches wants to see it stop.
                 keepers.start("the admin listener", server.run(listener, close.clone()));
@@ -322,7 +330,6 @@ impl Household {
             }
             None => None,
         };
-        let traces = Traces::open(&config.observing.traces, Handle::current())?;
         let access_log = config.observing.access_log;
         let access_log = access_log.enabled.then(|| {
             let (log, writer) = AccessLog::new(access_log);
@@ -377,21 +384,23 @@ fn wanted_is_shown(
     })
 }
 
-/// What answers questions after health and figures on an address of its own.
-async fn admin_server(
-    address: SocketAddr,
-    state: Arc<ControlState>,
-) -> Result<(Server, TcpListener), RunError> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::AdminListen { address, source })?;
+/// Where questions after health and figures come in, on the runtime that answers them.
+async fn admin_listener(address: SocketAddr, control: &Handle) -> Result<TcpListener, RunError> {
+    let bound = control.spawn(TcpListener::bind(address)).await;
+    bound
+        .map_err(|_| RunError::Failed("opening the admin listener"))?
+        .map_err(|source| RunError::AdminListen { address, source })
+}
+
+/// What answers them.
+fn admin_server(state: Arc<ControlState>) -> Server {
     let config = ServerConfig {
         max_connections: ADMIN_CONNECTIONS,
         drain_deadline: ADMIN_DRAIN,
         ..ServerConfig::default()
     };
     let routes = ControlPlane::new(control_plane::admin_router(state), Handle::current());
-    Ok((Server::without_scoring(config, routes), listener))
+    Server::without_scoring(config, routes)
 }
 
 fn stored(error: impl std::fmt::Display) -> RunError {

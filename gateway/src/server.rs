@@ -157,6 +157,8 @@ impl Server {
         let mut stopping = false;
         loop {
             tokio::select! {
+                // An answer that ends at its deadline says so itself, before the connection is cut.
+                biased;
                 ended = connection.as_mut() => {
                     if let Err(reason) = ended {
                         debug!(%peer, %reason, "a connection broke");
@@ -204,7 +206,10 @@ impl Server {
 
     fn plane(&self, path: &str) -> Plane {
         match path {
-            "/healthz" | "/readyz" | "/metrics" => Plane::Probe,
+            "/healthz" | "/readyz" => Plane::Probe,
+            // Where nothing is scored, it asks for no credential.
+            "/metrics" if self.data_plane.is_none() => Plane::Probe,
+            "/metrics" => Plane::Guarded,
             _ if self.data_plane.is_some() && DataPlane::owns(path) => Plane::Data,
             _ => Plane::Control,
         }

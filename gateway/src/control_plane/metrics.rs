@@ -11,7 +11,7 @@ use super::access::Access;
 use super::openapi::{InternalError, PermissionDenied, TemporarilyUnavailable};
 use super::{ControlState, Refused};
 use crate::error::ErrorCode;
-use crate::metrics::Exposition;
+use crate::metrics::{Exposition, PageError};
 
 /// What Prometheus scrapes.
 ///
@@ -35,7 +35,7 @@ pub(super) async fn show(access: Access, headers: HeaderMap) -> Result<Response,
             "the metrics name every model: they are for admins, and for those who may read \"*\"",
         ));
     }
-    page(&access.state, &headers)
+    page(&access.state, &headers).await
 }
 
 /// `GET /metrics` where only those can ask who look after the gateway.
@@ -43,15 +43,19 @@ pub(super) async fn show_to_anybody(
     State(state): State<Arc<ControlState>>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    page(&state, &headers)
+    page(&state, &headers).await
 }
 
-fn page(state: &ControlState, headers: &HeaderMap) -> Result<Response, Refused> {
+async fn page(state: &ControlState, headers: &HeaderMap) -> Result<Response, Refused> {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Exposition::accepted(accept);
-    let text = format
-        .write(&state.metrics)
-        .map_err(|_| Refused::new(ErrorCode::InternalError, "the metrics cannot be written"))?;
+    let text = state.metrics.write(format).await.map_err(|error| {
+        let code = match error {
+            PageError::Busy => ErrorCode::TemporarilyUnavailable,
+            PageError::Broken => ErrorCode::InternalError,
+        };
+        Refused::new(code, error.to_string())
+    })?;
     let headers = [(CONTENT_TYPE, format.content_type()), (VARY, "Accept")];
     Ok((headers, text).into_response())
 }

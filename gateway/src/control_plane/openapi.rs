@@ -1,7 +1,7 @@
 //! The OpenAPI document of the gateway: made from the handlers themselves, completed here, served to everybody.
 //!
 //! A handler is in the document because `routes!` takes its path from its `#[utoipa::path]`: one attribute describes a
-//! call, and there is no second list. What holds for all calls (401, the request's id) is added here.
+//! call, and there is no second list. What holds for all calls (401, 500, 503, the request's id) is added here.
 
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
@@ -56,7 +56,16 @@ pub fn document() -> String {
 
 /// What is true of every call, so that no handler has to say it.
 fn complete(document: &mut Value) {
-    let refused = json!(Unauthenticated::responses());
+    // Nobody may be able to tell who calls, or the way of telling is misconfigured.
+    let refused: Map<String, Value> = [
+        Unauthenticated::responses(),
+        TemporarilyUnavailable::responses(),
+        InternalError::responses(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|(status, response)| (status, json!(response)))
+    .collect();
     let request_id = json!({"$ref": "#/components/headers/RequestId"});
     for (path, calls) in members(&mut document["paths"]) {
         for (_, call) in members(calls).filter(|(name, _)| *name != "parameters") {
@@ -65,8 +74,8 @@ fn complete(document: &mut Value) {
             }
             let is_public = call.get("security").is_some();
             let responses = &mut call["responses"];
-            for (status, refused) in refused.as_object().into_iter().flatten() {
-                if !is_public {
+            for (status, refused) in refused.iter().filter(|_| !is_public) {
+                if responses.get(status).is_none() {
                     responses[status] = refused.clone();
                 }
             }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use auth::{Authenticator, Rights, TokenStore};
-use prometheus_client::registry::Registry as MetricsRegistry;
 use serving_core::{Aspired, Clock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{BuildTurns, Engine, EventStreams, IntentBook, Webhooks};
+use crate::metrics::Page;
 use crate::ports::{Environments, Processes, Registry, WorkerFiles};
 use crate::store::Store;
 
@@ -47,7 +47,7 @@ pub struct ControlState {
     /// Tokens and grants.
     pub tokens: Arc<dyn TokenStore>,
     /// What `/metrics` shows.
-    pub metrics: Arc<MetricsRegistry>,
+    pub metrics: Page,
     /// The time, for events and expiry.
     pub clock: Arc<dyn Clock>,
     /// Ends streams that have no end of their own.

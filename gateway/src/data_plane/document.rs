@@ -1,6 +1,6 @@
 //! `GET /model/{name}/{reference}/openapi.json`: what a client generator needs of one version.
 
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use serving_core::{Phase, Reference, ServableId, Unrouted, VersionRoute};
 
 use super::DataPlane;
@@ -9,7 +9,7 @@ use super::describe::path;
 use super::reply::{Refusal, json, sign};
 use super::score::{unknown_model, unknown_reference};
 use super::target::Target;
-use crate::base_url::base_url;
+use crate::base_url::without_slash;
 use crate::openapi::{VersionFacts, version_document};
 
 impl DataPlane {
@@ -19,7 +19,6 @@ impl DataPlane {
         &self,
         target: &Target,
         references: &[Reference],
-        headers: &HeaderMap,
     ) -> Result<Response<Body>, Refusal> {
         let version = match self.router.enter(&target.model, references) {
             Ok(entered) => entered.id.version,
@@ -43,7 +42,7 @@ impl DataPlane {
             version: version.0,
             trouble,
             path: path(&target.model, &target.reference),
-            server: base_url(self.public_url.as_ref(), headers),
+            server: self.public_url.as_ref().map(without_slash),
             about: about.as_deref(),
         });
         let mut response = json(StatusCode::OK, document.to_string());

@@ -1,6 +1,6 @@
 //! Figures of the data plane. Only versions that were ready once have labels, and lose them when they are gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,8 +35,16 @@ pub struct DataPlaneMetrics {
     in_flight: Family<VersionLabels, Gauge>,
     queue_length: Family<VersionLabels, Gauge>,
     queue_limit: Family<VersionLabels, Gauge>,
-    /// How many stacks of each version there are: two for a moment, when one life follows another.
-    stacks: Mutex<HashMap<ServableId, usize>>,
+    /// The stacks of each version.
+    stacks: Mutex<HashMap<ServableId, Stacks>>,
+}
+
+/// The stacks of one version: two for a moment, when one life follows another.
+#[derive(Debug, Default)]
+struct Stacks {
+    count: usize,
+    /// Every status but 200 that any of them answered: the last one takes the labels of all away.
+    codes: BTreeSet<u16>,
 }
 
 type Histograms = Family<VersionLabels, Histogram, fn() -> Histogram>;
@@ -163,7 +171,7 @@ impl DataPlaneMetrics {
     /// The figures of one version.
     pub(super) fn version(self: &Arc<Self>, id: &ServableId) -> VersionMetrics {
         let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
-        *stacks.entry(id.clone()).or_default() += 1;
+        stacks.entry(id.clone()).or_default().count += 1;
         let labels = VersionLabels {
             model: id.model.as_str().into(),
             version: id.version.0,
@@ -195,9 +203,19 @@ impl VersionMetrics {
             return;
         }
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let requests = &self.metrics.requests;
-        let counter = others.entry(status.as_u16()).or_insert_with(|| {
-            requests.get_or_create_owned(&self.labels.answered(status.as_u16()))
+        let (metrics, code) = (&self.metrics, status.as_u16());
+        let counter = others.entry(code).or_insert_with(|| {
+            let mut stacks = metrics
+                .stacks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            stacks
+                .entry(self.id.clone())
+                .or_default()
+                .codes
+                .insert(code);
+            let labels = self.labels.answered(code);
+            metrics.requests.get_or_create_owned(&labels)
         });
         counter.inc();
     }
@@ -234,13 +252,13 @@ impl Drop for VersionMetrics {
             .stacks
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = stacks.get_mut(&self.id) {
-            *count -= 1;
-            if *count > 0 {
+        if let Some(version) = stacks.get_mut(&self.id) {
+            version.count -= 1;
+            if version.count > 0 {
                 return;
             }
         }
-        stacks.remove(&self.id);
+        let codes = stacks.remove(&self.id).unwrap_or_default().codes;
         for histograms in [
             &metrics.durations,
             &metrics.queue_durations,
@@ -253,11 +271,7 @@ impl Drop for VersionMetrics {
         metrics.in_flight.remove(&self.labels);
         metrics.queue_length.remove(&self.labels);
         metrics.queue_limit.remove(&self.labels);
-        let others = self
-            .others
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        for code in others.keys().copied().chain([StatusCode::OK.as_u16()]) {
+        for code in codes.into_iter().chain([StatusCode::OK.as_u16()]) {
             metrics.requests.remove(&self.labels.answered(code));
         }
     }
@@ -291,5 +305,50 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serving_core::Version;
+
+    use super::*;
+    use crate::metrics::Exposition;
+
+    #[test]
+    fn each_status_is_one_more_series_of_a_version() {
+        let mut registry = Registry::default();
+        let metrics = DataPlaneMetrics::register(&mut registry);
+        let series = || {
+            let text = Exposition::Plain.write(&registry).unwrap();
+            text.lines().filter(|line| line.contains("iris")).count()
+        };
+        let version = metrics.version(&ServableId::new("iris", Version(1)));
+        let before = series();
+        for code in [200, 400, 404, 429, 503] {
+            version.answered(StatusCode::from_u16(code).unwrap());
+            version.answered(StatusCode::from_u16(code).unwrap());
+        }
+        assert_eq!(series(), before + 4);
+    }
+
+    #[test]
+    fn the_last_life_takes_the_labels_of_all_lives_away() {
+        let mut registry = Registry::default();
+        let metrics = DataPlaneMetrics::register(&mut registry);
+        let id = ServableId::new("iris", Version(1));
+        let first = metrics.version(&id);
+        first.answered(StatusCode::OK);
+        first.answered(StatusCode::BAD_REQUEST);
+        let second = metrics.version(&id);
+        drop(first);
+        second.answered(StatusCode::BAD_GATEWAY);
+        let series = || {
+            let text = Exposition::Plain.write(&registry).unwrap();
+            text.lines().filter(|line| line.contains("iris")).count()
+        };
+        assert!(series() > 0);
+        drop(second);
+        assert_eq!(series(), 0);
     }
 }

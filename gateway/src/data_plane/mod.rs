@@ -168,7 +168,7 @@ impl DataPlane {
             Operation::Score => self.score(request, target, &references, id, arrival).await,
             Operation::Ping => self.ping(target, &references),
             Operation::Describe => self.describe(target, &references),
-            Operation::Document => self.document(target, &references, request.headers()),
+            Operation::Document => self.document(target, &references),
         }
     }
 

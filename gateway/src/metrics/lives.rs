@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
@@ -28,7 +29,7 @@ pub type DroppedEvents = Box<dyn Fn() -> u64 + Send + Sync>;
 /// Counts events on their way into the log.
 #[derive(Debug)]
 pub struct LifeMetrics {
-    prepares: Histogram,
+    prepares: Family<PrepareLabels, Histogram, fn() -> Histogram>,
     starts: Histogram,
     failures: Family<FailureLabels, Counter>,
     counts: Mutex<BTreeMap<ServableId, Counts>>,
@@ -41,6 +42,14 @@ struct Counts {
     starts: u64,
     crashes: u64,
     replacements: u64,
+    /// Where its environment came from, until it is prepared.
+    environment: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PrepareLabels {
+    /// `built` or `reused`; empty where none was needed.
+    environment: &'static str,
 }
 
 /// One of the counts.
@@ -63,8 +72,14 @@ struct LifeCollector {
 impl LifeMetrics {
     /// Metrics that nobody has registered yet: events begin before there is anything to show.
     pub fn new() -> Arc<Self> {
+        let constructor: fn() -> Histogram = || Histogram::new(PREPARE_BUCKETS);
+        let prepares = Family::new_with_constructor(constructor);
+        for environment in ["built", "reused"] {
+            // Shown from the beginning, so that the first of them is an increase.
+            drop(prepares.get_or_create(&PrepareLabels { environment }));
+        }
         Arc::new(Self {
-            prepares: Histogram::new(PREPARE_BUCKETS),
+            prepares,
             starts: Histogram::new(START_BUCKETS),
             failures: Family::default(),
             counts: Mutex::default(),
@@ -81,7 +96,7 @@ impl LifeMetrics {
     ) {
         registry.register_with_unit(
             "version_prepare_duration",
-            "From the beginning of preparing a version to its files and environment being there, built or found",
+            "From the beginning of preparing a version to its files and environment being there, built, reused or not needed",
             Unit::Seconds,
             self.prepares.clone(),
         );
@@ -117,6 +132,22 @@ impl LifeMetrics {
         }
     }
 
+    fn provided(&self, event: &Event, environment: &'static str) {
+        self.count(event, |counts| counts.environment = Some(environment));
+    }
+
+    fn prepared(&self, event: &Event, took: Duration) {
+        let mut environment = None;
+        self.count(event, |counts| {
+            environment = counts.environment.take();
+        });
+        let labels = PrepareLabels {
+            environment: environment.unwrap_or_default(),
+        };
+        let prepares = self.prepares.get_or_create(&labels);
+        prepares.observe(took.as_secs_f64());
+    }
+
     fn failed(&self, failure: &Failure) {
         let labels = FailureLabels {
             kind: match failure.kind {
@@ -133,7 +164,12 @@ impl LifeMetrics {
 impl EventObserver for LifeMetrics {
     fn saw(&self, event: &Event) {
         match &event.fact {
-            Fact::Prepared { took } => self.prepares.observe(took.as_secs_f64()),
+            Fact::Noted(note) => match &*note.kind {
+                "environment_built" => self.provided(event, "built"),
+                "environment_reused" => self.provided(event, "reused"),
+                _ => {}
+            },
+            Fact::Prepared { took } => self.prepared(event, *took),
             Fact::ReplicaStarted { took, .. } => {
                 self.starts.observe(took.as_secs_f64());
                 self.count(event, |counts| counts.starts += 1);

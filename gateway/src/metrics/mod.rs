@@ -8,6 +8,7 @@
 mod build;
 mod callers;
 mod lives;
+mod page;
 mod process;
 mod registry;
 mod sample;
@@ -28,6 +29,7 @@ use crate::ports::{Processes, Registry};
 pub use auth::RightsFigures;
 pub use callers::RightsCache;
 pub use lives::{DroppedEvents, LifeMetrics};
+pub use page::{Page, PageError};
 pub use text::Exposition;
 
 /// Before the name of each metric that is not a process's own.

@@ -61,11 +61,7 @@ pub(crate) fn paths(place: &Place, body: &Value, content: &Value) -> Map<String,
         "tags": ["scoring"],
         "summary": "Whether a worker of the version is there.",
         "operationId": "ping",
-        "responses": seen(
-            "One is there.",
-            &json!({}),
-            &[TemporarilyUnavailable::responses()],
-        ),
+        "responses": seen("One is there.", &json!({}), &[]),
     });
     let document = json!({
         "tags": ["scoring"],
@@ -90,9 +86,7 @@ fn scored(content: &Value) -> Value {
         RequestTooLarge::responses(),
         UnsupportedMediaType::responses(),
         ResourceExhausted::responses(),
-        InternalError::responses(),
         WorkerDied::responses(),
-        TemporarilyUnavailable::responses(),
         DeadlineExceeded::responses(),
     ];
     seen("What the model answered.", content, &kinds)
@@ -104,6 +98,7 @@ fn seen(description: &str, content: &Value, kinds: &[Refusals]) -> Value {
         BadRequest::responses(),
         Unauthenticated::responses(),
         ResourceDoesNotExist::responses(),
+        InternalError::responses(),
         TemporarilyUnavailable::responses(),
     ];
     let mut responses = json!({

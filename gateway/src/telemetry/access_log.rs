@@ -167,7 +167,8 @@ mod tests {
         log.put(record(Some(200), Outcome::ClientGone));
         log.put(record(Some(200), Outcome::BrokenOff));
         log.put(record(None, Outcome::ClientGone));
-        let expected = [Some(404), Some(503), Some(200), Some(200), None];
+        // A stream that its client closed is a success.
+        let expected = [Some(404), Some(503), Some(200), None];
         assert_eq!(written(writer).await, expected);
     }
 

@@ -68,9 +68,10 @@ pub enum Outcome {
 }
 
 impl AccessRecord {
-    /// Whether it was answered as the client wished.
+    /// Whether it was answered as the client wished. A client may close an answer that it has enough of: many streams end
+    /// in no other way.
     pub fn is_success(&self) -> bool {
-        self.outcome == Outcome::Answered && self.status.is_some_and(|status| status < 400)
+        self.outcome != Outcome::BrokenOff && self.status.is_some_and(|status| status < 400)
     }
 }
 

@@ -10,6 +10,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
+/// Bytes. The standard asks for no more to be passed on; longer lists are left out of spans, which are kept for a while.
+const LONGEST_STATE: usize = 512;
 
 /// What a request says about it.
 struct Said<'a> {
@@ -51,8 +53,12 @@ pub(super) fn tell(span: &SpanContext, headers: &mut HeaderMap) {
     }
 }
 
-/// A list may be spread over several headers.
+/// A list may be spread over several headers. One that is too long is none.
 fn state(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let values = headers.get_all(TRACESTATE).iter();
+    if values.map(|value| value.len() + 1).sum::<usize>() > LONGEST_STATE + 1 {
+        return None;
+    }
     let mut values = headers
         .get_all(TRACESTATE)
         .iter()
@@ -119,6 +125,18 @@ mod tests {
             through(&[(TRACEPARENT, PARENT), (TRACESTATE, "?")]),
             expected(None)
         );
+    }
+
+    #[test]
+    fn a_state_that_is_too_long_is_left_out() {
+        let state = |length: usize| {
+            let value = format!("a={}", "x".repeat(length - 2));
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACESTATE, HeaderValue::try_from(value).unwrap());
+            state(&headers).map(|state| state.len())
+        };
+        assert_eq!(state(LONGEST_STATE), Some(LONGEST_STATE));
+        assert_eq!(state(LONGEST_STATE + 1), None);
     }
 
     #[test]

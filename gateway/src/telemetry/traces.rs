@@ -1,7 +1,7 @@
 //! Spans: made by the SDK, exported from a thread of its own over OTLP/HTTP. A collector that is slow or dead loses spans,
 //! and nothing else.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider,
@@ -74,17 +74,19 @@ impl Traces {
         Ok(Some(Self { provider, tracer }))
     }
 
-    /// Begins a span below the one of `parent`, if that has one. It ends when it is told to, or with the context's last
-    /// clone.
+    /// Begins a span below the one of `parent`, if that has one, as of `since`. It ends when it is told to, or with the
+    /// context's last clone.
     pub(super) fn begin(
         &self,
         name: &'static str,
         kind: SpanKind,
         attributes: Vec<KeyValue>,
         parent: &Context,
+        since: SystemTime,
     ) -> Context {
         let span = SpanBuilder::from_name(name)
             .with_kind(kind)
+            .with_start_time(since)
             .with_attributes(attributes);
         Context::new().with_span(self.tracer.build_with_context(span, parent))
     }

@@ -1,8 +1,8 @@
 //! What one request did, noted by the modules that it goes through. A trail without anybody who reads it takes no notes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use auth::Principal;
 use http::{Extensions, HeaderMap, StatusCode};
@@ -26,8 +26,18 @@ pub(crate) struct Trail(Option<Arc<Notes>>);
 pub(super) struct Notes {
     facts: Mutex<Facts>,
     bytes_in: AtomicU64,
-    /// The request's span, and what makes spans below it.
-    pub(super) span: Option<(Traces, Context)>,
+    tracing: Option<Tracing>,
+}
+
+/// The request's own span. It begins when it is known who calls: what a stranger says about traces decides nothing here.
+#[derive(Debug)]
+pub(super) struct Tracing {
+    pub(super) traces: Traces,
+    /// The span that the caller named.
+    pub(super) parent: Context,
+    /// When the request's head was there.
+    pub(super) arrived: SystemTime,
+    pub(super) span: OnceLock<Context>,
 }
 
 /// What is known so far.
@@ -96,6 +106,9 @@ impl Trail {
     /// It is known who calls.
     pub(crate) fn called_by(&self, principal: &Principal) {
         self.note(|facts| facts.principal = Some(Arc::clone(&principal.name)));
+        if let Some(tracing) = self.0.as_ref().and_then(|notes| notes.tracing.as_ref()) {
+            tracing.begin(&tracing.parent);
+        }
     }
 
     /// The reference means this version now.
@@ -139,12 +152,18 @@ impl Trail {
 }
 
 impl Notes {
-    pub(super) fn new(span: Option<(Traces, Context)>) -> Self {
+    pub(super) fn new(tracing: Option<Tracing>) -> Self {
         Self {
             facts: Mutex::default(),
             bytes_in: AtomicU64::new(0),
-            span,
+            tracing,
         }
+    }
+
+    /// The request's span; of a caller that was never known, one of a trace of its own.
+    pub(super) fn span(&self) -> Option<&Context> {
+        let tracing = self.tracing.as_ref()?;
+        Some(tracing.begin(&Context::new()))
     }
 
     /// No lock of it is held across a wait: the parts of one request seldom meet here.
@@ -157,8 +176,20 @@ impl Notes {
     }
 
     fn begin(&self, name: &'static str, kind: SpanKind, about: Vec<KeyValue>) -> Option<Context> {
-        let (traces, parent) = self.span.as_ref()?;
-        Some(traces.begin(name, kind, about, parent))
+        let (tracing, parent) = (self.tracing.as_ref()?, self.span()?);
+        let now = SystemTime::now();
+        Some(tracing.traces.begin(name, kind, about, parent, now))
+    }
+}
+
+impl Tracing {
+    /// The span, below `parent` if it had not begun.
+    fn begin(&self, parent: &Context) -> &Context {
+        self.span.get_or_init(|| {
+            let (kind, about) = (SpanKind::Server, Vec::new());
+            let traces = &self.traces;
+            traces.begin("HTTP", kind, about, parent, self.arrived)
+        })
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::{Method, Request, Response, header};
-use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use super::access_log::AccessLog;
 use super::access_record::{AccessRecord, Outcome};
 use super::trace_context;
 use super::traces::{Traces, trace_id};
-use super::trail::{Facts, Notes, Trail, cut, fail};
+use super::trail::{Facts, Notes, Tracing, Trail, cut, fail};
 use super::watched::Watched;
 use crate::data_plane::Body;
 use crate::error::ToldCode;
@@ -23,6 +23,8 @@ use crate::request_id::{RequestId, X_REQUEST_ID};
 
 /// Longer names of programs are cut.
 const LONGEST_USER_AGENT: usize = 256;
+/// Longer paths are cut, in spans.
+const LONGEST_PATH: usize = 1024;
 /// Error codes of workers may be any text.
 const LONGEST_ERROR_CODE: usize = 64;
 
@@ -42,12 +44,15 @@ pub(crate) enum Plane {
     Control,
     /// Questions after health and figures, asked every few seconds: nobody wants to know.
     Probe,
+    /// The same question, shown a credential for: only if it was refused somebody wants to know.
+    Guarded,
 }
 
 /// A request under way. Dropping it tells what it did.
 #[derive(Debug)]
 pub(crate) struct UnderWay {
     notes: Arc<Notes>,
+    plane: Plane,
     access_log: Option<AccessLog>,
     arrived: SystemTime,
     since: Instant,
@@ -83,16 +88,19 @@ impl Trails {
             .access_log
             .as_ref()
             .filter(|log| plane == Plane::Data || log.tells_of_the_control_plane());
-        if access_log.is_none() && self.traces.is_none() {
+        let traces = self.traces.as_ref().filter(|_| plane != Plane::Guarded);
+        if access_log.is_none() && traces.is_none() {
             return None;
         }
+        let arrived = SystemTime::now();
         let headers = request.headers_mut();
         let request_id = RequestId::take_or_make(headers);
         headers.insert(X_REQUEST_ID, request_id.header());
-        let span = self.traces.as_ref().map(|traces| {
-            let parent = trace_context::of_the_caller(headers);
-            let span = traces.begin("HTTP", SpanKind::Server, Vec::new(), &parent);
-            (traces.clone(), span)
+        let tracing = traces.map(|traces| Tracing {
+            traces: traces.clone(),
+            parent: trace_context::of_the_caller(headers),
+            arrived,
+            span: OnceLock::new(),
         });
         let user_agent = headers.get(header::USER_AGENT).map(|text| {
             let text = String::from_utf8_lossy(text.as_bytes());
@@ -100,18 +108,19 @@ impl Trails {
         });
         let under_way = UnderWay {
             access_log: access_log.cloned(),
-            arrived: SystemTime::now(),
+            plane,
+            arrived,
             since: Instant::now(),
             request_id,
             peer,
             method: request.method().clone(),
-            path: span.is_some().then(|| request.uri().path().to_owned()),
+            path: traces.map(|_| cut(request.uri().path(), LONGEST_PATH)),
             user_agent,
             status: None,
             error_code: None,
             bytes_out: 0,
             outcome: Outcome::ClientGone,
-            notes: Arc::new(Notes::new(span)),
+            notes: Arc::new(Notes::new(tracing)),
         };
         let trail = Trail::new(Arc::clone(&under_way.notes));
         request.extensions_mut().insert(trail);
@@ -164,7 +173,7 @@ impl UnderWay {
     }
 
     fn span(&self) -> Option<&Context> {
-        self.notes.span.as_ref().map(|(_, span)| span)
+        self.notes.span()
     }
 
     /// Ends the span, with the attributes of OpenTelemetry's conventions for HTTP servers, and our own.
@@ -220,7 +229,8 @@ impl UnderWay {
                         code.map_or_else(|| status.to_string(), str::to_owned),
                     );
                 }
-                _ if self.outcome != Outcome::Answered => {
+                // A client that has enough is no error at all.
+                _ if self.outcome == Outcome::BrokenOff => {
                     fail(context, self.outcome.as_str().to_owned());
                 }
                 _ => {}
@@ -234,7 +244,10 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let facts = self.notes.facts().clone();
         self.end_span(&facts);
-        if let Some(log) = &self.access_log {
+        let is_refused = self.status.is_none_or(|status| status >= 400);
+        if let Some(log) = &self.access_log
+            && (is_refused || self.plane != Plane::Guarded)
+        {
             log.put(self.record(&facts));
         }
     }

@@ -334,7 +334,7 @@ impl Plane {
             authenticator: Arc::clone(&authenticator),
             processes: Arc::clone(&processes) as _,
             tokens,
-            metrics: Arc::new(metrics),
+            metrics: metrics::Page::new(metrics),
             clock: Arc::new(FixedClock),
             shutdown: shutdown.clone(),
             about: About {

@@ -10,7 +10,8 @@ use gateway::ports::WorkerProcess;
 use gateway::store::EventObserver;
 use serving_core::testing::HandMadeReplicas;
 use serving_core::{
-    Event, Fact, Failure, FailureKind, Phase, ReplicaId, ServableId, Settings, Snapshot, Version,
+    Event, Fact, Failure, FailureKind, Note, Phase, ReplicaId, ServableId, Settings, Snapshot,
+    Version,
 };
 
 use super::harness::{Caller, Plane, now};
@@ -85,8 +86,18 @@ async fn figures_are_true_at_the_scrape() {
         reason: "it used 1.3GB".into(),
     };
     let took = Duration::from_secs(20);
+    let reused = Fact::Noted(Note::new(
+        "environment_reused",
+        "Environment 0123 was there",
+    ));
+    let built = Fact::Noted(Note::new("environment_built", "Environment 4567 was built"));
     for fact in [
+        built,
         Fact::Prepared { took },
+        reused,
+        Fact::Prepared {
+            took: Duration::from_secs(2),
+        },
         started(0),
         started(1),
         crashed,
@@ -114,8 +125,9 @@ async fn figures_are_true_at_the_scrape() {
         r#"sluicegate_worker_replacements_total{model="iris",version="1"} 1"#,
         r#"sluicegate_version_failures_total{kind="crash_loop",code=""} 1"#,
         r#"sluicegate_version_failures_total{kind="permanent",code="MEMORY_LIMIT"} 1"#,
-        r#"sluicegate_version_prepare_duration_seconds_bucket{le="15.0"} 0"#,
-        r#"sluicegate_version_prepare_duration_seconds_bucket{le="60.0"} 1"#,
+        r#"sluicegate_version_prepare_duration_seconds_bucket{le="15.0",environment="built"} 0"#,
+        r#"sluicegate_version_prepare_duration_seconds_bucket{le="60.0",environment="built"} 1"#,
+        r#"sluicegate_version_prepare_duration_seconds_sum{environment="reused"} 2.0"#,
         "sluicegate_worker_start_duration_seconds_count 2",
         "sluicegate_worker_start_duration_seconds_sum 8.0",
         "sluicegate_registry_last_success_timestamp_seconds 1767225600.0",
@@ -211,7 +223,7 @@ async fn a_scraper_gets_the_format_that_it_asks_for() {
 #[tokio::test]
 async fn a_thousand_versions_make_a_bounded_scrape_and_leave_nothing() {
     const VERSIONS: u64 = 1000;
-    /// Series of one version with one worker, all of whose requests succeeded.
+    /// Series of one version with one worker, all of whose requests succeeded; each other status is one more.
     const SERIES: usize = 70;
     let plane = Plane::new().await;
     let before = series(&scrape(&plane).await);

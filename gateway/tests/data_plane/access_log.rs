@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use auth::{Authenticator, AuthenticatorConfig, MemoryTokenStore};
 use gateway::config::AccessLogConfig;
+use gateway::server::ServerConfig;
 use gateway::telemetry::{AccessLog, AccessRecord, Trails, emit};
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, mpsc};
@@ -31,10 +33,14 @@ impl Logged {
     }
 
     async fn with(setup: Setup, worker: &FakeWorker) -> Self {
+        Self::beside(axum::Router::new(), setup, worker).await
+    }
+
+    async fn beside(routes: axum::Router, setup: Setup, worker: &FakeWorker) -> Self {
         let (log, writer) = AccessLog::new(AccessLogConfig {
             enabled: true,
             sample: 1.0,
-            control_plane: false,
+            control_plane: true,
         });
         let (sender, records) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
@@ -45,7 +51,14 @@ impl Logged {
         );
         let trails = Trails::new(Some(log), None);
         Self {
-            server: Running::telling(setup, vec![worker.upstream()], trails).await,
+            server: Running::run(
+                setup,
+                vec![worker.upstream()],
+                ServerConfig::default(),
+                routes,
+                trails,
+            )
+            .await,
             records,
             _writer: tasks,
         }
@@ -177,6 +190,28 @@ async fn a_caller_without_a_credential_is_nobody() {
     assert_eq!(record.principal, None);
     // An id of ours, where the client sent none.
     assert_eq!(record.request_id.len(), 32);
+    logged.server.stop().await;
+}
+
+#[tokio::test]
+async fn of_scrapes_only_those_that_were_refused_are_told() {
+    let routes = axum::Router::new().route(
+        "/metrics",
+        axum::routing::get(|headers: HeaderMap| async move {
+            if headers.contains_key("authorization") {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
+            }
+        }),
+    );
+    let worker = FakeWorker::predicting();
+    let mut logged = Logged::beside(routes, Setup::default(), &worker).await;
+    let scrape = request("GET /metrics", "Authorization: Bearer x\r\n");
+    let answer = logged.server.talk(&scrape).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let record = logged.ask(&request("GET /metrics", "")).await;
+    assert_eq!(record.status, Some(401));
     logged.server.stop().await;
 }
 

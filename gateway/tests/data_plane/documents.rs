@@ -25,10 +25,8 @@ async fn a_document_names_the_calls_as_they_were_reached() {
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("x-sluicegate-version"), "7");
     let document = answer.json();
-    assert_eq!(
-        document["servers"],
-        json!([{"url": "http://gate.example:8080"}])
-    );
+    // A proxy may have ended TLS: only the client knows which address it came by.
+    assert_eq!(document["servers"], json!([{"url": "/"}]));
     let score = &document["paths"]["/model/a%20b/production/invocations"]["post"];
     assert_eq!(score["operationId"], "score");
 }

@@ -48,7 +48,7 @@ impl Running {
         Self::run(setup, workers, config, axum::Router::new(), trails).await
     }
 
-    async fn run(
+    pub(crate) async fn run(
         setup: Setup,
         workers: Vec<Upstream>,
         config: ServerConfig,

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use auth::{Authenticator, AuthenticatorConfig, MemoryTokenStore};
 use gateway::config::TracesConfig;
 use gateway::telemetry::{Traces, Trails};
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::collector::Collector;
 use crate::fixture::Setup;
-use crate::server::{Running, scoring};
-use crate::worker::{Died, FakeWorker, answer};
+use crate::server::{Running, read_until, scoring};
+use crate::worker::{Died, FakeWorker, answer, streamed};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -209,6 +212,68 @@ async fn errors_of_ours_are_marked_and_refusals_are_not() {
     assert!(!refused.failed);
     let path = refused.attribute("url.path");
     assert_eq!(path, "/model/nothing/1/invocations");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_stranger_says_about_traces_decides_nothing_here() {
+    let collector = Collector::start().await;
+    let stranger = || async {
+        let store = Arc::new(MemoryTokenStore::default());
+        let config = AuthenticatorConfig::default();
+        let clock = Arc::new(SystemTime::now);
+        Setup {
+            authenticator: Authenticator::open(store, clock, config).await.unwrap(),
+            ..Setup::default()
+        }
+    };
+    let headers = format!("Connection: close\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\n");
+    // Nothing is in the sample, then everything.
+    for sample in [0.0, 1.0] {
+        let trails = Trails::new(None, Some(traces(collector.url(), sample)));
+        let worker = FakeWorker::predicting();
+        let server = Running::telling(stranger().await, vec![worker.upstream()], trails).await;
+        let answer = server.talk(&scoring(&headers, "[1]")).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        server.stop().await;
+    }
+    let kept = collector.spans(1).await;
+    let refused = kept.only(SPAN);
+    assert_eq!(refused.parent, "");
+    assert_ne!(refused.trace, TRACE);
+}
+
+#[tokio::test]
+async fn a_stream_that_its_client_closes_is_no_error_and_paths_are_cut() {
+    let collector = Collector::start().await;
+    let (arrived, mut arrivals) = mpsc::channel(1);
+    let worker = FakeWorker::start(move |_| {
+        let arrived = arrived.clone();
+        async move {
+            let (pieces, response) = streamed("text/event-stream");
+            pieces.send(Ok("data: one\n\n")).await.unwrap();
+            arrived.send(pieces).await.unwrap();
+            Ok(response)
+        }
+    });
+    let server = traced(&collector, 1.0, &worker).await;
+    let mut stream = server.connect().await;
+    let request = scoring("", "{\"messages\": \"stream\"}");
+    stream.write_all(&request).await.unwrap();
+    let pieces = arrivals.recv().await.unwrap();
+    read_until(&mut stream, "data: one").await;
+    drop(stream);
+    let kept = collector.spans(3).await;
+    let closed = kept.only(SPAN);
+    assert_eq!(closed.attribute("sluicegate.outcome"), "client_gone");
+    assert!(!closed.failed);
+    drop(pieces);
+
+    let path = format!("/{}", "x".repeat(5000));
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    server.talk(request.as_bytes()).await;
+    let kept = collector.spans(4).await;
+    assert_eq!(kept.only("GET").attribute("url.path"), &path[..1024]);
     server.stop().await;
 }
 

@@ -71,10 +71,6 @@ async fn what_prometheus_scrapes_is_what_happened(world: Arc<World>) -> Result<(
             1.0,
         ),
         (
-            "sluicegate_version_prepare_duration_seconds_count".to_owned(),
-            1.0,
-        ),
-        (
             "sluicegate_worker_start_duration_seconds_count".to_owned(),
             1.0,
         ),
@@ -90,6 +86,14 @@ async fn what_prometheus_scrapes_is_what_happened(world: Arc<World>) -> Result<(
             "{series} is {seen} instead of {value}"
         );
     }
+    let name = "sluicegate_version_prepare_duration_seconds_count";
+    let prepared = scrape.lines().filter(|line| line.starts_with(name));
+    let ones = prepared.filter(|line| line.ends_with(" 1")).count();
+    ensure!(
+        ones == 1,
+        "prepared once, with some environment: {}",
+        scrape.0
+    );
     let total = scrape.value(&own("request_duration_seconds_sum"))?;
     let parts = scrape.value(&own("request_queue_duration_seconds_sum"))?
         + scrape.value(&own("request_worker_duration_seconds_sum"))?;
