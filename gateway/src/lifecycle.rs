@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
 use crate::control_plane::{
-    self, About, BuildTurns, ControlState, EventStreams, IntentBook, TagFollower, Webhooks,
+    self, About, BuildTurns, ControlState, IntentBook, StreamPlaces, TagFollower, Webhooks,
 };
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::metrics::{self, LifeMetrics, PREFIX};
@@ -311,7 +311,7 @@ impl Household {
             processes: workers.processes(),
             environments: workers.environments(),
             builds: BuildTurns::default(),
-            event_streams: EventStreams::default(),
+            streams: StreamPlaces::default(),
             authenticator,
             rights,
             tokens,

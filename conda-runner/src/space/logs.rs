@@ -14,7 +14,9 @@ use crate::shelf::Shelf;
 /// What was written to so recently is the log of something that goes on.
 const FRESH: Duration = Duration::from_secs(3600);
 
-/// What is removed at once: one file of a log, or the current one together with the record of its attempt.
+/// What is removed at once: one file of a log, or the current one together with the record of its attempt. The record of
+/// the newest attempt of a kind is never removed: it keeps its number from being given to another one, which somebody who
+/// follows the log would take for the one that it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Portion {
     /// The record last.
@@ -105,9 +107,11 @@ fn portions_of(
     fresh: SystemTime,
 ) -> io::Result<Vec<Portion>> {
     let mut attempts = HashMap::new();
+    let mut newest = HashSet::new();
     for kind in LogKind::ALL {
         let found = attempts::attempts(folder, kind)?;
         let failed = attempts::last_failed(&found);
+        newest.extend(found.last().map(|attempt| (kind, attempt.number)));
         for attempt in found {
             let is_last_failure = Some(attempt.number) == failed;
             attempts.insert((kind, attempt.number), (attempt.outcome, is_last_failure));
@@ -128,8 +132,16 @@ fn portions_of(
     let mut portions = Vec::new();
     for (log, mut files) in logs {
         files.sort_by_key(|(place, _)| *place);
-        let attempt = attempts::parse(&log).and_then(|attempt| attempts.get(&attempt));
-        let has_record = files.last().is_some_and(|(place, _)| *place == u64::MAX);
+        let attempt = attempts::parse(&log);
+        let mut has_record = files.last().is_some_and(|(place, _)| *place == u64::MAX);
+        if has_record && attempt.is_some_and(|attempt| newest.contains(&attempt)) {
+            files.pop();
+            has_record = false;
+        }
+        if files.is_empty() {
+            continue;
+        }
+        let attempt = attempt.and_then(|attempt| attempts.get(&attempt));
         let current = files.len().saturating_sub(if has_record { 2 } else { 1 });
         let rest = files.split_off(current);
         let portion = |files: Vec<(u64, LogFile)>, is_current: bool| {
@@ -256,7 +268,8 @@ mod tests {
         );
         clear(&root, total - 400, &models).unwrap();
         assert_eq!(left(), ["2 worker-1.log", "2 worker-2.log.100"]);
-        assert!(!files::folder(&root, &idle).join("build-1.attempt").exists());
+        // The newest of its kind keeps its number from being given again.
+        assert!(files::folder(&root, &idle).join("build-1.attempt").exists());
         // What is being written stays.
         clear(&root, 0, &models).unwrap();
         assert_eq!(left(), ["2 worker-2.log.100"]);
@@ -265,5 +278,29 @@ mod tests {
         drop(in_use);
         clear(&root, 0, &models).unwrap();
         assert!(fresh.exists() && left().len() <= 1);
+    }
+
+    #[test]
+    fn the_number_of_the_newest_attempt_is_kept_and_not_given_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("logs");
+        let models = Shelf::open(folder.path().join("models"), "MLmodel", TaskTracker::new());
+        let id = ServableId::new("iris", Version(1));
+        let logs = files::folder(&root, &id);
+        std::fs::create_dir_all(&logs).unwrap();
+        let over = "{\"started\":1}\n{\"ended\":2,\"outcome\":\"stopped\"}\n";
+        for number in 1..=3 {
+            std::fs::write(attempts::record_path(&logs, LogKind::Worker, number), over).unwrap();
+            std::fs::write(attempts::log_path(&logs, LogKind::Worker, number), [0; 100]).unwrap();
+        }
+        let cleared = clear(&root, 0, &models.unwrap()).unwrap();
+        assert_eq!((cleared.files, cleared.total), (5, over.len() as u64));
+        let left = attempts::attempts(&logs, LogKind::Worker).unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(
+            (left[0].number, left[0].outcome),
+            (3, AttemptOutcome::Stopped)
+        );
+        assert!(left[0].pieces.is_empty());
     }
 }

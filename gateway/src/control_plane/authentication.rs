@@ -70,8 +70,12 @@ impl Credential {
     /// Whether the caller asks for a stream of events.
     pub(super) fn accepts_stream(&self) -> bool {
         let accepted = self.headers.get_all(ACCEPT).iter();
-        let mut accepted = accepted.filter_map(|value| value.to_str().ok());
-        accepted.any(|value| value.to_ascii_lowercase().contains("text/event-stream"))
+        let accepted = accepted.filter_map(|value| value.to_str().ok());
+        let mut types = accepted.flat_map(|value| value.split(','));
+        types.any(|accepted| {
+            let name = accepted.split(';').next().unwrap_or_default().trim();
+            name.eq_ignore_ascii_case("text/event-stream")
+        })
     }
 }
 

@@ -1,66 +1,84 @@
 //! A caller of an answer that may last for days: whether it is still known, and may still see what it sees.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use http::HeaderMap;
-use http::request::Parts;
+use auth::Right;
+use serving_core::ModelName;
+use tokio::time::Instant;
 
-use super::{Access, ControlState, Refused};
+use super::authentication::Credential;
+use super::{Access, Refused};
 
-/// The credential of a request, to be looked at again.
-pub(super) struct Credential {
-    headers: HeaderMap,
-    peer: IpAddr,
-}
-
-/// Asks again for one model.
+/// Asks again who is calling, and for its right.
 pub(super) struct CallerWatch {
     access: Access,
     credential: Credential,
-    model: String,
+    /// The one model that the answer is about, if it is about one.
+    model: Option<ModelName>,
+    every: Duration,
+    next: Instant,
 }
 
 impl CallerWatch {
-    pub(super) fn new(access: Access, credential: Credential, model: String) -> Self {
+    /// Of a caller that may see `model` now; its credential is asked about at the first look, and then
+    /// `every` so often.
+    pub(super) fn new(
+        access: Access,
+        credential: Credential,
+        model: Option<ModelName>,
+        every: Duration,
+    ) -> Self {
         Self {
             access,
             credential,
             model,
+            every,
+            next: Instant::now(),
         }
     }
 
-    pub(super) fn state(&self) -> &Arc<ControlState> {
-        &self.access.state
+    /// The caller as it was known last.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
-    /// Whether its credential still holds, for somebody who may see the model. While that cannot be asked it may not.
-    pub(super) async fn may_still_see(&self) -> bool {
-        let Credential { headers, peer } = &self.credential;
-        let known = self
-            .state()
-            .authenticator
-            .authenticate(headers, *peer)
-            .await;
-        known.is_ok() && self.access.to_see(&self.model).await.is_ok()
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    pub(super) fn model(&self) -> Option<&ModelName> {
+        self.model.as_ref()
+    }
+
+    /// When the credential is asked about next.
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        Instant::now() >= self.next
+    }
+
+    /// The right on the one model, of the principal that the credential stands for by now; refuses who has none any
+    /// more, and while that cannot be asked.
+    pub(super) async fn checked(&mut self) -> Result<Right, Refused> {
+        if self.is_due() {
+            self.next = Instant::now() + self.every;
+            // Who was an admin may be none now.
+            self.access.principal = self.credential.principal(&self.access.state).await?;
+        }
+        match &self.model {
+            Some(model) => self.access.to_see(model.as_str()).await,
+            None => Ok(Right::Read),
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.access.state.shutdown.is_cancelled()
     }
 
     /// Resolves when the gateway stops.
     pub(super) async fn shutdown(&self) {
-        self.state().shutdown.cancelled().await;
-    }
-}
-
-impl FromRequestParts<Arc<ControlState>> for Credential {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<ControlState>) -> Result<Self, Refused> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Ok(Self {
-            headers: parts.headers.clone(),
-            peer: peer.map_or(nobody, |ConnectInfo(peer)| peer.ip()),
-        })
+        self.access.state.shutdown.cancelled().await;
     }
 }

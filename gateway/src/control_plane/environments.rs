@@ -4,6 +4,7 @@
 //! caller leaves, the build is abandoned a moment later, unless a version or another caller waits for the same one.
 //! Removing goes on without its caller: it takes no longer than it has to, and half of it is no use to anybody.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use serving_core::{Progress, ServableId, Source, Version, VersionSpec};
+use serving_core::{ModelName, Progress, ServableId, Source, Version, VersionSpec};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::warn;
@@ -285,13 +286,13 @@ impl Access {
         }
         built.path = None;
         built.summary.base_of = Vec::new();
-        let mut visible = Vec::new();
-        for user in built.summary.used_by {
-            if self.right(&user.model).await?.is_some() {
-                visible.push(user);
-            }
-        }
-        built.summary.used_by = visible;
+        let users = &mut built.summary.used_by;
+        let models: BTreeSet<ModelName> = users
+            .iter()
+            .map(|user| ModelName::from(user.model.as_str()))
+            .collect();
+        let visible = self.visible(models).await?;
+        users.retain(|user| visible.iter().any(|model| model.as_str() == user.model));
         Ok(built)
     }
 }

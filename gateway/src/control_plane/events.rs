@@ -1,7 +1,6 @@
 //! The event log of everything, of a model or of a version: in pages, newest first, or followed as it grows.
 
 mod frames;
-mod places;
 mod query;
 mod status;
 mod stream;
@@ -11,8 +10,6 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serving_core::{ModelName, Version};
-
-pub use places::EventStreams;
 
 use super::access::Access;
 use super::authentication::Credential;
@@ -167,11 +164,6 @@ async fn page(
 
 /// The models in the log that the caller may see.
 async fn visible(access: &Access) -> Result<BTreeSet<ModelName>, Refused> {
-    let mut models = BTreeSet::new();
-    for model in access.state.store.models_with_events().await? {
-        if access.right(model.as_str()).await?.is_some() {
-            models.insert(model);
-        }
-    }
-    Ok(models)
+    let logged = access.state.store.models_with_events().await?;
+    Ok(access.visible(logged).await?.into_iter().collect())
 }

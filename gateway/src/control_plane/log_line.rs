@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// `line` without colours and cursor movements, and with every other control character written as an escape.
-pub(super) fn inert(line: &[u8]) -> String {
+pub fn inert(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let mut inert = String::with_capacity(text.len());
     let mut rest = text.as_ref();

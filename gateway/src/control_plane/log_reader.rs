@@ -10,6 +10,7 @@ use serving_core::ServableId;
 
 use super::log_files::{self, BLOCK, Filter, Wanted};
 use super::log_line::cut;
+use crate::api::LogAttempt;
 use crate::ports::{Attempt, AttemptOutcome, LogKind, WorkerFiles};
 
 /// How much is read back from the end to find the last lines, at most.
@@ -18,6 +19,8 @@ const LONGEST_TAIL: u64 = 4 << 20;
 const LONGEST_SEARCH: u64 = 64 << 20;
 /// Attempts that a written place may speak of.
 const MOST_PLACES: usize = 1000;
+/// Lines that one step gives, shared by the attempts that are read: each of them carries the place behind it.
+const MOST_LINES: usize = 2000;
 
 /// Which log is read.
 #[derive(Clone)]
@@ -55,7 +58,7 @@ pub(super) struct Reader {
 pub(super) enum Item {
     /// What follows is of this attempt.
     Attempt {
-        attempt: Attempt,
+        attempt: LogAttempt,
         /// Whether it is read from its beginning.
         begins: bool,
     },
@@ -194,6 +197,11 @@ impl Reader {
         Ok(self)
     }
 
+    /// Whether it goes on with what is yet to be written.
+    pub(super) fn follows(&self) -> bool {
+        self.until.is_none()
+    }
+
     /// What was written since, a block of each attempt at most. Blocks on the disk.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         // Looked at before its log is read: behind the word that it has ended, nothing is written.
@@ -263,7 +271,7 @@ impl Reader {
         if self.last != Some(number) {
             self.last = Some(number);
             step.items.push(Item::Attempt {
-                attempt: attempt.clone(),
+                attempt: shown(attempt, self.source.kind),
                 begins: offset == 0,
             });
         }
@@ -275,11 +283,16 @@ impl Reader {
             });
         }
         let is_full = block.len() as u64 == BLOCK;
+        let most = step.items.len() + (MOST_LINES / self.place.0.len().max(1)).max(1);
         let mut rest = block.as_slice();
         while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
             place += at as u64 + 1;
             self.line(&rest[..at], true, number, place, step);
             rest = &rest[at + 1..];
+            if step.items.len() >= most {
+                step.has_more = true;
+                return Ok(false);
+            }
         }
         let is_nothing_but_one_line = rest.len() == block.len();
         if is_full && is_nothing_but_one_line {
@@ -312,5 +325,20 @@ impl Reader {
         if !goes_on && number != self.place.newest() {
             self.place.0.remove(&number);
         }
+    }
+}
+
+/// An attempt in the words of the API. Blocks on the disk for as long as it takes to learn the sizes of three files.
+pub(super) fn shown(attempt: &Attempt, kind: LogKind) -> LogAttempt {
+    let first = attempt.pieces.first().map_or(0, |piece| piece.start);
+    let end = log_files::end(&attempt.pieces).unwrap_or(first);
+    LogAttempt {
+        attempt: attempt.number,
+        kind,
+        started: attempt.started.into(),
+        ended: attempt.ended.map(Into::into),
+        outcome: attempt.outcome,
+        bytes: end.saturating_sub(first),
+        current: attempt.outcome == AttemptOutcome::Running,
     }
 }

@@ -15,15 +15,14 @@ use tracing::warn;
 use super::caller_watch::CallerWatch;
 use super::log_line::inert;
 use super::log_reader::{Item, Reader, Step};
-use super::logs::shown;
-use crate::ports::LogKind;
+use super::stream_places::StreamPlace;
 
 /// How often a log that is followed is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Silence after which a stream of events shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often a caller's right is asked again.
-const RIGHTS: Duration = Duration::from_secs(30);
+pub(super) const CHECK: Duration = Duration::from_secs(30);
 /// What clients are asked to wait before they come back.
 const RETRY: &str = "retry: 1000\n\n";
 
@@ -40,26 +39,28 @@ pub(super) enum Form {
 struct Stream {
     reader: Reader,
     form: Form,
-    kind: LogKind,
     caller: CallerWatch,
     is_open: bool,
     is_greeted: bool,
     sent: Instant,
-    asked: Instant,
+    _place: Option<StreamPlace>,
 }
 
 /// What the reader gives, until it has ended, the client leaves or may not see it any more, or the gateway stops.
-pub(super) fn body(reader: Reader, form: Form, kind: LogKind, caller: CallerWatch) -> Body {
-    let now = Instant::now();
+pub(super) fn body(
+    reader: Reader,
+    form: Form,
+    caller: CallerWatch,
+    place: Option<StreamPlace>,
+) -> Body {
     let stream = Stream {
         reader,
         form,
-        kind,
         caller,
         is_open: true,
         is_greeted: form == Form::Text,
-        sent: now,
-        asked: now,
+        sent: Instant::now(),
+        _place: place,
     };
     Body::from_stream(stream::unfold(stream, |stream| async move {
         let (bytes, stream) = stream.next().await?;
@@ -75,11 +76,12 @@ impl Stream {
             return Some((Bytes::from_static(RETRY.as_bytes()), self));
         }
         while self.is_open {
-            if self.asked.elapsed() >= RIGHTS {
-                self.asked = Instant::now();
-                if !self.caller.may_still_see().await {
-                    return None;
-                }
+            // What has an end comes to it.
+            if self.reader.follows() && self.caller.is_stopping() {
+                return None;
+            }
+            if self.caller.is_due() {
+                self.caller.checked().await.ok()?;
             }
             let (reader, step) = step(self.reader).await?;
             self.reader = reader;
@@ -89,12 +91,14 @@ impl Stream {
                 self.sent = Instant::now();
                 return Some((text.into(), self));
             }
-            if !self.is_open || step.has_more {
-                continue;
+            if !self.is_open {
+                return None;
             }
-            tokio::select! {
-                () = self.caller.shutdown() => return None,
-                () = sleep(PAUSE) => {}
+            if !step.has_more {
+                tokio::select! {
+                    () = self.caller.shutdown() => return None,
+                    () = sleep(PAUSE) => {}
+                }
             }
             if self.form == Form::Events && self.sent.elapsed() >= HEARTBEAT {
                 self.sent = Instant::now();
@@ -110,7 +114,7 @@ impl Stream {
             Form::Events => {
                 let mut events = String::new();
                 for item in &step.items {
-                    event(&mut events, item, self.kind);
+                    event(&mut events, item);
                 }
                 if step.has_ended {
                     events.push_str("event: end\ndata: {}\n\n");
@@ -162,11 +166,11 @@ fn text(items: &[Item]) -> Vec<u8> {
     text
 }
 
-fn event(events: &mut String, item: &Item, kind: LogKind) {
+fn event(events: &mut String, item: &Item) {
     // Writing to a text cannot fail.
     let _ = match item {
         Item::Attempt { attempt, begins } => {
-            let mut about = json!(shown(attempt, kind));
+            let mut about = json!(attempt);
             about["begins"] = json!(begins);
             write!(events, "event: attempt\ndata: {about}\n\n")
         }
@@ -196,7 +200,8 @@ mod tests {
 
     use super::super::log_reader::Place;
     use super::*;
-    use crate::ports::{Attempt, AttemptOutcome};
+    use crate::api::LogAttempt;
+    use crate::ports::{AttemptOutcome, LogKind};
 
     fn line(text: &[u8], is_whole: bool) -> Item {
         Item::Line {
@@ -216,9 +221,9 @@ mod tests {
             b" event: end",
             b"",
         ] {
-            event(&mut events, &line(text, true), LogKind::Worker);
+            event(&mut events, &line(text, true));
         }
-        event(&mut events, &line(b"long", false), LogKind::Worker);
+        event(&mut events, &line(b"long", false));
         let expected = [
             "id: 3:1200,5:8\ndata: fine\n\n",
             "id: 3:1200,5:8\ndata: red\n\n",
@@ -233,23 +238,25 @@ mod tests {
     #[test]
     fn an_attempt_is_announced_and_what_is_lost_is_told() {
         let mut events = String::new();
-        let attempt = Attempt {
-            number: 3,
-            started: SystemTime::UNIX_EPOCH,
+        let attempt = LogAttempt {
+            attempt: 3,
+            kind: LogKind::Build,
+            started: SystemTime::UNIX_EPOCH.into(),
             ended: None,
             outcome: AttemptOutcome::Running,
-            pieces: Vec::new(),
+            bytes: 0,
+            current: true,
         };
         let begins = Item::Attempt {
             attempt,
             begins: true,
         };
-        event(&mut events, &begins, LogKind::Build);
+        event(&mut events, &begins);
         let lost = Item::Lost {
             attempt: 3,
             bytes: 10,
         };
-        event(&mut events, &lost, LogKind::Build);
+        event(&mut events, &lost);
         let expected = [
             "event: attempt\ndata: {\"attempt\":3,\"kind\":\"build\",\"started\":\"1970-01-01T00:00:00.000Z\",",
             "\"outcome\":\"running\",\"bytes\":0,\"current\":true,\"begins\":true}\n\n",

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serving_core::ServableId;
@@ -17,13 +15,15 @@ use tracing::warn;
 use utoipa::IntoParams;
 
 use super::access::Access;
-use super::caller_watch::{CallerWatch, Credential};
+use super::authentication::Credential;
+use super::caller_watch::CallerWatch;
 use super::extract::{Parameters, Segments, parameter, servable, unknown_version};
-use super::log_files::{self, Filter};
-use super::log_reader::{Place, Reader, Source};
-use super::log_stream::{Form, body};
+use super::log_files::Filter;
+use super::log_reader::{Place, Reader, Source, shown};
+use super::log_stream::{CHECK, Form, body};
 use super::openapi::{
-    InternalError, InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable,
+    InternalError, InvalidParameterValue, ResourceDoesNotExist, ResourceExhausted,
+    TemporarilyUnavailable,
 };
 use super::{ControlState, Refused};
 use crate::api::{LogAttempt, LogAttempts};
@@ -34,8 +34,6 @@ const DEFAULT_LINES: usize = 1000;
 const MOST_LINES: usize = 100_000;
 /// Longer texts to search for are somebody's mistake.
 const LONGEST_SEARCHED: usize = 1000;
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The query of `GET /models/{name}/versions/{version}/logs`.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -92,6 +90,7 @@ struct Wanted {
         (status = OK, description = "The lines, as they were printed; with `Accept: text/event-stream` and `follow`, one event a line.", content((String = "text/plain; charset=utf-8"), (String = "text/event-stream"))),
         InvalidParameterValue,
         ResourceDoesNotExist,
+        ResourceExhausted,
         TemporarilyUnavailable,
         InternalError,
     ),
@@ -101,7 +100,6 @@ pub(super) async fn read(
     credential: Credential,
     Segments((name, version)): Segments<(String, String)>,
     Parameters(query): Parameters<LogsQuery>,
-    headers: HeaderMap,
 ) -> Result<Response, Refused> {
     access.to_see(&name).await?;
     let id = servable(&name, &version)?;
@@ -123,9 +121,13 @@ pub(super) async fn read(
         lines: lines.or(default).map(|lines| lines.min(MOST_LINES)),
         follow: follow && !download,
         filter: Filter::containing(query.contains.as_deref()),
-        from: last_event(&headers)?,
+        from: last_event(&credential)?,
     };
-    let form = form(&headers, download);
+    let form = if credential.accepts_stream() && !download {
+        Form::Events
+    } else {
+        Form::Text
+    };
 
     let state = Arc::clone(&access.state);
     let mut source = Source {
@@ -140,8 +142,13 @@ pub(super) async fn read(
     }
     source.attempt = chosen(query.attempt.as_deref(), &attempts, kind)?;
     let name_of_file = file_name(&id, kind, source.attempt);
+    let place = if wanted.follow {
+        Some(state.streams.of_logs(&access.principal)?)
+    } else {
+        None
+    };
     let reader = blocking(&id, move || reader(source, wanted)).await?;
-    let caller = CallerWatch::new(access, credential, name);
+    let caller = CallerWatch::new(access, credential, Some(name.into()), CHECK);
     let content_type = match form {
         Form::Text => "text/plain; charset=utf-8",
         Form::Events => "text/event-stream",
@@ -153,7 +160,7 @@ pub(super) async fn read(
             // What models print is text, whatever it looks like.
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ],
-        body(reader, form, kind, caller),
+        body(reader, form, caller, place),
     )
         .into_response();
     if download && let Ok(name) = HeaderValue::try_from(name_of_file) {
@@ -198,29 +205,21 @@ pub(super) async fn attempts(
                 kind,
                 attempt: None,
             };
-            let attempts = attempts_of(&source).await?;
-            seen.extend(attempts.iter().map(|attempt| shown(attempt, kind)));
+            let shown = move || {
+                let attempts = source.attempts()?;
+                Ok(attempts
+                    .iter()
+                    .map(|attempt| shown(attempt, kind))
+                    .collect())
+            };
+            let shown: Vec<LogAttempt> = blocking(&id, shown).await?;
+            seen.extend(shown);
         }
     }
     if seen.is_empty() && !is_seen(&access.state, &id) {
         return Err(unknown_version(&name, id.version));
     }
     Ok(Json(LogAttempts { attempts: seen }))
-}
-
-/// An attempt in the words of the API. Blocks on the disk for as long as it takes to learn the sizes of three files.
-pub(super) fn shown(attempt: &Attempt, kind: LogKind) -> LogAttempt {
-    let first = attempt.pieces.first().map_or(0, |piece| piece.start);
-    let end = log_files::end(&attempt.pieces).unwrap_or(first);
-    LogAttempt {
-        attempt: attempt.number,
-        kind,
-        started: attempt.started.into(),
-        ended: attempt.ended.map(Into::into),
-        outcome: attempt.outcome,
-        bytes: end.saturating_sub(first),
-        current: attempt.outcome == AttemptOutcome::Running,
-    }
 }
 
 fn reader(source: Source, wanted: Wanted) -> io::Result<Reader> {
@@ -272,31 +271,15 @@ fn chosen(word: Option<&str>, attempts: &[Attempt], kind: LogKind) -> Result<Opt
     Ok(Some(attempt.number))
 }
 
-fn last_event(headers: &HeaderMap) -> Result<Option<Place>, Refused> {
-    let Some(id) = headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) else {
+fn last_event(credential: &Credential) -> Result<Option<Place>, Refused> {
+    let id = credential.headers().get("last-event-id");
+    let Some(id) = id.filter(|id| !id.is_empty()) else {
         return Ok(None);
     };
     let place = id.to_str().unwrap_or_default().parse::<Place>();
     place
         .map(Some)
         .map_err(|reason| Refused::invalid(format!("the header Last-Event-ID: {reason}")))
-}
-
-fn form(headers: &HeaderMap, download: bool) -> Form {
-    let accepted = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut types = accepted.flat_map(|value| value.split(','));
-    let is_events = |accepted: &str| {
-        let name = accepted.split(';').next().unwrap_or_default().trim();
-        name.eq_ignore_ascii_case("text/event-stream")
-    };
-    if !download && types.any(is_events) {
-        Form::Events
-    } else {
-        Form::Text
-    }
 }
 
 /// `Content-Disposition` twice over: in letters that every client takes, and as it is.

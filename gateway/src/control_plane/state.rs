@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{BuildTurns, Engine, EventStreams, IntentBook, Webhooks};
+use super::{BuildTurns, Engine, IntentBook, StreamPlaces, Webhooks};
 use crate::metrics::Page;
 use crate::ports::{Environments, Processes, Registry, WorkerFiles};
 use crate::store::Store;
@@ -38,8 +38,8 @@ pub struct ControlState {
     pub environments: Arc<dyn Environments>,
     /// Who has one built ahead of time.
     pub builds: BuildTurns,
-    /// Who follows the event log.
-    pub event_streams: EventStreams,
+    /// Who follows the event log, or the log of a version.
+    pub streams: StreamPlaces,
     /// Who is calling.
     pub authenticator: Arc<Authenticator>,
     /// What callers may do.

@@ -383,3 +383,30 @@ async fn there_is_room_for_so_many_streams() {
     drop(stream);
     Stream::open(&plane, Caller::Reader, IRIS, None).await;
 }
+
+#[tokio::test]
+async fn nobody_takes_all_the_streams() {
+    let plane = Plane::new().await;
+    let mut streams = Vec::new();
+    for _ in 0..32 {
+        streams.push(Stream::open(&plane, Caller::Reader, IRIS, None).await);
+    }
+    let request = plane.request(Caller::Reader, "GET", IRIS);
+    let request = request.header("accept", "text/event-stream");
+    let answer = plane.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.refusal(), (429, "RESOURCE_EXHAUSTED".to_owned()));
+    Stream::open(&plane, Caller::Manager, IRIS, None).await;
+    streams.pop();
+    Stream::open(&plane, Caller::Reader, IRIS, None).await;
+}
+
+#[tokio::test]
+async fn many_events_of_others_are_passed_over() {
+    let plane = Plane::new().await;
+    let mut events: Vec<_> = (1..=1200).map(|version| event("secret", version)).collect();
+    events.push(event("iris", 7));
+    plane.store.append_events(&events).await.unwrap();
+    let path = format!("{ALL}?last_event_id=0");
+    let mut stream = Stream::open(&plane, Caller::Reader, &path, None).await;
+    assert_eq!(stream.event().await.1, 7);
+}

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use gateway::api::Settings;
 use gateway::config::WebhooksConfig;
 use gateway::control_plane::{
-    About, BuildTurns, ControlState, Engine, EventStreams, IntentBook, TagFollower, Webhooks,
+    About, BuildTurns, ControlState, Engine, IntentBook, StreamPlaces, TagFollower, Webhooks,
     admin_router, router,
 };
 use gateway::data_plane::{DataPlaneMetrics, Example};
@@ -329,7 +329,7 @@ impl Plane {
             files: Arc::clone(&files) as _,
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
-            event_streams: EventStreams::new(most),
+            streams: StreamPlaces::new(most),
             rights: authenticator.rights(),
             authenticator: Arc::clone(&authenticator),
             processes: Arc::clone(&processes) as _,

@@ -1,5 +1,8 @@
 //! Logs as they grow: as text and as events that can be resumed, until the caller may not see them any more.
 
+use std::time::Duration;
+
+use auth::TokenStore;
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
 use gateway::ports::{AttemptOutcome, LogKind};
@@ -261,4 +264,94 @@ async fn who_may_not_see_the_model_any_more_sees_no_further_line() {
     tokio::time::advance(std::time::Duration::from_secs(31)).await;
     plane.files.worker(1, "two\n");
     assert!(body.next().await.is_none());
+}
+
+#[tokio::test]
+async fn who_is_no_admin_any_more_sees_no_further_line() {
+    let plane = Plane::new().await;
+    plane.files.worker(1, "one\n");
+    plane.store.grant("una", &auth::Grant::Admin).await.unwrap();
+    let (_, token) = plane.keep(auth::NewToken::new("una")).await;
+    plane.reload().await;
+    let request = plane
+        .request(Caller::Anonymous, "GET", &format!("{LOGS}?follow=true"))
+        .header("authorization", format!("Bearer {token}"));
+    let response = plane.begin(request.body(Body::empty()).unwrap()).await;
+    let mut body = response.into_body().into_data_stream();
+    assert_eq!(body.next().await.unwrap().unwrap(), "one\n");
+    plane
+        .store
+        .revoke_grant("una", &auth::Grant::Admin)
+        .await
+        .unwrap();
+    plane.reload().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    plane.files.worker(1, "two\n");
+    assert!(body.next().await.is_none());
+}
+
+#[tokio::test]
+async fn there_is_room_for_so_many_who_follow_and_for_so_many_of_one_caller() {
+    let plane = Plane::new().await;
+    plane.files.worker(1, "one\n");
+    let path = format!("{LOGS}?follow=true");
+    let ask = async |caller| {
+        plane
+            .begin(
+                plane
+                    .request(caller, "GET", &path)
+                    .body(Body::empty())
+                    .unwrap(),
+            )
+            .await
+    };
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(ask(Caller::Reader).await);
+        assert_eq!(open.last().unwrap().status(), 200);
+    }
+    assert_eq!(ask(Caller::Reader).await.status(), 429);
+    assert_eq!(ask(Caller::Manager).await.status(), 200);
+    // What is written so far has an end, and needs no place.
+    assert_eq!(plane.get(Caller::Reader, LOGS).await.status, 200);
+    open.pop();
+    assert_eq!(ask(Caller::Reader).await.status(), 200);
+
+    let plane = Plane::with_streams(1).await;
+    plane.files.worker(1, "one\n");
+    let ask = async |caller| {
+        plane
+            .begin(
+                plane
+                    .request(caller, "GET", &path)
+                    .body(Body::empty())
+                    .unwrap(),
+            )
+            .await
+    };
+    let first = ask(Caller::Reader).await;
+    assert_eq!(ask(Caller::Manager).await.status(), 429);
+    drop(first);
+    assert_eq!(ask(Caller::Manager).await.status(), 200);
+}
+
+#[tokio::test]
+async fn many_empty_lines_come_in_small_pieces_and_all_of_them() {
+    let plane = Plane::new().await;
+    plane.files.worker(1, "\n".repeat(100_000));
+    let request = plane
+        .request(Caller::Reader, "GET", &format!("{LOGS}?download=true"))
+        .body(Body::empty());
+    let mut body = plane
+        .begin(request.unwrap())
+        .await
+        .into_body()
+        .into_data_stream();
+    let mut sizes = Vec::new();
+    while let Some(piece) = body.next().await {
+        sizes.push(piece.unwrap().len());
+    }
+    assert_eq!(sizes.iter().sum::<usize>(), 100_000);
+    assert!(sizes.iter().all(|size| *size <= 2000), "{sizes:?}");
 }

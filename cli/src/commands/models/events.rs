@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use gateway::api::{Event, LabelEnd, LabelInterval};
+use gateway::control_plane::inert;
 use serde_json::Value;
 
 use crate::args::models::EventsArgs;
@@ -107,7 +108,8 @@ fn text(event: &Event) -> String {
     let version = version.map_or_else(|| "-".to_owned(), |version| version.to_string());
     let code = event.details.get("code").and_then(Value::as_str);
     let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-    format!("{at}  {version:>4}  {kind:<16}  {message}{code}")
+    // What a worker said may be part of it.
+    inert(format!("{at}  {version:>4}  {kind:<16}  {message}{code}").as_bytes())
 }
 
 #[cfg(test)]
@@ -132,6 +134,10 @@ mod tests {
                 "message": "Failed: no answer", "details": {"kind": "transient", "code": "NETWORK", "message": "no answer"}
             })),
         ];
+        let hostile = event(json!({
+            "id": 4, "at": "2026-03-01T12:00:11Z", "model": "iris", "type": "failed", "message": "\u{1b}[2Jgone\nforged\u{7}"
+        }));
+        assert!(hostile.ends_with("gone\\u{a}forged\\u{7}"), "{hostile}");
         insta::assert_snapshot!(lines.join("\n"));
     }
 

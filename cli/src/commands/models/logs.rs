@@ -6,6 +6,7 @@ use crate::args::models::LogsArgs;
 use crate::client::{Client, Followed, LogQuery};
 use crate::error::CommandError;
 use crate::output::{self, Format};
+use crate::terminal_text::TerminalText;
 
 pub(super) async fn run(
     client: &Client,
@@ -36,9 +37,16 @@ pub(super) async fn run(
 async fn show(client: &Client, args: &LogsArgs, query: &LogQuery) -> Result<(), CommandError> {
     let mut log = client.logs(&args.name, args.version, query).await?;
     let mut is_empty = true;
+    let mut shown = output::stdout_is_terminal().then(TerminalText::default);
     while let Some(piece) = client.piece(&mut log).await? {
         is_empty &= piece.is_empty();
-        output::bytes(&piece)?;
+        match &mut shown {
+            Some(shown) => output::bytes(shown.push(&piece).as_bytes())?,
+            None => output::bytes(&piece)?,
+        }
+    }
+    if let Some(shown) = shown {
+        output::bytes(shown.end().as_bytes())?;
     }
     if is_empty {
         output::note("the log is empty");

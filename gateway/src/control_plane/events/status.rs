@@ -91,6 +91,7 @@ impl Statuses {
         for name in self.told.keys().filter(|name| !names.contains(*name)) {
             gone.push(name.clone());
         }
+        let mut changed = BTreeMap::new();
         for name in names.iter().chain(&gone) {
             let summary = models::summary(access, name, &catalog, &snapshot);
             let Ok(json) = serde_json::to_string(&summary) else {
@@ -99,9 +100,10 @@ impl Statuses {
             if self.told.get(name) == Some(&digest(&json)) {
                 continue;
             }
-            if access.right(name.as_str()).await?.is_some() {
-                self.tell(name, &json, frames);
-            }
+            changed.insert(name.clone(), json);
+        }
+        for name in access.visible(changed.keys().cloned()).await? {
+            self.tell(&name, &changed[&name], frames);
         }
         for name in &gone {
             self.told.remove(name);

@@ -1,7 +1,7 @@
 //! One client who follows the event log. It holds no more than a page of it: what comes is read from the store when the
 //! client has taken what came before, and a watch of the newest id says when there is more.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serving_core::ModelName;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::super::access::Access;
 use super::super::authentication::Credential;
+use super::super::caller_watch::CallerWatch;
+use super::super::stream_places::StreamPlace;
 use super::super::{Refused, event_words};
 use super::frames::Frames;
 use super::query::EventsQuery;
@@ -27,6 +28,8 @@ use crate::store::{EventFilter, LoggedEvent};
 
 /// Entries that are read at a time.
 const PAGE: u32 = 50;
+/// The same while none of them is for the client.
+const LONG_PAGE: u32 = 500;
 /// Proxies close connections on which nothing comes.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a caller whose right was taken away may go on at most.
@@ -36,19 +39,16 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// Where a client is.
 pub(super) struct Follower {
-    access: Access,
-    credential: Credential,
-    /// The one model that it is about, if it is about one.
-    model: Option<ModelName>,
+    caller: CallerWatch,
     filter: EventFilter,
     /// All entries up to the one of this id were told, or are none for it.
     position: i64,
+    page: u32,
     newest: watch::Receiver<i64>,
     statuses: Option<Statuses>,
     greeted: bool,
     next_heartbeat: Instant,
-    next_check: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: StreamPlace,
 }
 
 /// What to do next.
@@ -77,19 +77,16 @@ impl Follower {
             None if filter.since.is_some() => 0,
             None => present,
         };
-        let now = Instant::now();
         Ok(Self {
             statuses: query.wants_status()?.then(|| Statuses::new(&access)),
-            _place: access.state.event_streams.take()?,
-            access,
-            credential,
-            model,
+            _place: access.state.streams.of_events(&access.principal)?,
+            caller: CallerWatch::new(access, credential, model, CHECK),
             filter,
             position,
+            page: PAGE,
             newest,
             greeted: false,
-            next_heartbeat: now + HEARTBEAT,
-            next_check: now,
+            next_heartbeat: Instant::now() + HEARTBEAT,
         })
     }
 
@@ -115,8 +112,7 @@ impl Follower {
             frames.retry(RETRY);
             return Some(frames.into_bytes());
         }
-        let shutdown: CancellationToken = self.access.state.shutdown.clone();
-        while !shutdown.is_cancelled() {
+        while !self.caller.is_stopping() {
             let right = match self.checked().await {
                 Ok(right) => right,
                 Err(reason) => {
@@ -132,7 +128,11 @@ impl Follower {
             if !frames.is_empty() {
                 return Some(frames.into_bytes());
             }
-            match self.wait(&shutdown).await {
+            if self.is_behind() && Instant::now() < self.next_heartbeat {
+                // Nothing of this page was for the client, but of the next one may be.
+                continue;
+            }
+            match self.wait().await {
                 Wake::End => return None,
                 Wake::Look => {}
                 Wake::Status => self.tell_status(right, &mut frames).await.ok()?,
@@ -150,55 +150,51 @@ impl Follower {
 
     /// The caller's right on the one model, asked anew when it is time to; refuses who has none any more.
     async fn checked(&mut self) -> Result<Right, Refused> {
-        let now = Instant::now();
-        if now >= self.next_check {
-            self.next_check = now + CHECK;
-            self.access.principal = self.credential.principal(&self.access.state).await?;
-            if let Some(statuses) = &mut self.statuses {
-                statuses.look_again();
-            }
+        if self.caller.is_due()
+            && let Some(statuses) = &mut self.statuses
+        {
+            statuses.look_again();
         }
-        match &self.model {
-            Some(model) => self.access.to_see(model.as_str()).await,
-            None => Ok(Right::Read),
-        }
+        self.caller.checked().await
+    }
+
+    fn is_behind(&self) -> bool {
+        self.position < *self.newest.borrow()
     }
 
     /// What has come to the log since the last call, one page of it.
     async fn read(&mut self, frames: &mut Frames) -> Result<(), Refused> {
         let newest = *self.newest.borrow_and_update();
-        while self.position < newest && frames.is_empty() {
-            let store = &self.access.state.store;
-            let page = store
-                .events_after(&self.filter, self.position, newest, PAGE)
-                .await?;
-            let full = page.len() >= PAGE as usize;
-            let last = page.last().map(|event| event.id).filter(|_| full);
-            for event in self.visible(page).await? {
-                let event = event_words::shown(event);
-                frames.record("event", Some(event.id), &event);
-            }
-            self.position = last.unwrap_or(newest);
+        if self.position >= newest {
+            return Ok(());
         }
+        let store = &self.caller.access().state.store;
+        let page = store
+            .events_after(&self.filter, self.position, newest, self.page)
+            .await?;
+        let full = page.len() >= self.page as usize;
+        let last = page.last().map(|event| event.id).filter(|_| full);
+        for event in self.visible(page).await? {
+            let event = event_words::shown(event);
+            frames.record("event", Some(event.id), &event);
+        }
+        self.position = last.unwrap_or(newest);
+        self.page = if frames.is_empty() { LONG_PAGE } else { PAGE };
         Ok(())
     }
 
     async fn visible(&self, mut page: Vec<LoggedEvent>) -> Result<Vec<LoggedEvent>, Refused> {
-        if self.model.is_some() {
+        if self.caller.model().is_some() {
             return Ok(page);
         }
-        let mut may_see = BTreeMap::new();
-        for event in &page {
-            if !may_see.contains_key(&event.model) {
-                let right = self.access.right(event.model.as_str()).await?;
-                may_see.insert(event.model.clone(), right.is_some());
-            }
-        }
-        page.retain(|event| may_see.get(&event.model) == Some(&true));
+        let models: BTreeSet<_> = page.iter().map(|event| event.model.clone()).collect();
+        let visible = self.caller.access().visible(models).await?;
+        let visible: BTreeSet<_> = visible.into_iter().collect();
+        page.retain(|event| visible.contains(&event.model));
         Ok(page)
     }
 
-    async fn wait(&mut self, shutdown: &CancellationToken) -> Wake {
+    async fn wait(&mut self) -> Wake {
         let statuses = async {
             match &mut self.statuses {
                 Some(statuses) => statuses.due().await,
@@ -206,14 +202,14 @@ impl Follower {
             }
         };
         tokio::select! {
-            () = shutdown.cancelled() => Wake::End,
+            () = self.caller.shutdown() => Wake::End,
             changed = self.newest.changed() => match changed {
                 Ok(()) => Wake::Look,
                 Err(_) => Wake::End,
             },
             () = statuses => Wake::Status,
             () = sleep_until(self.next_heartbeat) => Wake::Heartbeat,
-            () = sleep_until(self.next_check) => Wake::Look,
+            () = sleep_until(self.caller.next()) => Wake::Look,
         }
     }
 
@@ -221,13 +217,14 @@ impl Follower {
         let Some(statuses) = &mut self.statuses else {
             return Ok(());
         };
-        match &self.model {
+        let access = self.caller.access();
+        match self.caller.model() {
             Some(model) => {
-                let headers = self.credential.headers();
-                statuses.of_model(&self.access, model, right, headers, frames);
+                let headers = self.caller.credential().headers();
+                statuses.of_model(access, model, right, headers, frames);
                 Ok(())
             }
-            None => statuses.of_all(&self.access, frames).await,
+            None => statuses.of_all(access, frames).await,
         }
     }
 }
