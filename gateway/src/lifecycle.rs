@@ -201,8 +201,7 @@ impl Household {
             store.clone(),
             aspired.clone(),
             Arc::clone(&clock),
-        )
-        .await;
+        );
         let heeded = tags.aspired();
         keepers.start("following the registry's tags", tags.run(close.clone()));
         let keeping = keep_last_aspired(
@@ -238,7 +237,7 @@ impl Household {
             workers.loader(),
             Box::new(move |seed| Arc::new(VersionStack::new(seed, &stack_metrics))),
             Inputs {
-                aspired: heeded,
+                aspired: heeded.clone(),
                 intents: intents.subscribe(),
             },
             events,
@@ -249,7 +248,7 @@ impl Household {
             queued,
             SeenLabels {
                 snapshot: handle.snapshot(),
-                known: wanted_is_shown(aspired.clone(), handle.clone()),
+                known: wanted_is_shown(heeded, handle.clone()),
                 ending: drain.clone(),
             },
             Arc::clone(&life_metrics) as _,
@@ -370,7 +369,8 @@ impl Household {
     }
 }
 
-/// Resolves when the manager shows what is wanted, after that is known.
+/// Resolves when the manager shows what is wanted, after that is known. `aspired` is what the manager itself reads: what
+/// the registry said may be known a moment earlier.
 fn wanted_is_shown(
     mut aspired: watch::Receiver<Option<Arc<Aspired>>>,
     manager: ManagerHandle<Arc<VersionStack>>,

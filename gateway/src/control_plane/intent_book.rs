@@ -1,7 +1,7 @@
 //! The book of intents: what people asked for, stored first and published to the manager after the commit.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
@@ -34,6 +34,8 @@ pub struct IntentBook {
     published: watch::Sender<Arc<Intents>>,
     /// Held from before the commit until after the publication, so that both have the same order.
     writing: Mutex<()>,
+    /// Held while what is published is put together: never across an await, so that tags wait for nobody's commit.
+    publishing: std::sync::Mutex<()>,
     tasks: TaskTracker,
 }
 
@@ -80,6 +82,7 @@ impl IntentBook {
             followed: OnceLock::new(),
             published,
             writing: Mutex::default(),
+            publishing: std::sync::Mutex::default(),
             tasks: TaskTracker::new(),
         }))
     }
@@ -227,8 +230,8 @@ impl IntentBook {
     }
 
     /// Lays other tags between the defaults and what people chose, and publishes what follows. Returns those before.
-    pub(super) async fn heed(&self, tags: Tags) -> Arc<Tags> {
-        let _writing = self.writing.lock().await;
+    pub(super) fn heed(&self, tags: Tags) -> Arc<Tags> {
+        let _publishing = self.publishing();
         let before = self.tags.load_full();
         if *before != tags {
             self.tags.store(Arc::new(tags));
@@ -300,17 +303,25 @@ impl IntentBook {
     }
 
     fn publish(&self, model: ModelName, intent: StoredIntent) {
+        let _publishing = self.publishing();
         let mut stored = Stored::clone(&self.stored.load());
         stored.insert(model, intent);
         self.stored.store(Arc::new(stored));
         self.publish_all();
     }
 
-    /// Called while `writing` is held.
+    /// Called while `publishing` is held.
     fn publish_all(&self) {
         let (stored, tags) = (self.stored.load(), self.tags.load());
         let intents = to_engine(&stored, &tags, &self.defaults, self.enable_all);
         self.published.send_replace(Arc::new(intents));
+    }
+
+    fn publishing(&self) -> MutexGuard<'_, ()> {
+        // It guards an order, no value.
+        self.publishing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Follows the settings in the registry's tags: first the intents heed them, then the manager is told what is aspired,
 //! so that no version is begun with settings that are about to change.
 
+mod news;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +16,8 @@ use tracing::warn;
 
 use super::intent_book::{IntentBook, Tags};
 use crate::api::{TagProblem, TagSettings};
-use crate::store::{ControlFact, Store};
-
-/// Who has changed a setting, in the words of the event log.
-const BY_TAGS: &str = "the registry's tags";
+use crate::store::Store;
+use news::{Changes, News};
 
 type Known = Option<Arc<Aspired>>;
 
@@ -26,18 +28,19 @@ pub struct TagFollower {
     clock: Arc<dyn Clock>,
     registry: watch::Receiver<Known>,
     heeded: watch::Sender<Known>,
+    news: News,
 }
 
 impl TagFollower {
     /// Heeds the tags of what is known already, which are no news.
-    pub async fn new(
+    pub fn new(
         book: Arc<IntentBook>,
         store: Store,
         mut registry: watch::Receiver<Known>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let known = registry.borrow_and_update().clone();
-        book.heed(read(known.as_deref())).await;
+        book.heed(read(known.as_deref()));
         let heeded = watch::Sender::new(known);
         book.is_followed(registry.clone(), heeded.clone());
         Self {
@@ -46,6 +49,7 @@ impl TagFollower {
             clock,
             registry,
             heeded,
+            news: News::default(),
         }
     }
 
@@ -54,8 +58,15 @@ impl TagFollower {
         self.heeded.subscribe()
     }
 
-    /// Works until `shutdown`. When the registry's end is gone, the last value stands.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    /// Works until `shutdown`. When the registry's end is gone, the last value stands. The log is written beside the
+    /// following: a slow disk must not hold up what is served.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let (news, store) = (self.news.clone(), self.store.clone());
+        let writing = news.write(&store, shutdown.cancelled());
+        tokio::join!(self.follow(&shutdown), writing);
+    }
+
+    async fn follow(mut self, shutdown: &CancellationToken) {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -65,46 +76,50 @@ impl TagFollower {
             }
             let known = self.registry.borrow_and_update().clone();
             let tags = read(known.as_deref());
-            let before = self.book.heed(tags.clone()).await;
+            let before = self.book.heed(tags.clone());
             self.heeded.send_replace(known.clone());
-            let news = known.iter().flat_map(|aspired| aspired.models.keys());
-            for model in news {
-                self.tell(model, before.get(model), tags.get(model)).await;
+            let models = known.iter().flat_map(|aspired| aspired.models.keys());
+            let untold = models
+                .filter(|model| !self.tell(model, before.get(*model), tags.get(*model)))
+                .count();
+            if untold > 0 {
+                warn!(
+                    untold,
+                    "the event log is too slow: it does not tell what the tags of some models changed"
+                );
             }
         }
     }
 
-    /// Writes down what is new about one model that is served.
-    async fn tell(
+    /// Hands on what is new about one model that is served; `false` if too much waits for the log already.
+    fn tell(
         &self,
         model: &ModelName,
         before: Option<&TagSettings>,
         now: Option<&TagSettings>,
-    ) {
+    ) -> bool {
         if before == now || self.book.settings(model.as_str()).is_none() {
-            return;
+            return true;
         }
         let nothing = TagSettings::default();
         let (before, now) = (before.unwrap_or(&nothing), now.unwrap_or(&nothing));
-        let mut facts = Vec::new();
         let keys = self
             .book
             .differences_in_effect(model, &before.settings, &now.settings);
-        if !keys.is_empty() {
-            let by = BY_TAGS.to_owned();
-            facts.push(ControlFact::SettingsChanged { by, keys });
-        }
         let new = now.problems.iter();
-        for TagProblem { key, problem } in new.filter(|one| !before.problems.contains(one)) {
-            let (key, problem) = (key.clone(), problem.clone());
-            facts.push(ControlFact::TagRefused { key, problem });
+        let refused: BTreeMap<_, _> = new
+            .filter(|one| !before.problems.contains(one))
+            .map(|TagProblem { key, problem }| (key.clone(), problem.clone()))
+            .collect();
+        if keys.is_empty() && refused.is_empty() {
+            return true;
         }
-        for fact in facts {
-            let at = self.clock.now();
-            if let Err(error) = self.store.append_fact(at, model, None, fact).await {
-                warn!(%error, %model, "what the registry's tags changed could not be logged");
-            }
-        }
+        let changes = Changes {
+            at: self.clock.now(),
+            keys: keys.into_iter().collect(),
+            refused,
+        };
+        self.news.add(model, changes)
     }
 }
 

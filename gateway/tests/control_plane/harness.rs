@@ -287,8 +287,7 @@ impl Plane {
             store.clone(),
             aspired.subscribe(),
             Arc::new(FixedClock),
-        )
-        .await;
+        );
         let mut metrics = prometheus_client::registry::Registry::default();
         let scripted_webhooks = Arc::new(ScriptedWebhooks::default());
         let config = WebhooksConfig {

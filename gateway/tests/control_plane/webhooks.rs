@@ -278,6 +278,38 @@ async fn installing_again_updates_and_leaves_others_alone() {
 }
 
 #[tokio::test]
+async fn a_webhook_of_another_gateway_is_moved_or_removed_only_by_its_name() {
+    let plane = Plane::new().await;
+    let others = "https://first.example/api/v1/webhooks/mlflow";
+    plane.webhooks.known.lock().unwrap().push(KnownWebhook {
+        id: "first".into(),
+        name: "sluicegate".into(),
+        url: others.into(),
+        events: Vec::new(),
+        active: true,
+    });
+    let ours = r#"{"url": "https://second.example"}"#;
+    for (method, path, body) in [
+        ("POST", "/api/v1/webhooks/install", ours),
+        ("DELETE", "/api/v1/webhooks", ""),
+    ] {
+        let answer = plane.call(Caller::Admin, method, path, body).await;
+        let refusal = (400, "INVALID_PARAMETER_VALUE".to_owned());
+        assert_eq!(answer.refusal(), refusal, "{path}");
+        assert!(answer.text().contains(others), "{}", answer.text());
+        assert_eq!(plane.webhooks.known.lock().unwrap()[0].url, others);
+    }
+    assert_eq!(state(&plane).await["has_secret"], false);
+    let named = json!({ "url": "https://second.example", "name": "sluicegate" });
+    assert_eq!(install(&plane, named).await["before"], others);
+    // It is ours now: we have moved it ourselves.
+    let removed = plane
+        .call(Caller::Admin, "DELETE", "/api/v1/webhooks", "")
+        .await;
+    assert_eq!(removed.json(), json!({ "removed": 1 }));
+}
+
+#[tokio::test]
 async fn two_who_install_at_once_make_one_webhook() {
     let plane = Plane::new().await;
     let wish = || json!({ "url": "https://gate.example" });

@@ -145,10 +145,7 @@ impl Client {
             Ok(ModelReply { registered_model }) => Ok(Some(registered_model)
                 // Databases that compare without case answer with the other one.
                 .filter(|model| model.name == name && !model.is_prompt())),
-            // 400: a name that the registry does not allow (MLflow: one with `/` or `:`) is nobody's.
-            Err(RegistryError::NotFound(_) | RegistryError::Refused { status: 400, .. }) => {
-                Ok(None)
-            }
+            Err(RegistryError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

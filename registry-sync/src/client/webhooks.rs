@@ -1,5 +1,7 @@
 //! The registry's webhooks (MLflow 3.3 and later): list, create, update, delete, test. All of them are for its admins.
 
+use std::fmt;
+
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -50,7 +52,7 @@ pub struct WebhookEvent {
 }
 
 /// What a webhook should be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct WebhookWish<'a> {
     /// Its name.
     pub name: &'a str,
@@ -178,6 +180,18 @@ impl Client {
     }
 }
 
+/// Without the secret.
+impl fmt::Debug for WebhookWish<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("WebhookWish")
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}
+
 impl WebhookWish<'_> {
     fn body(&self) -> Value {
         let events = self.events.iter();
@@ -185,5 +199,23 @@ impl WebhookWish<'_> {
             .map(|(entity, action)| json!({ "entity": entity, "action": action }))
             .collect();
         json!({ "name": self.name, "url": self.url, "secret": self.secret, "events": events })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_shown_without_its_secret() {
+        let wish = WebhookWish {
+            name: "sluicegate",
+            url: "https://gate.example",
+            secret: "hidden",
+            events: &[],
+        };
+        let shown = format!("{wish:?}");
+        assert!(shown.contains("gate.example"), "{shown}");
+        assert!(!shown.contains("hidden"), "{shown}");
     }
 }

@@ -31,7 +31,9 @@ pub(super) enum Outcome {
     Published,
     /// A whole poll that saw something else was published meanwhile: nobody knows which of the two is newer.
     Overtaken,
-    /// Nothing was published yet, which one model must not be the first of, or the model is not of interest any more.
+    /// Nothing was published yet, which one model must not be the first of.
+    TooEarly,
+    /// The model is not of interest any more.
     Unwanted,
 }
 
@@ -105,7 +107,7 @@ impl Board {
         let mut outcome = Outcome::Published;
         self.aspired.send_if_modified(|current| {
             let Some(known) = current.as_deref() else {
-                outcome = Outcome::Unwanted;
+                outcome = Outcome::TooEarly;
                 return false;
             };
             if known.models.get(name) == model.as_ref() {
@@ -210,7 +212,7 @@ mod tests {
         let iris = ModelName::from("iris");
         let read = aspired(&[("iris", 1)]);
         let outcome = board.publish_one(0, &iris, read.clone(), &Interest::All);
-        assert_eq!(outcome, Outcome::Unwanted);
+        assert_eq!(outcome, Outcome::TooEarly);
         assert_eq!(board.current(), None);
 
         board.publish_whole(Aspired::default(), &Interest::All);

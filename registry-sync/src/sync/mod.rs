@@ -230,7 +230,10 @@ impl RegistryHandle {
     /// Asks the registry now whether `model` is registered. A prompt is not a model.
     pub async fn is_registered(&self, model: &ModelName) -> Result<bool, RegistryError> {
         let usage = Usage::default();
-        self.client.is_registered(model.as_str(), &usage).await
+        nobodys(
+            false,
+            self.client.is_registered(model.as_str(), &usage).await,
+        )
     }
 
     /// Asks the registry now for one version, in whichever stage and whether its model is of interest or not; `None` if
@@ -238,7 +241,8 @@ impl RegistryHandle {
     pub async fn version(&self, id: &ServableId) -> Result<Option<FoundVersion>, RegistryError> {
         let usage = Usage::default();
         let name = id.model.as_str();
-        let Some(model) = self.client.registered_model(name, &usage).await? else {
+        let model = self.client.registered_model(name, &usage).await;
+        let Some(model) = nobodys(None, model)? else {
             return Ok(None);
         };
         let number = id.version.to_string();
@@ -288,6 +292,15 @@ impl Interest {
             Self::All => true,
             Self::Models(names) => names.contains(model),
         }
+    }
+}
+
+/// A name that the registry does not allow (400; MLflow: one with `/` or `:`) is nobody's. Only for names that somebody asks
+/// for: of a model that was registered, a 400 says nothing.
+fn nobodys<T>(nothing: T, answer: Result<T, RegistryError>) -> Result<T, RegistryError> {
+    match answer {
+        Err(RegistryError::Refused { status: 400, .. }) => Ok(nothing),
+        answer => answer,
     }
 }
 

@@ -66,6 +66,10 @@ impl<R: Registry> SingleLooks<R> {
     async fn look_and_rest(&self, model: ModelName) -> ModelName {
         let start = Instant::now();
         match self.look(&model).await {
+            Ok(Outcome::TooEarly) => {
+                tracing::debug!(%model, "nothing is published yet; everything is polled once more");
+                nudge(&self.nudges);
+            }
             Ok(outcome) => tracing::debug!(%model, ?outcome, "looked at one model"),
             Err(error) => {
                 tracing::debug!(%model, %error, "one model could not be looked at; everything is polled instead");
@@ -83,9 +87,12 @@ impl<R: Registry> SingleLooks<R> {
                 return Ok(Outcome::Unwanted);
             }
             let begun = self.board.begin_one();
-            let known = self.board.current().map(|known| part(&known, model));
-            let usage = Usage::default();
-            let reading = self.registry.read(&only, known.as_ref(), &usage).await?;
+            let Some(known) = self.board.current() else {
+                // The poll that is under way may have read this model before it changed.
+                return Ok(Outcome::TooEarly);
+            };
+            let (known, usage) = (part(&known, model), Usage::default());
+            let reading = self.registry.read(&only, Some(&known), &usage).await?;
             let aspired = reading.selection.aspired;
             let outcome = {
                 let interest = self.interest.borrow();

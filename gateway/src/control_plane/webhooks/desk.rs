@@ -39,6 +39,8 @@ pub(super) struct Port(pub(super) Arc<dyn RegistryWebhooks>);
 struct Known {
     secret: Option<Secret>,
     installed: Option<bool>,
+    /// Where the webhook of the default name delivers to, if this process installed it.
+    installed_at: Option<String>,
     seen: Seen,
     told: Option<Instant>,
 }
@@ -104,14 +106,26 @@ impl Webhooks {
         self.known().installed = Some(installed);
     }
 
-    /// The secret; one is made and kept if there is none. Blocks on the disk.
+    /// Remembers where the webhook of the default name delivers to since we installed it.
+    pub(super) fn installed_at(&self, url: &str) {
+        self.known().installed_at = Some(url.to_owned());
+    }
+
+    /// Whether we installed the webhook of the default name with this address.
+    pub(super) fn was_installed_at(&self, url: &str) -> bool {
+        self.known().installed_at.as_deref() == Some(url)
+    }
+
+    /// The secret; one is made and kept if there is none. Blocks on the disk. Whoever calls it holds `turn`: two at once
+    /// would make two.
     pub(super) fn secret(&self) -> io::Result<Secret> {
-        let mut known = self.known();
-        if let Some(secret) = &known.secret {
-            return Ok(secret.clone());
+        // Deliveries must not wait for the disk.
+        let known = self.known().secret.clone();
+        if let Some(secret) = known {
+            return Ok(secret);
         }
         let made = self.file.make()?;
-        known.secret = Some(made.clone());
+        self.known().secret = Some(made.clone());
         Ok(made)
     }
 

@@ -72,11 +72,19 @@ pub(in crate::control_plane) async fn install(
     access.to_manage_webhooks()?;
     let asked: InstallWebhook = body.read()?;
     let url = address(asked.url.as_deref(), access.state.about.public_url.as_ref())?;
+    let is_named = asked.name.is_some();
     let name = asked.name.unwrap_or_else(|| NAME.to_owned());
     let webhooks = &access.state.webhooks;
     let _turn = webhooks.turn.lock().await;
     // Asked first: a registry without webhooks leaves no secret behind.
     let existing = named(&access, &name).await?.into_iter().next();
+    if let Some(existing) = &existing
+        && !is_named
+        && existing.url != url
+        && !is_ours(&access, &existing.url)
+    {
+        return Err(somebody_elses(&existing.url));
+    }
     let secret = {
         let state = Arc::clone(&access.state);
         let made = tokio::task::spawn_blocking(move || state.webhooks.secret()).await;
@@ -94,6 +102,9 @@ pub(in crate::control_plane) async fn install(
         None => (registry.create(&wish).await?, None),
     };
     webhooks.found_installed(true);
+    if wish.name == NAME {
+        webhooks.installed_at(&wish.url);
+    }
     Ok(Json(InstalledWebhook {
         created: before.is_none(),
         before: before.filter(|url| *url != wish.url),
@@ -153,7 +164,14 @@ pub(in crate::control_plane) async fn remove(
     let name = asked.name.as_deref().unwrap_or(NAME);
     let webhooks = &access.state.webhooks;
     let _turn = webhooks.turn.lock().await;
-    let found = named(&access, name).await?;
+    let mut found = named(&access, name).await?;
+    if asked.name.is_none() {
+        let first = found.first().map(|webhook| webhook.url.clone());
+        found.retain(|webhook| is_ours(&access, &webhook.url));
+        if let Some(other) = first.filter(|_| found.is_empty()) {
+            return Err(somebody_elses(&other));
+        }
+    }
     if found.is_empty() {
         return Err(none_of_that_name(name));
     }
@@ -183,6 +201,21 @@ async fn named(access: &Access, name: &str) -> Result<Vec<KnownWebhook>, Refused
     let all = access.state.webhooks.registry.0.list().await?.into_iter();
     let ours = all.filter(|webhook| webhook.name == name && is_for_a_gateway(&webhook.url));
     Ok(ours.collect())
+}
+
+/// Whether the webhook of the default name that delivers to `url` is this gateway's beyond doubt: another gateway of the
+/// same registry may have made one.
+fn is_ours(access: &Access, url: &str) -> bool {
+    let public_url = access.state.about.public_url.as_ref();
+    access.state.webhooks.was_installed_at(url)
+        || address(None, public_url).is_ok_and(|address| address == url)
+}
+
+fn somebody_elses(url: &str) -> Refused {
+    Refused::invalid(format!(
+        "the registry's webhook {NAME:?} delivers to {url}, which may be another gateway. If it is meant, name it \
+         (--name {NAME}); a webhook of this gateway's own needs another name (--name NAME)"
+    ))
 }
 
 fn none_of_that_name(name: &str) -> Refused {

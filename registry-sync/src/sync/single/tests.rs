@@ -61,12 +61,15 @@ struct Running {
 
 impl Running {
     fn start(known: &[(&str, u32)]) -> Self {
+        Self::start_with(Some(aspired(known.iter().copied())))
+    }
+
+    fn start_with(published: Option<Aspired>) -> Self {
         let script = Script::default();
         let (interest, seen) = watch::channel(Interest::All);
         let (nudges, nudged) = watch::channel(0);
         let hints = Hints::default();
-        let published = aspired(known.iter().copied());
-        let board = Board::new(watch::Sender::new(Some(Arc::new(published))));
+        let board = Board::new(watch::Sender::new(published.map(Arc::new)));
         let looks = SingleLooks {
             registry: script.clone(),
             interest: seen,
@@ -180,6 +183,15 @@ async fn a_look_that_fails_changes_nothing_and_leads_to_a_poll() {
     pass(5000).await;
     assert_eq!(running.asked(IRIS), 1);
     assert_eq!(running.shown(), aspired([(IRIS, 1)]));
+    assert_eq!(*running.nudged.borrow(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_before_the_first_poll_has_ended_leads_to_another_poll() {
+    let running = Running::start_with(None);
+    running.hints.add(IRIS.into());
+    pass(5000).await;
+    assert_eq!(running.board.current(), None);
     assert_eq!(*running.nudged.borrow(), 1);
 }
 
