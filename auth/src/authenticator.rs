@@ -18,6 +18,7 @@ use crate::inherited::InheritedRights;
 use crate::principal::Principal;
 use crate::rights::{AllowAll, CurrentGrants, Rights, RightsError};
 use crate::secret::Secret;
+use crate::sign_in_places::SignInPlaces;
 use crate::table::Lookup;
 use crate::throttle::{Throttle, ThrottleConfig};
 use crate::token_store::{StoreError, TokenStore};
@@ -49,6 +50,7 @@ struct Tokens {
     directory: Arc<Directory>,
     clock: Clock,
     throttle: Throttle,
+    sign_ins: SignInPlaces,
     /// `None` where rights are the grants of the store.
     inherited: Option<InheritedRights>,
 }
@@ -64,6 +66,7 @@ impl Authenticator {
             directory: Arc::new(Directory::open(store, config.directory).await?),
             clock,
             throttle: Throttle::new(config.throttle),
+            sign_ins: SignInPlaces::default(),
             inherited: None,
         };
         Ok(Self {
@@ -108,7 +111,7 @@ impl Authenticator {
         let outcome = match Credential::from_headers(headers) {
             Ok(Some(Credential::Token(token))) => tokens.recognise(&token).await,
             Ok(Some(Credential::Password { user, password })) => {
-                tokens.sign_in(&user, password).await
+                tokens.sign_in(&user, password, peer).await
             }
             Ok(None) => return Err(AuthError::Missing),
             Err(malformed) => Err(AuthError::Malformed(malformed)),
@@ -204,11 +207,19 @@ impl Tokens {
         principal
     }
 
-    async fn sign_in(&self, user: &str, password: Secret) -> Result<Principal, AuthError> {
+    async fn sign_in(
+        &self,
+        user: &str,
+        password: Secret,
+        peer: IpAddr,
+    ) -> Result<Principal, AuthError> {
         let Some(rights) = &self.inherited else {
             return Err(AuthError::PasswordRefused);
         };
-        match rights.sign_in(user, password).await {
+        match rights
+            .sign_in(user, password, self.sign_ins.take(peer))
+            .await
+        {
             Ok(principal) => principal.ok_or(AuthError::PasswordWrong),
             Err(RightsError::Unavailable(why) | RightsError::Misconfigured(why)) => {
                 Err(AuthError::Unavailable(why))

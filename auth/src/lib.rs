@@ -55,6 +55,7 @@ mod principal;
 mod rights;
 mod scopes;
 mod secret;
+mod sign_in_places;
 mod table;
 mod throttle;
 mod token_store;

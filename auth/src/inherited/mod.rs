@@ -6,6 +6,7 @@ mod decisions;
 mod desk;
 mod figures;
 mod login;
+mod silence;
 mod source;
 
 use std::collections::HashSet;
@@ -23,11 +24,13 @@ use crate::permission::Right;
 use crate::principal::Principal;
 use crate::rights::RightsError;
 use crate::secret::Secret;
+use crate::sign_in_places::SignInPlace;
 
-use decisions::{Ages, Answer, Decisions};
+use decisions::{Ages, Answer, Decisions, Key};
 use desk::Desk;
 use figures::Counters;
 use login::{LoginDigest, Salt};
+use silence::Silence;
 
 pub use config::InheritedConfig;
 pub use figures::RightsFigures;
@@ -82,6 +85,18 @@ impl Answer for Arc<Overview> {
     }
 }
 
+impl Key for Identity {
+    fn caller(&self) -> &Identity {
+        self
+    }
+}
+
+impl Key for OnModel {
+    fn caller(&self) -> &Identity {
+        &self.0
+    }
+}
+
 impl InheritedRights {
     /// Rights inherited from `source`.
     pub fn new(source: Arc<dyn RightsSource>, config: InheritedConfig) -> Self {
@@ -97,16 +112,23 @@ impl InheritedRights {
         let size = config.remembered;
         let counters = Arc::<Counters>::default();
         let (question, sign_in) = (|| Arc::clone(&questions), || Arc::clone(&sign_ins));
-        let count = || Arc::clone(&counters);
+        let silence = Arc::<Silence>::default();
+        let (hear, count) = (|| Arc::clone(&silence), || Arc::clone(&counters));
         Self(Arc::new(Inner {
             source,
             config,
             salt: Salt::random(),
-            named: Arc::new(Decisions::new(ages, size, question(), count())),
-            signed_in: Arc::new(Decisions::new(ages, size, sign_in(), count())),
-            models: Arc::new(Decisions::new(ages, size, question(), count())),
+            named: Arc::new(Decisions::new(ages, size, question(), hear(), count())),
+            signed_in: Arc::new(Decisions::new(ages, size, sign_in(), hear(), count())),
+            models: Arc::new(Decisions::new(ages, size, question(), hear(), count())),
             // One may hold the names of all models.
-            overviews: Arc::new(Decisions::new(ages, size / 100, question(), count())),
+            overviews: Arc::new(Decisions::new(
+                ages,
+                size / 100,
+                question(),
+                hear(),
+                count(),
+            )),
             questions,
             sign_ins,
             failing: Arc::default(),
@@ -114,18 +136,29 @@ impl InheritedRights {
         }))
     }
 
-    /// Who signs in with this name and password; `None` if the registry does not accept them.
+    /// Who signs in with this name and password; `None` if the registry does not accept them. The registry is asked about
+    /// somebody whom it has not accepted lately only once there is a `place` for that.
     pub(crate) async fn sign_in(
         &self,
         user: &str,
         password: Secret,
+        place: impl Future<Output = Option<SignInPlace>>,
     ) -> Result<Option<Principal>, RightsError> {
         // The registry would refuse them, too.
         if user.is_empty() || password.is_empty() {
             return Ok(None);
         }
         let caller = Caller::SignedIn(Arc::new(Login::new(user, password, &self.0.salt)));
-        let account = self.account(&caller).await?;
+        let place = if self.0.signed_in.is_at_hand(&identity(&caller)) {
+            None
+        } else {
+            let place = place.await.ok_or_else(|| {
+                let reason = "too many sign-ins from this address are waiting already";
+                RightsError::Unavailable(reason.to_owned())
+            })?;
+            Some(place)
+        };
+        let account = self.account_in(&caller, place).await?;
         let Caller::SignedIn(login) = caller else {
             return Ok(None);
         };
@@ -194,6 +227,14 @@ impl InheritedRights {
     }
 
     async fn account(&self, caller: &Caller) -> Result<Option<Account>, RightsError> {
+        self.account_in(caller, None).await
+    }
+
+    async fn account_in(
+        &self,
+        caller: &Caller,
+        place: Option<SignInPlace>,
+    ) -> Result<Option<Account>, RightsError> {
         let decisions = match caller {
             Caller::Named(_) => &self.0.named,
             Caller::SignedIn(_) => &self.0.signed_in,
@@ -202,6 +243,8 @@ impl InheritedRights {
         let answer = decisions.get(&key, || {
             let (source, caller) = (Arc::clone(&self.0.source), caller.clone());
             self.watched(async move {
+                // Held until the answer, also if the caller leaves before.
+                let _place = place;
                 match source.account(&caller).await {
                     // For this question that is an answer like any other.
                     Err(SourceError::SignedOut) => Ok(None),
