@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn an_endless_line_is_not_kept() {
         let mut text = TerminalText::default();
-        assert_eq!(text.push(&[b'x'; LONGEST + 1]).len(), LONGEST + 1);
+        assert_eq!(text.push(&vec![b'x'; LONGEST + 1]).len(), LONGEST + 1);
         assert_eq!(text.end(), "");
     }
 }

@@ -33,6 +33,7 @@ pub(crate) async fn until_ready(
 ) -> Result<ModelDetail, CommandError> {
     let mut board = Board::default();
     let end = Instant::now() + timeout;
+    let answered = client.status().await?.registry.last_success;
     // The gateway knows best when all that the registry wants is decided, so it is asked to wait first. Only once: each
     // such call enables the model again, and somebody may have disabled it for a reason.
     let waited = client.wait_for_model(name, changes, timeout.min(ONCE));
@@ -52,17 +53,23 @@ pub(crate) async fn until_ready(
             }
         }
     };
+    let mut silence = None;
     loop {
         board.show(&model, progress);
         if let Some(error) = hopeless(&model).or_else(|| disabled(&model)) {
             return Err(error);
         }
-        settled |= is_settled(&model);
+        if !settled && is_settled(&model) {
+            // What is ready may be what the registry wanted before: it has to have been asked since.
+            let registry = client.status().await?.registry;
+            settled = registry.last_success != answered;
+            silence = Some(silent(registry.error.as_deref()));
+        }
         if settled {
             break;
         }
         if Instant::now() >= end {
-            return Err(too_late(name, timeout));
+            return Err(too_late(name, timeout, silence.as_deref()));
         }
         sleep(LOOK).await;
         model = client.model(name).await?;
@@ -104,7 +111,7 @@ pub(crate) async fn until_renewed(
             return trouble(name, version).map_or(Ok(()), Err);
         }
         if Instant::now() >= end {
-            return Err(too_late(name, timeout));
+            return Err(too_late(name, timeout, None));
         }
         sleep(LOOK).await;
     }
@@ -135,10 +142,19 @@ fn trouble(name: &str, version: &VersionDetail) -> Option<CommandError> {
     )))
 }
 
-fn too_late(name: &str, timeout: Duration) -> CommandError {
+/// Why nobody knows what the registry wants.
+fn silent(error: Option<&str>) -> String {
+    match error {
+        Some(error) => format!("the registry cannot be asked: {error}"),
+        None => "the registry has not answered yet".to_owned(),
+    }
+}
+
+fn too_late(name: &str, timeout: Duration, silence: Option<&str>) -> CommandError {
     let waited = seconds(timeout);
+    let silence = silence.map(|text| format!(": {text}")).unwrap_or_default();
     CommandError::failed(format!(
-        "{name} is not ready after {waited}; the gateway goes on with it"
+        "{name} is not ready after {waited}{silence}; the gateway goes on with it"
     ))
     .next(format!(
         "`sluicegate models show {name}` tells how far it is"
