@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http::header::AUTHORIZATION;
@@ -19,6 +20,7 @@ use crate::principal::Principal;
 use crate::rights::{AllowAll, CurrentGrants, Rights, RightsError};
 use crate::secret::Secret;
 use crate::session::{Session, Sessions};
+use crate::sign_in_places::SignInPlaces;
 use crate::table::Lookup;
 use crate::throttle::{Throttle, ThrottleConfig};
 use crate::token_store::{StoreError, TokenStore};
@@ -43,12 +45,14 @@ pub struct AuthenticatorConfig {
 pub struct Authenticator {
     /// `None` takes everybody for [`Principal::anonymous`].
     tokens: Option<Tokens>,
+    refused: AtomicU64,
 }
 
 struct Tokens {
     directory: Arc<Directory>,
     clock: Clock,
     throttle: Throttle,
+    sign_ins: SignInPlaces,
     /// `None` where rights are the grants of the store.
     inherited: Option<InheritedRights>,
     /// `None` where nobody can sign in with a browser.
@@ -66,11 +70,13 @@ impl Authenticator {
             directory: Arc::new(Directory::open(store, config.directory).await?),
             clock,
             throttle: Throttle::new(config.throttle),
+            sign_ins: SignInPlaces::default(),
             inherited: None,
             sessions: None,
         };
         Ok(Self {
             tokens: Some(tokens),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -95,7 +101,10 @@ impl Authenticator {
 
     /// Takes everybody for [`Principal::anonymous`], whatever the headers say: for `auth.enabled = false`.
     pub fn disabled() -> Self {
-        Self { tokens: None }
+        Self {
+            tokens: None,
+            refused: AtomicU64::new(0),
+        }
     }
 
     /// Who sent a request with these headers from `peer`.
@@ -116,7 +125,7 @@ impl Authenticator {
             Ok(None) => Err(AuthError::Missing),
             Err(malformed) => match &self.tokens {
                 None => Ok(Principal::anonymous()),
-                Some(tokens) => tokens.counted(Err(malformed.into()), peer).await,
+                Some(tokens) => self.counted(tokens, Err(malformed.into()), peer).await,
             },
         }
     }
@@ -159,9 +168,36 @@ impl Authenticator {
         };
         let outcome = match credential {
             Credential::Token(token) => tokens.recognise(&token).await,
-            Credential::Password { user, password } => tokens.sign_in(&user, password).await,
+            Credential::Password { user, password } => tokens.sign_in(&user, password, peer).await,
         };
-        tokens.counted(outcome, peer).await
+        self.counted(tokens, outcome, peer).await
+    }
+
+    /// Passes an outcome on; counts failures, and slows an address that keeps failing.
+    async fn counted(
+        &self,
+        tokens: &Tokens,
+        outcome: Result<Principal, AuthError>,
+        peer: IpAddr,
+    ) -> Result<Principal, AuthError> {
+        match &outcome {
+            Ok(_) => tokens.throttle.succeeded(peer),
+            // Nobody knows whether that was a failure of the caller.
+            Err(AuthError::Unavailable(reason)) => {
+                debug!(%peer, %reason, "a password could not be checked");
+            }
+            Err(reason) => {
+                debug!(%peer, %reason, "a credential was refused");
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                tokens.throttle.hold_back(peer).await;
+            }
+        }
+        outcome
+    }
+
+    /// Credentials that were refused so far; requests without any are not counted.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The rights that go with these tokens: those of the registry if they are inherited, else the grants of the same
@@ -175,6 +211,11 @@ impl Authenticator {
             }) => Arc::new(rights.clone()),
             Some(tokens) => Arc::new(CurrentGrants(Arc::clone(&tokens.directory))),
         }
+    }
+
+    /// The rights of the registry, if they are inherited.
+    pub fn inherited(&self) -> Option<&InheritedRights> {
+        self.tokens.as_ref()?.inherited.as_ref()
     }
 
     /// Makes a change that this process has made in the store hold from now on: to be called after every write, before
@@ -204,26 +245,6 @@ impl Authenticator {
 }
 
 impl Tokens {
-    /// Passes an outcome on; slows an address that keeps failing.
-    async fn counted(
-        &self,
-        outcome: Result<Principal, AuthError>,
-        peer: IpAddr,
-    ) -> Result<Principal, AuthError> {
-        match &outcome {
-            Ok(_) => self.throttle.succeeded(peer),
-            // Nobody knows whether that was a failure of the caller.
-            Err(AuthError::Unavailable(reason)) => {
-                debug!(%peer, %reason, "a password could not be checked");
-            }
-            Err(reason) => {
-                debug!(%peer, %reason, "a credential was refused");
-                self.throttle.hold_back(peer).await;
-            }
-        }
-        outcome
-    }
-
     async fn recognise(&self, token: &Secret) -> Result<Principal, AuthError> {
         if !looks_like_a_token(token) {
             return Err(AuthError::Unknown);
@@ -250,11 +271,19 @@ impl Tokens {
         principal
     }
 
-    async fn sign_in(&self, user: &str, password: Secret) -> Result<Principal, AuthError> {
+    async fn sign_in(
+        &self,
+        user: &str,
+        password: Secret,
+        peer: IpAddr,
+    ) -> Result<Principal, AuthError> {
         let Some(rights) = &self.inherited else {
             return Err(AuthError::PasswordRefused);
         };
-        match rights.sign_in(user, password).await {
+        match rights
+            .sign_in(user, password, self.sign_ins.take(peer))
+            .await
+        {
             Ok(principal) => principal.ok_or(AuthError::PasswordWrong),
             Err(RightsError::Unavailable(why) | RightsError::Misconfigured(why)) => {
                 Err(AuthError::Unavailable(why))

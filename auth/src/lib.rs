@@ -56,6 +56,7 @@ mod rights;
 mod scopes;
 mod secret;
 mod session;
+mod sign_in_places;
 mod table;
 mod throttle;
 mod token_store;
@@ -70,8 +71,8 @@ pub use grants::{Grant, Grants};
 pub use http_call::{Credentials, HttpCall, HttpCalls, HttpReply, NoReply};
 pub use http_client::{HttpClient, InvalidAddress};
 pub use inherited::{
-    Account, Caller, Given, InheritedConfig, InheritedRights, Login, Overview, RightsSource,
-    SourceError,
+    Account, Caller, Given, InheritedConfig, InheritedRights, Login, Overview, RightsFigures,
+    RightsSource, SourceError,
 };
 pub use memory_store::MemoryTokenStore;
 pub use mlflow::{MlflowPermission, MlflowUsers, UnknownPermission};

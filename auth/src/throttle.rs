@@ -166,7 +166,7 @@ impl Records {
 }
 
 /// Who counts as one: an IPv4 address, or the /64 network of an IPv6 address, which one host usually has to itself.
-fn neighbourhood(peer: IpAddr) -> IpAddr {
+pub(crate) fn neighbourhood(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

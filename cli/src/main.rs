@@ -10,6 +10,7 @@ mod error;
 mod output;
 mod progress;
 mod quickstart;
+mod terminal_text;
 
 use std::process::ExitCode;
 

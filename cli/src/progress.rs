@@ -75,9 +75,13 @@ impl Step {
         if detail == self.detail {
             return;
         }
-        match &self.spinner {
-            Some(spinner) => spinner.bar.set_message(detail.clone()),
-            None => output::note(&format!("… {}: {detail}", self.title)),
+        if let Some(spinner) = &self.spinner {
+            // From here on the time is that of this detail.
+            spinner.bar.reset_elapsed();
+            spinner.bar.set_message(detail.clone());
+        } else {
+            let since = seconds(self.since.elapsed());
+            output::note(&format!("… {}: {detail} (after {since})", self.title));
         }
         self.detail = detail;
     }

@@ -201,7 +201,10 @@ fn waiting_ends_with_1_when_a_version_has_failed_and_shows_why() {
             {"version": 1, "state": "READY", "since": "2026-03-01T12:00:00Z", "uris": ["/1"], "replicas": 1, "crashes": 0}
         ]
     }"#;
-    let gateway = Gateway::answering(&[("200 OK", "application/json", settled)]);
+    let gateway = Gateway::answering(&[
+        ("200 OK", "application/json", STATUS),
+        ("200 OK", "application/json", settled),
+    ]);
     let (code, stdout, stderr, asked) = gateway.run(&["models", "enable", "iris", "--wait"], "");
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert!(stderr.contains("✓ iris@1 ready"), "{stderr}");
@@ -211,9 +214,39 @@ fn waiting_ends_with_1_when_a_version_has_failed_and_shows_why() {
         "{stderr}"
     );
     assert_eq!(
-        asked[0].line,
+        asked[1].line,
         "PUT /api/v1/models/iris/serving?wait=ready&timeout=45000ms"
     );
+}
+
+/// A gateway whose registry does not answer any more.
+const STATUS: &str = r#"{
+    "version": "1", "started": "2026-03-01T12:00:00Z", "uptime": "90s", "principal": "ada", "admin": false,
+    "routes_published": true, "models_enabled": 1, "versions_ready": 1, "versions_failed": 0,
+    "registry": {
+        "url": "http://mlflow", "reachable": false, "last_success": "2026-03-01T12:00:00Z", "error": "connection refused"
+    }
+}"#;
+
+#[test]
+fn what_was_ready_before_counts_only_once_the_registry_has_answered() {
+    let late = r#"{"error_code": "DEADLINE_EXCEEDED", "message": "not all are ready", "request_id": "r1"}"#;
+    let ready = r#"{
+        "name": "iris", "state": "READY", "permission": "MANAGE", "settings": null, "labels": [],
+        "versions": [
+            {"version": 1, "state": "READY", "since": "2026-03-01T12:00:00Z", "uris": [], "replicas": 1, "crashes": 0}
+        ]
+    }"#;
+    let gateway = Gateway::answering(&[
+        ("200 OK", "application/json", STATUS),
+        ("504 Gateway Timeout", "application/json", late),
+        ("200 OK", "application/json", ready),
+        ("200 OK", "application/json", STATUS),
+    ]);
+    let wait = ["models", "enable", "iris", "--wait", "--timeout", "1ms"];
+    let (code, stdout, stderr, _) = gateway.run(&wait, "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("connection refused"), "{stderr}");
 }
 
 #[test]
@@ -227,6 +260,7 @@ fn waiting_enables_once_and_ends_when_somebody_disables() {
     }"#;
     let disabled = r#"{"name": "iris", "state": null, "permission": "MANAGE", "settings": null, "labels": [], "versions": []}"#;
     let gateway = Gateway::answering(&[
+        ("200 OK", "application/json", STATUS),
         ("504 Gateway Timeout", "application/json", late),
         ("200 OK", "application/json", building),
         ("200 OK", "application/json", disabled),
@@ -238,6 +272,7 @@ fn waiting_enables_once_and_ends_when_somebody_disables() {
     assert_eq!(
         lines,
         [
+            "GET /api/v1/status",
             "PUT /api/v1/models/iris/serving?wait=ready&timeout=45000ms",
             "GET /api/v1/models/iris",
             "GET /api/v1/models/iris",

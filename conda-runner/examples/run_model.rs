@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Arc::new(|worker| worker),
     )?;
     let spec = spec(model);
-    let logs = runner.files().logs(&spec.id, LogKind::Worker);
+    let id = spec.id.clone();
     let job = LoadJob {
         spec: Arc::new(spec),
         generation: Generation(1),
@@ -82,6 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         worker.mlflow_version,
         socket.display()
     );
+    let logs = runner.files().attempts(&id, LogKind::Worker)?;
     println!("logs: {logs:?}\nend it with Ctrl-C");
     tokio::select! {
         exit = instance.exit => println!("the worker died: {exit:?}"),

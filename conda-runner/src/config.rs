@@ -32,8 +32,9 @@ pub struct RunnerConfig {
     pub inherited_environment: Vec<(String, String)>,
     /// What a build sees besides, for example the addresses of package indexes, which may hold a password.
     pub build_environment: Vec<(String, String)>,
-    /// After this a worker gives up a request by itself. A longer timeout of a model's settings goes before it.
-    pub request_timeout: Duration,
+    /// After this a worker gives up a request by itself. At least the longest timeout that a model may ever be given:
+    /// a worker learns it when it starts, and whoever asks has deadlines of his own.
+    pub longest_timeout: Duration,
     /// From the start of a worker until it must answer. Warming it up and clearing up after it add at most 40 seconds,
     /// which the engine's deadline for a start has to leave room for.
     pub start_timeout: Duration,
@@ -43,6 +44,8 @@ pub struct RunnerConfig {
     pub stop_grace: Duration,
     /// Bytes of one log file; the two before it are kept.
     pub log_size: u64,
+    /// Whether a worker prints a line for each request, with its id.
+    pub worker_access_log: bool,
 }
 
 impl RunnerConfig {
@@ -59,11 +62,12 @@ impl RunnerConfig {
             uv: None,
             inherited_environment: Vec::new(),
             build_environment: Vec::new(),
-            request_timeout: Duration::from_secs(60),
+            longest_timeout: Duration::from_secs(86_400),
             start_timeout: Duration::from_secs(300),
             warm_up_timeout: Duration::from_secs(60),
             stop_grace: Duration::from_secs(10),
             log_size: 10 << 20,
+            worker_access_log: true,
         }
     }
 }
@@ -161,11 +165,12 @@ impl fmt::Debug for RunnerConfig {
             .field("space", &self.space)
             .field("inherited_environment", &names(&self.inherited_environment))
             .field("build_environment", &names(&self.build_environment))
-            .field("request_timeout", &self.request_timeout)
+            .field("longest_timeout", &self.longest_timeout)
             .field("start_timeout", &self.start_timeout)
             .field("warm_up_timeout", &self.warm_up_timeout)
             .field("stop_grace", &self.stop_grace)
             .field("log_size", &self.log_size)
+            .field("worker_access_log", &self.worker_access_log)
             .finish()
     }
 }

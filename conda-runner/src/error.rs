@@ -44,6 +44,9 @@ pub enum RunnerError {
     LogWriter(#[source] io::Error),
 }
 
+/// What the data folder is called where its place is nobody's business: as in the configuration.
+const DATA_DIR: &str = "<data_dir>";
+
 impl RunnerError {
     /// For `map_err`: trouble with the folder at `path`.
     pub(crate) fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self {
@@ -62,8 +65,46 @@ impl From<RunnerError> for LoadError {
     }
 }
 
+/// The error without the place of the data folder: callers are told of it who may know the model, but not the host.
+pub(crate) fn without_place(error: LoadError, data_dir: &Path) -> LoadError {
+    LoadError {
+        message: unplaced(&error.message, data_dir).into(),
+        last_lines: unplaced_lines(&error.last_lines, data_dir),
+        ..error
+    }
+}
+
+/// The lines without the place of the data folder.
+pub(crate) fn unplaced_lines(lines: &[String], data_dir: &Path) -> Vec<String> {
+    let lines = lines.iter();
+    lines.map(|line| unplaced(line, data_dir)).collect()
+}
+
+fn unplaced(text: &str, data_dir: &Path) -> String {
+    match data_dir.to_str() {
+        // Of the root of all files every path is a part.
+        Some(place) if place.len() > 1 => text.replace(place, DATA_DIR),
+        _ => text.to_owned(),
+    }
+}
+
 /// For `map_err`: trouble with the disk, which a person may end without changing the model: worth another try.
 pub(crate) fn disk(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> LoadError {
     let what = format!("cannot {doing} {}", path.display());
     move |error| LoadError::transient(format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_callers_are_told_of_does_not_say_where_the_data_folder_is() {
+        let error = disk("read", Path::new("/srv/gate/models/iris"))(io::Error::other("broken"));
+        let error = error.with_last_lines(vec!["File \"/srv/gate/environments/1/x.py\"".into()]);
+        let told = without_place(error.clone(), Path::new("/srv/gate"));
+        assert_eq!(&*told.message, "cannot read <data_dir>/models/iris: broken");
+        assert_eq!(told.last_lines, ["File \"<data_dir>/environments/1/x.py\""]);
+        assert_eq!(without_place(error.clone(), Path::new("/")), error);
+    }
 }

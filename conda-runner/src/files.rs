@@ -1,58 +1,91 @@
 //! The logs of each version: where they are, and how others add to them.
 
+use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serving_core::ServableId;
 
+use crate::attempts::{self, AttemptOutcome, LogKind, LoggedAttempt, OpenAttempt};
 use crate::names;
-use crate::process::logs::{self, Log, LogWriter};
-
-/// What a log tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LogKind {
-    /// Fetching the model and building its environment.
-    Build,
-    /// What the workers print.
-    Worker,
-}
+use crate::process::logs::LogWriter;
 
 /// The logs of all versions. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RunnerFiles {
     root: Arc<Path>,
     writer: LogWriter,
+    workers: Arc<Mutex<Workers>>,
 }
+
+/// Workers that may be running, of each version in the order of their starts.
+type Workers = HashMap<ServableId, Vec<Weak<OpenAttempt>>>;
 
 impl RunnerFiles {
     pub(crate) fn new(root: PathBuf, writer: LogWriter) -> Self {
         Self {
             root: root.into(),
             writer,
+            workers: Arc::default(),
         }
     }
 
-    /// The files of one log of a version, oldest first, the current one last. They need not exist.
-    pub fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf> {
-        logs::files(&self.path(id, kind))
+    /// The attempts of a kind that are on the disk, oldest first: each try to build the version, each start of one of
+    /// its workers. Blocks on the disk.
+    pub fn attempts(&self, id: &ServableId, kind: LogKind) -> io::Result<Vec<LoggedAttempt>> {
+        attempts::attempts(&folder(&self.root, id), kind)
     }
 
-    /// Appends `text` as lines of its own to the version's worker log. Never waits: when the disk does not keep up,
-    /// the text is dropped.
+    /// Appends `text` as lines of its own to the log of the version's worker, of the last one that started if there
+    /// are several. Never waits: when the disk does not keep up, or no worker is left, the text is dropped.
     pub fn note(&self, id: &ServableId, text: &str) {
-        self.log(id, LogKind::Worker).note(text.trim_end());
-    }
-
-    pub(crate) fn log(&self, id: &ServableId, kind: LogKind) -> Log {
-        self.writer.log(self.path(id, kind))
-    }
-
-    fn path(&self, id: &ServableId, kind: LogKind) -> PathBuf {
-        let name = match kind {
-            LogKind::Build => "build.log",
-            LogKind::Worker => "worker.log",
+        let newest = {
+            let workers = self.workers();
+            let started = workers.get(id).into_iter().flatten();
+            started.rev().find_map(Weak::upgrade)
         };
-        folder(&self.root, id).join(name)
+        if let Some(attempt) = newest {
+            attempt.log().note(text.trim_end());
+        } else {
+            tracing::debug!(%id, "dropped a note: no worker is left");
+        }
+    }
+
+    /// The next attempt to build the version. It was stopped, unless something else is said before it is dropped.
+    pub(crate) async fn begin_build(&self, id: &ServableId) -> OpenAttempt {
+        self.begin(id, LogKind::Build, AttemptOutcome::Stopped)
+            .await
+    }
+
+    /// The next worker of the version. It failed, unless something else is said before it is dropped.
+    pub(crate) async fn begin_worker(&self, id: &ServableId) -> Arc<OpenAttempt> {
+        let begun = self
+            .begin(id, LogKind::Worker, AttemptOutcome::Failed)
+            .await;
+        let attempt = Arc::new(begun);
+        let mut workers = self.workers();
+        workers.retain(|_, started| {
+            started.retain(|worker| worker.strong_count() > 0);
+            !started.is_empty()
+        });
+        let started = workers.entry(id.clone()).or_default();
+        started.push(Arc::downgrade(&attempt));
+        attempt
+    }
+
+    async fn begin(&self, id: &ServableId, kind: LogKind, outcome: AttemptOutcome) -> OpenAttempt {
+        let (folder, writer) = (folder(&self.root, id), self.writer.clone());
+        let begin = move || OpenAttempt::begin(&folder, kind, outcome, &writer);
+        // Nothing in it panics, and it is never cancelled.
+        match tokio::task::spawn_blocking(begin.clone()).await {
+            Ok(attempt) => attempt,
+            Err(_) => begin(),
+        }
+    }
+
+    fn workers(&self) -> std::sync::MutexGuard<'_, Workers> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All logs are below it.

@@ -9,6 +9,7 @@
 //! A worker is `mlflow models serve` of the environment's own MLflow, on a Unix socket, in a process group that dies
 //! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
 
+mod attempts;
 mod bytes;
 mod config;
 mod data_folder;
@@ -22,6 +23,7 @@ mod model;
 mod names;
 mod prepared;
 mod process;
+mod running;
 mod shelf;
 mod single_flight;
 mod source;
@@ -30,14 +32,18 @@ mod time;
 mod words;
 mod worker;
 
+pub use attempts::{AttemptOutcome, LogKind, LoggedAttempt};
 pub use config::{
     CondaConfig, EnvManager, PipConfig, RunnerConfig, SpaceConfig, UnknownEnvManager,
 };
 pub use env::{Package, StepTime};
 pub use error::RunnerError;
-pub use files::{LogKind, RunnerFiles};
+pub use files::RunnerFiles;
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
+pub use process::pieces::LogPiece;
+pub use process::usage::OwnUsage;
+pub use running::{RunnerWorkers, RunningWorker};
 pub use source::{FetchedModel, ModelSource};
 pub use space::{
     EnvironmentInfo, HeldEnvironment, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments,

@@ -6,18 +6,20 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use serving_core::{LoadError, LoadJob, Loader, Prepared};
 
+use crate::attempts::AttemptOutcome;
 use crate::config::{EnvManager, RunnerConfig};
 use crate::data_folder::{DataFolder, absolute};
 use crate::env::{Care, Environment, Wish};
-use crate::error::RunnerError;
+use crate::error::{RunnerError, without_place};
 use crate::fetch::Fetch;
-use crate::files::{LogKind, RunnerFiles};
+use crate::files::RunnerFiles;
 use crate::model::ModelFacts;
 use crate::names;
 use crate::prepared::{PreparedModel, Tools};
 use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::sockets::Sockets;
+use crate::running::RunnerWorkers;
 use crate::shelf::{Finished, Hold};
 use crate::source::ModelSource;
 use crate::space::{Keeper, RunnerEnvironments};
@@ -56,10 +58,13 @@ impl<S> CondaRunner<S> {
             tools: Arc::new(Tools {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
-                request_timeout: config.request_timeout,
+                workers: RunnerWorkers::new(),
+                longest_timeout: config.longest_timeout,
                 start_timeout: config.start_timeout,
                 warm_up_timeout: config.warm_up_timeout,
                 stop_grace: config.stop_grace,
+                access_log: config.worker_access_log,
+                data_dir: config.data_dir.clone(),
                 offer,
             }),
             folder,
@@ -69,6 +74,11 @@ impl<S> CondaRunner<S> {
     /// The logs of what it runs.
     pub fn files(&self) -> RunnerFiles {
         self.folder.files.clone()
+    }
+
+    /// The workers that it runs, and what they take of the machine.
+    pub fn workers(&self) -> RunnerWorkers {
+        self.tools.workers.clone()
     }
 
     /// The environments that it builds and runs workers in.
@@ -154,8 +164,8 @@ impl<S> CondaRunner<S> {
         .await;
         Ok(PreparedModel {
             tools: Arc::clone(&self.tools),
-            request_timeout: self.tools.request_timeout.max(job.spec.settings.timeout),
-            log: self.folder.files.log(&job.spec.id, LogKind::Worker),
+            id: job.spec.id.clone(),
+            files: self.folder.files.clone(),
             progress: job.progress.clone(),
             in_use: held.used_by(&job.spec.id).await?,
             environment,
@@ -165,7 +175,7 @@ impl<S> CondaRunner<S> {
         })
     }
 
-    /// Does `work` for the version of `job` as one attempt of its build log.
+    /// Does `work` for the version of `job` as one attempt, with a log of its own.
     async fn attempt<R, Work>(
         &self,
         job: &LoadJob,
@@ -175,7 +185,8 @@ impl<S> CondaRunner<S> {
         Work: Future<Output = Result<R, LoadError>>,
     {
         let words = Words::of(&job.spec.settings)?;
-        let log = self.folder.files.log(&job.spec.id, LogKind::Build);
+        let attempt = self.folder.files.begin_build(&job.spec.id).await;
+        let log = attempt.log();
         log.line(&format!(
             "--- attempt at {}, {} ---",
             rfc3339(SystemTime::now()),
@@ -187,8 +198,11 @@ impl<S> CondaRunner<S> {
         self.keeper.wake();
         if let Err(error) = &done {
             log.line(&format!("failed: {error}")).await;
+            attempt.ends_as(AttemptOutcome::Failed);
+        } else {
+            attempt.ends_as(AttemptOutcome::Succeeded);
         }
-        done
+        done.map_err(|error| without_place(error, &self.folder.root))
     }
 }
 

@@ -1,23 +1,28 @@
 //! A prepared version: starts workers, and returns each when it answers and is warm.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serving_core::{Exit, Instance, LoadError, Prepared, Progress, ReplicaId, Stop};
+use serving_core::{
+    Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId, Stop,
+};
 use tokio::time::{Instant, timeout};
 
+use crate::attempts::{AttemptOutcome, OpenAttempt};
 use crate::env::Environment;
+use crate::error::{unplaced_lines, without_place};
+use crate::files::RunnerFiles;
 use crate::model::{Example, ModelFacts};
 use crate::process::child::{EndWatch, Ended, Process};
 use crate::process::command::{self, Serving};
 use crate::process::diagnosis::{failed_start, last_lines, reason};
 use crate::process::host::Host;
-use crate::process::logs::Log;
 use crate::process::probe;
 use crate::process::sockets::{Sockets, WorkerFolder};
+use crate::running::{Excess, Post, RunnerWorkers};
 use crate::shelf::InUse;
 use crate::time::rfc3339;
 use crate::words::Words;
@@ -39,18 +44,22 @@ const POST_MORTEM: Duration = Duration::from_secs(5);
 pub(crate) struct Tools<S> {
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
-    pub(crate) request_timeout: Duration,
+    pub(crate) workers: RunnerWorkers,
+    pub(crate) longest_timeout: Duration,
     pub(crate) start_timeout: Duration,
     pub(crate) warm_up_timeout: Duration,
     pub(crate) stop_grace: Duration,
+    pub(crate) access_log: bool,
+    /// Where all is that workers may name, and callers need not know.
+    pub(crate) data_dir: PathBuf,
     pub(crate) offer: Arc<dyn Fn(Worker) -> S + Send + Sync>,
 }
 
 /// A version whose model folder and environment are there.
 pub(crate) struct PreparedModel<S> {
     pub(crate) tools: Arc<Tools<S>>,
-    pub(crate) request_timeout: Duration,
-    pub(crate) log: Log,
+    pub(crate) id: ServableId,
+    pub(crate) files: RunnerFiles,
     pub(crate) progress: Progress,
     pub(crate) environment: Environment,
     pub(crate) model: PathBuf,
@@ -63,25 +72,49 @@ pub(crate) struct PreparedModel<S> {
 #[async_trait]
 impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
     async fn load(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
+        let loaded = self.loaded(replica).await;
+        loaded.map_err(|error| without_place(error, &self.tools.data_dir))
+    }
+}
+
+impl<S: Send + 'static> PreparedModel<S> {
+    async fn loaded(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
         let folder = self.tools.sockets.next()?;
         let socket = folder.socket();
-        let process = self.start(replica, folder).await?;
-        let watch = process.end_watch();
+        let attempt = self.files.begin_worker(&self.id).await;
+        let mut running = match self.start(replica, folder, &attempt).await {
+            Ok(running) => running,
+            Err(error) => return Err(noted(&attempt, error).await),
+        };
+        let watch = running.process.end_watch();
+        let excess = self.tools.workers.enter(self.post(replica), watch.clone());
         // Whatever it is asked, a worker that ends will not answer any more.
         let ready = tokio::select! {
             biased;
+            // A peak while it loads says little of what it will take; what cannot be borne says enough.
+            reason = excess.clone().unbearable() => Err(too_large(&reason)),
             ended = watch.end() => Err(failed_start(&ended)),
-            ready = self.ready(&watch, &socket) => ready,
+            ready = self.ready(replica, &watch, &socket, &attempt) => ready,
+        };
+        // What it takes is known when callers see it, and one that is too large to begin with is not shown to any.
+        let ready = match (excess.look().await, ready) {
+            (Some(reason), _) => Err(too_large(&reason)),
+            (None, ready) => ready,
         };
         let mlflow_version = match ready {
             Ok(Some(version)) => version,
             Ok(None) => {
-                let error = self.too_slow(process, &watch).await;
-                return Err(self.noted(error).await);
+                running.has_failed();
+                let error = self.too_slow(running, &watch).await;
+                return Err(noted(&attempt, error).await);
             }
-            Err(error) => return Err(self.noted(error).await),
+            Err(error) => {
+                running.has_failed();
+                return Err(noted(&attempt, error).await);
+            }
         };
-        self.log.line("--- ready ---").await;
+        attempt.log().line("--- ready ---").await;
+        let data_dir = self.tools.data_dir.clone();
         Ok(Instance {
             servable: (self.tools.offer)(Worker {
                 endpoint: WorkerEndpoint::Unix(socket),
@@ -89,9 +122,10 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
                 keep_alive: command::keep_alive(self.environment.server),
                 facts: Arc::clone(&self.facts),
             }),
-            exit: Box::pin(async move { exit(&*watch.death().await) }),
+            give_up: Box::pin(excess.clone().bearable()),
+            exit: Box::pin(async move { exit(&*watch.death().await, &excess, &data_dir) }),
             stop: Box::new(StopWorker {
-                process,
+                running,
                 grace: self.tools.stop_grace,
             }),
         })
@@ -99,7 +133,12 @@ impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
 }
 
 impl<S> PreparedModel<S> {
-    async fn start(&self, replica: ReplicaId, folder: WorkerFolder) -> Result<Process, LoadError> {
+    async fn start(
+        &self,
+        replica: ReplicaId,
+        folder: WorkerFolder,
+        attempt: &Arc<OpenAttempt>,
+    ) -> Result<Running, LoadError> {
         self.progress.step("starting worker");
         self.in_use.touch().await;
         let serving = Serving {
@@ -107,8 +146,9 @@ impl<S> PreparedModel<S> {
             model: &self.model,
             folder: &folder,
             words: &self.words,
-            request_timeout: self.request_timeout,
+            longest_timeout: self.tools.longest_timeout,
             start_timeout: self.tools.start_timeout,
+            access_log: self.tools.access_log,
         };
         let launch = serving.launch(&self.tools.host);
         let now = rfc3339(SystemTime::now());
@@ -116,19 +156,42 @@ impl<S> PreparedModel<S> {
             "--- attempt at {now}, replica {replica}, {} ---",
             launch.shown()
         );
-        self.log.line(&header).await;
-        let keep = (folder, self.in_use.clone());
-        self.tools.host.start(&launch, self.log.clone(), keep)
+        attempt.log().line(&header).await;
+        // The attempt ends with the last of the group.
+        let keep = (folder, self.in_use.clone(), Arc::clone(attempt));
+        let process = self
+            .tools
+            .host
+            .start(&launch, attempt.log().clone(), keep)?;
+        Ok(Running {
+            process,
+            attempt: Arc::downgrade(attempt),
+        })
+    }
+
+    fn post(&self, replica: ReplicaId) -> Post {
+        Post {
+            id: self.id.clone(),
+            replica,
+            memory_limit: self.words.memory_limit,
+        }
     }
 
     /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
-    async fn ready(&self, watch: &EndWatch, socket: &Path) -> Result<Option<String>, LoadError> {
+    async fn ready(
+        &self,
+        replica: ReplicaId,
+        watch: &EndWatch,
+        socket: &Path,
+        attempt: &OpenAttempt,
+    ) -> Result<Option<String>, LoadError> {
         let started = Instant::now();
         let Ok(version) = timeout(self.tools.start_timeout, self.answer(socket)).await else {
             return Ok(None);
         };
         let version = version?;
-        self.warm(watch, socket, started).await?;
+        let note = self.warm(watch, socket, attempt, started).await?;
+        self.progress.note(note.about("replica", replica.0));
         Ok(Some(version))
     }
 
@@ -139,25 +202,38 @@ impl<S> PreparedModel<S> {
         self.version(socket).await
     }
 
-    /// Has it score once, so that the first caller does not wait for what it does only then.
+    /// Has it score once, so that the first caller does not wait for what it does only then. Returns what came of it.
     async fn warm(
         &self,
         watch: &EndWatch,
         socket: &Path,
+        attempt: &OpenAttempt,
         started: Instant,
-    ) -> Result<(), LoadError> {
-        let Some(example) = self.facts.example.as_ref().filter(|_| self.words.warm_up) else {
-            return Ok(());
+    ) -> Result<Note, LoadError> {
+        if !self.words.warm_up {
+            return Ok(not_warmed("the setting warm_up is off"));
+        }
+        let Some(example) = &self.facts.example else {
+            return Ok(not_warmed("no input example was logged with it"));
         };
         self.progress.step("scoring the input example");
         let end = started + self.tools.start_timeout + WARM_UP_AFTER_START;
-        let limit = [
-            self.tools.warm_up_timeout,
-            self.request_timeout,
-            end.duration_since(Instant::now()),
-        ];
-        let limit = limit.into_iter().min().unwrap_or_default();
-        self.score(watch, socket, example, limit).await
+        let left = end.duration_since(Instant::now());
+        let limit = self.tools.warm_up_timeout.min(left);
+        match self.score(watch, socket, example, limit).await? {
+            Ok(took) => {
+                let seconds = took.as_secs_f64();
+                let message = format!("The worker has scored the input example in {seconds:.1} s");
+                Ok(Note::new("warmed", message).took(took))
+            }
+            Err(trouble) => {
+                self.progress
+                    .step("going on although the input example could not be scored");
+                let trouble = format!("the input example could not be scored: {trouble}");
+                attempt.log().line(&format!("--- {trouble} ---")).await;
+                Ok(not_warmed(&trouble))
+            }
+        }
     }
 
     async fn version(&self, socket: &Path) -> Result<String, LoadError> {
@@ -183,18 +259,20 @@ impl<S> PreparedModel<S> {
         }
     }
 
-    /// The example may be wrong, and the model right: only a worker that dies of it is a failure.
+    /// The example may be wrong, and the model right: only a worker that dies of it is a failure. Otherwise says how long
+    /// it took, or what the trouble was.
     async fn score(
         &self,
         watch: &EndWatch,
         socket: &Path,
         example: &Example,
         limit: Duration,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Result<Duration, String>, LoadError> {
+        let began = Instant::now();
         let body = example.body.clone();
         let asked = probe::post(socket, "/invocations", &example.content_type, body);
         let trouble = match timeout(limit, asked).await {
-            Ok(Ok((status, _))) if status.is_success() => return Ok(()),
+            Ok(Ok((status, _))) if status.is_success() => return Ok(Ok(began.elapsed())),
             Ok(Ok((status, answer))) => {
                 let answer = String::from_utf8_lossy(&answer);
                 let start: String = answer.chars().take(2000).collect();
@@ -208,19 +286,12 @@ impl<S> PreparedModel<S> {
             }
             Err(_) => format!("it was not answered within {} seconds", limit.as_secs()),
         };
-        self.progress
-            .step("going on although the input example could not be scored");
-        self.log
-            .line(&format!(
-                "--- the input example could not be scored: {trouble} ---"
-            ))
-            .await;
-        Ok(())
+        Ok(Err(trouble))
     }
 
     /// Kills the worker, and tells what it said last: that is what it was busy with.
-    async fn too_slow(&self, process: Process, watch: &EndWatch) -> LoadError {
-        drop(process);
+    async fn too_slow(&self, running: Running, watch: &EndWatch) -> LoadError {
+        drop(running);
         let lines = match timeout(POST_MORTEM, watch.end()).await {
             Ok(ended) => last_lines(&ended),
             Err(_) => Vec::new(),
@@ -231,11 +302,26 @@ impl<S> PreparedModel<S> {
         ))
         .with_last_lines(lines)
     }
+}
 
-    async fn noted(&self, error: LoadError) -> LoadError {
-        self.log.line(&format!("--- failed: {error} ---")).await;
-        error
-    }
+async fn noted(attempt: &OpenAttempt, error: LoadError) -> LoadError {
+    attempt
+        .log()
+        .line(&format!("--- failed: {error} ---"))
+        .await;
+    error
+}
+
+/// All of it is in the worker's log; an event is a sentence.
+fn not_warmed(why: &str) -> Note {
+    let why: String = why
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(300)
+        .collect();
+    Note::new("not_warmed", format!("The worker is not warm: {why}"))
 }
 
 /// Resolves when `/ping` is answered with 200.
@@ -251,21 +337,59 @@ async fn answers(socket: &Path) {
     }
 }
 
-fn exit(ended: &Ended) -> Exit {
+/// The word for programs where a worker takes more memory than it may before anybody has asked it anything.
+const MEMORY_LIMIT: &str = "MEMORY_LIMIT";
+
+/// The next one would be as large.
+fn too_large(reason: &str) -> LoadError {
+    LoadError::permanent(format!(
+        "the worker was too large to be started: {reason}; give it more with the setting memory_limit"
+    ))
+    .with_code(MEMORY_LIMIT)
+}
+
+fn exit(ended: &Ended, excess: &Excess, data_dir: &Path) -> Exit {
     Exit {
-        reason: reason(ended).into(),
-        last_lines: last_lines(ended),
+        reason: excess.killed_for().unwrap_or_else(|| reason(ended).into()),
+        last_lines: unplaced_lines(&last_lines(ended), data_dir),
+    }
+}
+
+/// A worker's process. Dropping it kills it, and then it was stopped, unless it had ended by itself or failed before.
+struct Running {
+    process: Process,
+    /// Gone when the process is.
+    attempt: Weak<OpenAttempt>,
+}
+
+impl Running {
+    /// However it ends, it was of no use.
+    fn has_failed(&mut self) {
+        self.attempt = Weak::new();
+    }
+
+    fn is_unwanted(&self) {
+        if let Some(attempt) = self.attempt.upgrade() {
+            attempt.ends_as(AttemptOutcome::Stopped);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.is_unwanted();
     }
 }
 
 struct StopWorker {
-    process: Process,
+    running: Running,
     grace: Duration,
 }
 
 #[async_trait]
 impl Stop for StopWorker {
     async fn stop(self: Box<Self>) {
-        self.process.stop(self.grace).await;
+        self.running.is_unwanted();
+        self.running.process.stop(self.grace).await;
     }
 }

@@ -6,13 +6,15 @@ use serving_core::{LoadError, Settings};
 
 use crate::config::EnvManager;
 
-/// `env_manager`, `environment`, `warm_up` and `fresh`, understood. Words that it does not know are others' business.
+/// `env_manager`, `environment`, `memory_limit`, `warm_up` and `fresh`, understood. Words that it does not know are others' business.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Words {
     /// `None` leaves it to the runner.
     pub(crate) env_manager: Option<EnvManager>,
     /// Variables for the worker.
     pub(crate) environment: BTreeMap<String, String>,
+    /// Bytes that all processes of one worker may take; `None` sets no limit.
+    pub(crate) memory_limit: Option<u64>,
     /// Whether the input example is scored once before callers get through.
     pub(crate) warm_up: bool,
     /// Whether the environment is built anew, and its versions chosen anew.
@@ -37,10 +39,20 @@ impl Words {
                 .map(variables)
                 .transpose()?
                 .unwrap_or_default(),
+            memory_limit: word("memory_limit").map(memory_limit).transpose()?,
             warm_up: flag("warm_up", true)?,
             fresh: flag("fresh", false)?,
         })
     }
+}
+
+fn memory_limit(bytes: &str) -> Result<u64, LoadError> {
+    let limit = bytes.parse().ok().filter(|bytes| *bytes > 0);
+    limit.ok_or_else(|| {
+        LoadError::permanent(format!(
+            "the setting memory_limit is {bytes:?}: use a number of bytes"
+        ))
+    })
 }
 
 /// A JSON object of texts; numbers and booleans are taken as they are written.
@@ -87,7 +99,7 @@ mod tests {
     #[test]
     fn nothing_said_means_the_runners_manager_and_a_warm_up() {
         let words = words(&[]).unwrap();
-        assert_eq!(words.env_manager, None);
+        assert_eq!((words.env_manager, words.memory_limit), (None, None));
         assert!(words.warm_up);
         assert!(words.environment.is_empty());
     }
@@ -106,6 +118,8 @@ mod tests {
             ("env_manager", "poetry"),
             ("warm_up", "maybe"),
             ("fresh", "yes"),
+            ("memory_limit", "1GB"),
+            ("memory_limit", "0"),
             ("environment", "A=1"),
             ("environment", r#"{"A": [1]}"#),
             ("environment", r#"{"A=B": "1"}"#),

@@ -81,6 +81,7 @@ fn versions(numbers: impl IntoIterator<Item = u64>) -> Aspired {
             .map(|number| (Version(number), version(number)))
             .collect(),
         labels: std::collections::BTreeMap::new(),
+        tags: std::collections::BTreeMap::new(),
     };
     Aspired {
         models: [(ModelName::from("iris"), model)].into(),

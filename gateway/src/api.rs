@@ -6,13 +6,18 @@ mod environment;
 mod error;
 mod event;
 mod grant;
+mod label_history;
+mod log;
 mod model;
 mod nearest;
+mod schemas;
 mod settings;
 mod size;
 mod status;
 mod time;
 mod token;
+mod versions;
+mod webhook;
 
 pub use environment::{
     BuildEnvironment, BuildFailure, BuildLine, BuildStep, EnvironmentDetail, EnvironmentPage,
@@ -22,14 +27,24 @@ pub use environment::{
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
+pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
+pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};
 pub use model::{
     FailureDetail, LabelDetail, ModelDetail, ModelPage, ModelState, ModelSummary, Permission,
-    VersionDetail, VersionState,
+    ReplicaDetail, VersionDetail, VersionState,
 };
 pub use nearest::nearest;
 pub(crate) use settings::LONGEST_TIMEOUT;
-pub use settings::{EnvManager, InvalidSetting, ModelSettings, Settings};
+pub use settings::{
+    EnvManager, InvalidSetting, MemoryLimit, ModelSettings, Origin, Settings, TagProblem,
+    TagSettings, Takeover,
+};
 pub use size::{ByteSize, InvalidSize};
-pub use status::{RegistryState, Status};
-pub use time::{HumaneDuration, InvalidDuration, Timestamp};
+pub use status::{RegistryState, RightsState, Status};
+pub use time::{HumaneDuration, InvalidDuration, InvalidTime, Timestamp};
 pub use token::{CreateToken, CreatedToken, TokenInfo, TokenPage};
+pub use versions::Versions;
+pub use webhook::{
+    DeliveryOutcome, InstallWebhook, InstalledWebhook, Received, RemovedWebhooks, WebhookInfo,
+    WebhookName, WebhookPage, WebhookTrial, WebhooksState,
+};

@@ -2,32 +2,38 @@
 //! behind the words of [`ports`](crate::ports), [`serving_core`] and the data plane here.
 
 mod environments;
+mod files;
+mod webhooks;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use conda_runner::{
-    CondaRunner, FetchedModel, ModelSource, RunnerConfig, RunnerFiles, Worker, WorkerEndpoint,
+    CondaRunner, FetchedModel, ModelSource, OwnUsage, RunnerConfig, RunnerWorkers, Worker,
+    WorkerEndpoint,
 };
 use registry_sync::{Artifacts, Fetched, Interest, RegistryHandle, RegistrySync};
 use serving_core::{Aspired, Intent, Intents, LoadError, Loader, ModelName, Progress, ServableId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::LONGEST_TIMEOUT;
 use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
-    Catalog, Environments, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
-    RegistryUnavailable, WorkerFiles,
+    Catalog, Environments, GatewayProcess, Processes, RegisteredModel, RegisteredVersion, Registry,
+    RegistryStatus, RegistryUnavailable, RegistryWebhooks, WorkerFiles, WorkerProcess,
 };
 use crate::run_error::RunError;
 
 pub(crate) use environments::EnvironmentRoom;
 
 use environments::{EnvironmentsPort, runner_config};
+use files::FilesPort;
+use webhooks::WebhooksPort;
 
 /// The registry of one gateway: what follows it, and what the others see of it.
 pub(crate) struct RegistryRoom {
@@ -85,6 +91,11 @@ impl RegistryRoom {
         })
     }
 
+    /// Its webhooks.
+    pub(crate) fn webhooks(&self) -> Arc<dyn RegistryWebhooks> {
+        Arc::new(WebhooksPort(self.handle.clone()))
+    }
+
     /// Follows until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let Self {
@@ -120,7 +131,7 @@ impl WorkerRoom {
     /// Workers in the data folder of `config`, for models of `registry`. Blocks on the disk.
     pub(crate) fn open(config: &Config, registry: &RegistryRoom) -> Result<Self, RunError> {
         let runner_config = RunnerConfig {
-            request_timeout: config.timeout,
+            longest_timeout: LONGEST_TIMEOUT,
             ..runner_config(&config.local)
         };
         let source = Arc::new(RegistryModels(registry.handle.artifacts()));
@@ -138,7 +149,12 @@ impl WorkerRoom {
 
     /// What workers write.
     pub(crate) fn files(&self) -> Arc<dyn WorkerFiles> {
-        Arc::new(FilesPort(self.runner.files()))
+        Arc::new(FilesPort::new(self.runner.files()))
+    }
+
+    /// What workers take of the machine.
+    pub(crate) fn processes(&self) -> Arc<dyn Processes> {
+        Arc::new(ProcessesPort(self.runner.workers()))
     }
 
     /// The environments that workers run in.
@@ -160,7 +176,34 @@ struct RegistryPort {
 
 struct RegistryModels(Artifacts);
 
-struct FilesPort(RunnerFiles);
+struct ProcessesPort(RunnerWorkers);
+
+impl Processes for ProcessesPort {
+    fn workers(&self) -> Vec<WorkerProcess> {
+        let workers = self.0.list().into_iter();
+        let workers = workers.map(|worker| WorkerProcess {
+            id: worker.id,
+            replica: worker.replica,
+            process: worker.process,
+            since: worker.since,
+            memory_bytes: worker.memory,
+            cpu: worker.cpu,
+            memory_limit: worker.memory_limit,
+        });
+        workers.collect()
+    }
+
+    fn gateway(&self) -> Option<GatewayProcess> {
+        OwnUsage::read().map(|own| GatewayProcess {
+            resident_memory: own.resident_memory,
+            virtual_memory: own.virtual_memory,
+            cpu: own.cpu,
+            threads: own.threads,
+            open_files: own.open_files,
+            max_files: own.max_files,
+        })
+    }
+}
 
 #[async_trait]
 impl Registry for RegistryPort {
@@ -207,6 +250,8 @@ impl Registry for RegistryPort {
         RegistryStatus {
             last_success: status.last_success,
             error: status.error.clone(),
+            polls: status.polls,
+            failed_polls: status.failed_polls,
         }
     }
 }
@@ -229,20 +274,6 @@ impl ModelSource for RegistryModels {
             Err(error) if error.retry => Err(LoadError::transient(error.message)),
             Err(error) => Err(LoadError::permanent(error.message)),
         }
-    }
-}
-
-impl WorkerFiles for FilesPort {
-    fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf> {
-        let kind = match kind {
-            LogKind::Build => conda_runner::LogKind::Build,
-            LogKind::Worker => conda_runner::LogKind::Worker,
-        };
-        self.0.logs(id, kind)
-    }
-
-    fn note(&self, id: &ServableId, text: &str) {
-        self.0.note(id, text);
     }
 }
 

@@ -16,6 +16,7 @@ mod overrides;
 mod raw;
 mod reader;
 mod render;
+mod rights;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ pub use error::{ConfigError, Problem};
 pub use local::{CondaConfig, LocalConfig, PipConfig, SpaceConfig};
 pub use observing::{AccessLogConfig, EventsConfig, ObservingConfig, TracesConfig, WebhooksConfig};
 pub use overrides::Overrides;
+pub use rights::{AuthConfig, InheritedRightsConfig, RightsSource};
 
 use keys::Origin;
 
@@ -108,22 +110,6 @@ pub enum RegistryCredentials {
     },
     /// `Authorization: Bearer`.
     Bearer(Secret),
-}
-
-/// Who may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AuthConfig {
-    /// `false` lets everybody do everything.
-    pub enabled: bool,
-    /// Where rights come from.
-    pub rights: RightsSource,
-}
-
-/// Where rights come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RightsSource {
-    /// Given to principals here, by model pattern.
-    Grants,
 }
 
 /// What the gateway writes about itself.

@@ -4,9 +4,11 @@
 //! until the outermost layer gives it a body.
 
 mod access;
+mod admin;
 mod authentication;
 mod build_turns;
 mod build_words;
+mod caller_watch;
 mod engine;
 mod environments;
 mod event_words;
@@ -16,87 +18,108 @@ mod extract;
 mod grants;
 mod health;
 mod intent_book;
+mod label_history;
 mod log_files;
+mod log_line;
+mod log_reader;
+mod log_stream;
 mod logs;
 mod metrics;
 mod models;
+pub(crate) mod openapi;
 mod respond;
 mod restart;
 mod serving;
 mod state;
 mod status;
+mod stream_places;
+mod tag_follower;
 mod token_book;
 mod tokens;
 mod uris;
 mod view;
+mod webhooks;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post, put};
+use axum::{Extension, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub(crate) use access::Access;
+pub use admin::admin_router;
 pub use build_turns::BuildTurns;
 pub use engine::Engine;
 pub(crate) use extract::{Body, Parameters};
 pub use intent_book::{IntentBook, IntentError};
+pub use log_line::inert;
+pub use openapi::document as openapi_document;
 pub(crate) use respond::Refused;
 pub use state::{About, ControlState};
+pub use stream_places::StreamPlaces;
+pub use tag_follower::TagFollower;
 pub(crate) use token_book::{Known, Wish};
-pub(crate) use view::model_state;
+pub(crate) use view::{model_state, version_state};
+pub use webhooks::Webhooks;
+
+/// Routes that describe themselves.
+pub(crate) type Routes = OpenApiRouter<Arc<ControlState>>;
 
 /// Everything but scoring, as one service.
 ///
 /// The server puts `ConnectInfo<SocketAddr>` into the extensions of each request; without it, callers share one address
 /// where failures are counted.
-pub fn router(state: ControlState) -> Router {
-    let state = Arc::new(state);
-    let api = Router::new()
-        .route("/models", get(models::list))
-        .route("/models/{name}", get(models::show))
-        .route(
-            "/models/{name}/serving",
-            put(serving::enable).delete(serving::disable),
-        )
-        .route("/models/{name}/events", get(events::of_model))
-        .route(
-            "/models/{name}/versions/{version}/events",
-            get(events::of_version),
-        )
-        .route("/models/{name}/versions/{version}/logs", get(logs::read))
-        .route(
-            "/models/{name}/versions/{version}/restart",
-            post(restart::restart),
-        )
-        .route(
-            "/models/{name}/versions/{version}/example",
-            get(example::show),
-        )
-        .route(
-            "/environments",
-            get(environments::list).post(environments::build),
-        )
-        .route("/environments/prune", post(environments::prune))
-        .route("/environments/{key}", get(environments::show))
-        .route("/environments/{key}/log", get(environments::log))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{id}", delete(tokens::revoke))
-        .route("/grants", get(grants::list).delete(grants::revoke))
-        .route("/status", get(status::show));
-    let known_callers = Router::new()
-        .nest("/api/v1", api)
-        .route("/metrics", get(metrics::show))
-        .merge(crate::databricks::routes())
-        .layer(from_fn_with_state(
-            Arc::clone(&state),
-            authentication::authenticate,
-        ));
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+pub fn router(state: impl Into<Arc<ControlState>>) -> Router {
+    let state = state.into();
+    let (known_callers, everybody) = routes();
+    let known_callers = Router::from(known_callers).layer(from_fn_with_state(
+        Arc::clone(&state),
+        authentication::authenticate,
+    ));
+    Router::from(everybody)
+        .layer(Extension(openapi::Document::new()))
         .merge(known_callers)
         .fallback(respond::nothing_here)
         .with_state(state)
         .layer(from_fn(respond::finish))
+}
+
+/// All calls, each with its part of the OpenAPI document: for callers with a credential, and for everybody.
+fn routes() -> (Routes, Routes) {
+    let api = Routes::new()
+        .routes(routes!(models::list))
+        .routes(routes!(models::show))
+        .routes(routes!(serving::enable, serving::disable))
+        .routes(routes!(events::of_all))
+        .routes(routes!(events::of_model))
+        .routes(routes!(events::of_version))
+        .routes(routes!(label_history::show))
+        .routes(routes!(logs::read))
+        .routes(routes!(logs::attempts))
+        .routes(routes!(restart::restart))
+        .routes(routes!(example::show))
+        .routes(routes!(environments::list, environments::build))
+        .routes(routes!(environments::prune))
+        .routes(routes!(environments::show))
+        .routes(routes!(environments::log))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(grants::list, grants::revoke))
+        .routes(routes!(webhooks::manage::list, webhooks::manage::remove))
+        .routes(routes!(webhooks::manage::install))
+        .routes(routes!(webhooks::manage::test))
+        .routes(routes!(status::show));
+    let known_callers = Routes::new()
+        .nest("/api/v1", api)
+        .routes(routes!(metrics::show))
+        .merge(crate::databricks::routes());
+    // The signature of a delivery is its credential.
+    let deliveries = Routes::new().routes(routes!(webhooks::deliver::deliver));
+    let everybody = Routes::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::show))
+        .nest("/api/v1", deliveries);
+    (known_callers, everybody)
 }

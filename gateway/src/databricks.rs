@@ -4,14 +4,12 @@
 //! and keys of an answer are always there.
 
 mod endpoints;
+mod shapes;
 mod tokens;
 
-use std::sync::Arc;
+use utoipa_axum::routes;
 
-use axum::Router;
-use axum::routing::{get, post};
-
-use crate::control_plane::ControlState;
+use crate::control_plane::Routes;
 
 /// Both prefixes under which notebooks and libraries look for the endpoints' API.
 const PREFIXES: [&str; 2] = [
@@ -20,18 +18,18 @@ const PREFIXES: [&str; 2] = [
 ];
 
 /// To be put behind authentication.
-pub(crate) fn routes() -> Router<Arc<ControlState>> {
-    let endpoints = Router::new()
-        .route("/enable", post(endpoints::enable))
-        .route("/disable", post(endpoints::disable))
-        .route("/get-status", get(endpoints::status))
-        .route("/list", get(endpoints::list))
-        .route("/list-versions", get(endpoints::list_versions));
-    let tokens = Router::new()
-        .route("/create", post(tokens::create))
-        .route("/list", get(tokens::list))
-        .route("/delete", post(tokens::delete));
-    let routes = Router::new().nest("/api/2.0/token", tokens);
+pub(crate) fn routes() -> Routes {
+    let endpoints = Routes::new()
+        .routes(routes!(endpoints::enable))
+        .routes(routes!(endpoints::disable))
+        .routes(routes!(endpoints::status))
+        .routes(routes!(endpoints::list))
+        .routes(routes!(endpoints::list_versions));
+    let tokens = Routes::new()
+        .routes(routes!(tokens::create))
+        .routes(routes!(tokens::list))
+        .routes(routes!(tokens::delete));
+    let routes = Routes::new().nest("/api/2.0/token", tokens);
     PREFIXES.into_iter().fold(routes, |routes, prefix| {
         routes.nest(prefix, endpoints.clone())
     })

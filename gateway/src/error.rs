@@ -1,10 +1,13 @@
 //! The one place where HTTP status codes are decided, from the kind of an error.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use auth::{AuthError, RightsError};
 use http::StatusCode;
+use tracing::debug;
 
-use crate::ports::EnvironmentsError;
+use crate::ports::{EnvironmentsError, WebhooksError};
 
 /// What went wrong, in the words of the contract. Each kind has one status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +101,44 @@ impl From<&EnvironmentsError> for ErrorCode {
     }
 }
 
+impl From<&WebhooksError> for ErrorCode {
+    fn from(error: &WebhooksError) -> Self {
+        match error {
+            WebhooksError::Unsupported(_) => Self::ResourceDoesNotExist,
+            WebhooksError::Denied(_) => Self::PermissionDenied,
+            WebhooksError::Refused(_) => Self::InvalidParameterValue,
+            WebhooksError::Failed(_) => Self::TemporarilyUnavailable,
+        }
+    }
+}
+
+impl From<&AuthError> for ErrorCode {
+    fn from(error: &AuthError) -> Self {
+        match error {
+            // Nobody knows whether the password is right.
+            AuthError::Unavailable(_) => Self::TemporarilyUnavailable,
+            _ => Self::Unauthenticated,
+        }
+    }
+}
+
+impl From<&RightsError> for ErrorCode {
+    fn from(error: &RightsError) -> Self {
+        match error {
+            RightsError::Unavailable(_) => Self::TemporarilyUnavailable,
+            // Coming again does not help: who runs the gateway has to change something.
+            RightsError::Misconfigured(_) => Self::InternalError,
+        }
+    }
+}
+
+/// When to come again while nobody can tell who a caller is or what it may do.
+const RIGHTS_PAUSE: Duration = Duration::from_secs(5);
+
+/// The error code that a client is told, in the extensions of the answer, for whoever keeps account of answers.
+#[derive(Clone, Debug)]
+pub(crate) struct ToldCode(pub(crate) Cow<'static, str>);
+
 /// A pause as `Retry-After` says it: rounded up, and never zero, because who comes again at once comes too early.
 pub(crate) fn whole_seconds(pause: Duration) -> u64 {
     let rounded_up = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
@@ -133,6 +174,14 @@ impl ApiError {
         self
     }
 
+    fn retried_if_temporary(self) -> Self {
+        if self.code == ErrorCode::TemporarilyUnavailable {
+            self.retry_after(RIGHTS_PAUSE)
+        } else {
+            self
+        }
+    }
+
     /// The body: `{"error_code", "message", "request_id"}`.
     pub fn body(&self, request_id: &str) -> serde_json::Value {
         serde_json::json!({
@@ -143,9 +192,61 @@ impl ApiError {
     }
 }
 
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        if let AuthError::Unavailable(reason) = &error {
+            debug!(%reason, "a caller could not be recognised");
+        }
+        Self::new((&error).into(), error.to_string()).retried_if_temporary()
+    }
+}
+
+/// The reason is not for callers. Those who run the gateway find it in the log: when the registry stops telling, [`auth`]
+/// says so once, above the level of this.
+impl From<RightsError> for ApiError {
+    fn from(error: RightsError) -> Self {
+        debug!(
+            reason = error.reason(),
+            "a caller's rights could not be found out"
+        );
+        Self::new((&error).into(), error.to_string()).retried_if_temporary()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_that_cannot_be_asked_is_no_wrong_password_and_its_reason_stays_here() {
+        let reason = || "http://mlflow:5000 refused gatekeeper".to_owned();
+        for (error, code, is_retried) in [
+            (
+                ApiError::from(AuthError::Unavailable(reason())),
+                ErrorCode::TemporarilyUnavailable,
+                true,
+            ),
+            (
+                RightsError::Unavailable(reason()).into(),
+                ErrorCode::TemporarilyUnavailable,
+                true,
+            ),
+            (
+                RightsError::Misconfigured(reason()).into(),
+                ErrorCode::InternalError,
+                false,
+            ),
+            (
+                AuthError::PasswordWrong.into(),
+                ErrorCode::Unauthenticated,
+                false,
+            ),
+        ] {
+            assert_eq!(error.code, code);
+            assert_eq!(error.retry_after.is_some(), is_retried, "{error}");
+            assert!(!error.message.contains("mlflow:5000"), "{error}");
+        }
+    }
 
     #[test]
     fn pauses_are_whole_seconds_and_never_zero() {

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod assemble;
+mod base_url;
 pub mod config;
 pub mod control_plane;
 pub mod data_plane;
@@ -11,10 +12,13 @@ pub mod figures;
 mod lifecycle;
 pub mod local_environments;
 pub mod local_tokens;
+pub mod metrics;
+mod openapi;
 mod parts;
 pub mod ports;
 pub mod protocol;
 mod request_id;
+pub mod rights;
 mod run_error;
 pub mod server;
 pub mod store;

@@ -5,25 +5,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Authenticator, AuthenticatorConfig, TokenStore};
+use auth::TokenStore;
+use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry as MetricsRegistry;
-use serving_core::{Clock, Inputs, Manager, ManagerConfig, SystemClock};
+use serving_core::{
+    Aspired, Clock, Handle as ManagerHandle, Inputs, Manager, ManagerConfig, SystemClock,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
-use crate::control_plane::{self, About, BuildTurns, ControlState, IntentBook};
+use crate::control_plane::{
+    self, About, BuildTurns, ControlState, IntentBook, StreamPlaces, TagFollower, Webhooks,
+};
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
+use crate::metrics::{self, LifeMetrics, PREFIX};
 use crate::parts::Parts;
+use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
-use crate::store::{DataDirLock, EventRetention, Store, keep_last_aspired, write_events};
+use crate::store::{
+    DataDirLock, EventRetention, SeenLabels, Store, WebhookSecretFile, keep_last_aspired,
+    write_events,
+};
+use crate::telemetry::{self, AccessLog, Traces, Trails};
 
 /// Threads for everything but scoring: they mostly wait, for disks, for registries, for builds.
 const CONTROL_THREADS: usize = 2;
@@ -31,6 +42,10 @@ const CONTROL_THREADS: usize = 2;
 const EVENT_QUEUE: usize = 8192;
 /// How long each last step may take after everything was drained: clearing up after workers, writing the last events.
 const LAST_STEP: Duration = Duration::from_secs(15);
+/// Scrapers and probes are few.
+const ADMIN_CONNECTIONS: usize = 64;
+/// For an answer of the admin listener that is under way at the very end.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 /// Runs a gateway until SIGTERM or SIGINT, drains it, and returns. A second signal ends the draining.
 ///
@@ -56,6 +71,10 @@ pub fn run(config: Config) -> Result<(), RunError> {
 struct Household {
     data_plane: Arc<DataPlane>,
     control_plane: axum::Router,
+    /// Where health and metrics are answered besides.
+    admin: Option<SocketAddr>,
+    trails: Trails,
+    traces: Option<Traces>,
     workers: WorkerRoom,
     store: Store,
     /// Ends what follows the registry and the manager: workers are drained and stopped.
@@ -78,11 +97,16 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
             source,
         })?;
     let address = listener.local_addr()?;
+    let admin = match config.admin_listen {
+        Some(address) => Some(admin_listener(address, &control).await?),
+        None => None,
+    };
 
     let soft = CancellationToken::new();
     let settings = config.clone();
     let stopping = soft.clone();
-    let opened = control.spawn(async move { Household::open(settings, address, stopping).await });
+    let opened =
+        control.spawn(async move { Household::open(settings, address, admin, stopping).await });
     let mut household = opened
         .await
         .map_err(|_| RunError::Failed("opening the state"))??;
@@ -95,8 +119,9 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
         server_config,
         Arc::clone(&household.data_plane),
         ControlPlane::new(household.control_plane.clone(), control.clone()),
-    );
-    announce(address);
+    )
+    .telling(household.trails.clone());
+    announce(address, household.admin);
     let mut server = std::pin::pin!(server.run(listener, soft.clone()));
     let mut signals = async || {
         tokio::select! {
@@ -132,11 +157,12 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
 }
 
 impl Household {
-    /// Opens the state and starts what runs beside the listener, on the current runtime. `stopping` ends answers that
-    /// have no end of their own.
+    /// Opens the state and starts what runs beside the listener, on the current runtime. Health and metrics are answered
+    /// at `admin` besides; `stopping` ends answers that have no end of their own.
     async fn open(
         config: Config,
         listen: SocketAddr,
+        admin: Option<TcpListener>,
         stopping: CancellationToken,
     ) -> Result<Self, RunError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -145,13 +171,13 @@ impl Household {
         let mut engine = Parts::default();
         let mut keepers = Parts::default();
 
+        // What can be refused is refused before anything runs.
+        let traces = Traces::open(&config.observing.traces, Handle::current())?;
         let store = Store::open(&config.local.data_dir).await.map_err(stored)?;
         let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let authenticator = authenticator(&config, &tokens).await?;
-        keepers.start("following tokens", {
-            let (authenticator, close) = (Arc::clone(&authenticator), close.clone());
-            async move { authenticator.run(close).await }
-        });
+        let authenticator = rights::open(&config, &tokens).await?;
+        let following = rights::follow(Arc::clone(&authenticator), close.clone());
+        keepers.start("following tokens", following);
 
         let defaults = config.model_defaults();
         let intents = IntentBook::open(store.clone(), defaults, config.enable_all)
@@ -170,6 +196,14 @@ impl Household {
         let workers = WorkerRoom::open(&config, &registry)?;
         let aspired = registry.aspired();
         let registry_port = registry.port();
+        let tags = TagFollower::new(
+            Arc::clone(&intents),
+            store.clone(),
+            aspired.clone(),
+            Arc::clone(&clock),
+        );
+        let heeded = tags.aspired();
+        keepers.start("following the registry's tags", tags.run(close.clone()));
         let keeping = keep_last_aspired(
             store.clone(),
             aspired.clone(),
@@ -178,17 +212,21 @@ impl Household {
         );
         keepers.start("keeping what the registry said", keeping);
 
-        let mut metrics = MetricsRegistry::with_prefix("sluicegate");
-        let data_plane_metrics = DataPlaneMetrics::register(&mut metrics);
+        let mut metrics = MetricsRegistry::default();
+        let data_plane_metrics =
+            DataPlaneMetrics::register(metrics.sub_registry_with_prefix(PREFIX));
+        let life_metrics = LifeMetrics::new();
+        let webhooks = Webhooks::open(
+            &config.observing.webhooks,
+            WebhookSecretFile::new(&config.local.data_dir),
+            registry.webhooks(),
+            metrics.sub_registry_with_prefix(PREFIX),
+        )
+        .map_err(|error| {
+            RunError::Store(format!("the secret of webhooks cannot be read: {error}"))
+        })?;
         let (events, queued) = mpsc::channel(EVENT_QUEUE);
-        let writing = write_events(
-            store.clone(),
-            queued,
-            EventRetention::default(),
-            Arc::clone(&clock),
-            close.clone(),
-        );
-        keepers.start("writing events", writing);
+        let kept = config.observing.events;
         let manager_config = ManagerConfig {
             drain_deadline: config.drain_timeout,
             ..ManagerConfig::default()
@@ -199,17 +237,31 @@ impl Household {
             workers.loader(),
             Box::new(move |seed| Arc::new(VersionStack::new(seed, &stack_metrics))),
             Inputs {
-                aspired: aspired.clone(),
+                aspired: heeded.clone(),
                 intents: intents.subscribe(),
             },
             events,
             Arc::clone(&clock),
         );
+        let writing = write_events(
+            store.clone(),
+            queued,
+            SeenLabels {
+                snapshot: handle.snapshot(),
+                known: wanted_is_shown(heeded, handle.clone()),
+                ending: drain.clone(),
+            },
+            Arc::clone(&life_metrics) as _,
+            EventRetention::new(kept.keep, kept.keep_per_model),
+            Arc::clone(&clock),
+            close.clone(),
+        );
+        keepers.start("writing events", writing);
         engine.start("the manager", manager.run(drain.clone()));
         engine.start("following the registry", registry.run(drain.clone()));
 
         let rights = authenticator.rights();
-        let data_plane = Arc::new(DataPlane::new(
+        let data_plane = DataPlane::new(
             handle.router(),
             Arc::clone(&authenticator),
             Arc::clone(&rights),
@@ -220,33 +272,76 @@ impl Household {
                 show_stack_traces: config.show_stack_traces,
             },
             data_plane_metrics,
-        ));
-        let control_plane = control_plane::router(ControlState {
+        );
+        let data_plane = Arc::new(data_plane.reached_at(config.public_url.clone()));
+        let about = About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: SystemTime::now(),
+            registry_url: config.registry.url.clone(),
+            public_url: config.public_url.clone(),
+            listen,
+        };
+        let seen_by = handle.clone();
+        life_metrics.register(
+            metrics.sub_registry_with_prefix(PREFIX),
+            handle.snapshot(),
+            Box::new(move || seen_by.dropped_events()),
+        );
+        let sources = metrics::Sources {
+            version: about.version.clone(),
+            started: about.started,
+            snapshot: handle.snapshot(),
+            processes: workers.processes(),
+            registry: Arc::clone(&registry_port),
+            authenticator: Arc::clone(&authenticator),
+            rights: authenticator
+                .inherited()
+                .map(|rights| Arc::new(rights.clone()) as _),
+        };
+        metrics::register(&mut metrics, sources);
+        let state = Arc::new(ControlState {
             store: store.clone(),
             intents,
             engine: Arc::new(handle),
             aspired,
             registry: registry_port,
+            webhooks,
             files: workers.files(),
+            processes: workers.processes(),
             environments: workers.environments(),
             builds: BuildTurns::default(),
+            streams: StreamPlaces::default(),
             authenticator,
             rights,
             tokens,
-            metrics: Arc::new(metrics),
+            metrics: metrics::Page::new(metrics),
             clock,
             shutdown: stopping,
-            about: About {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                started: SystemTime::now(),
-                registry_url: config.registry.url.clone(),
-                public_url: config.public_url.clone(),
-                listen,
-            },
+            about,
+        });
+        let admin = match admin {
+            Some(listener) => {
+                let server = admin_server(Arc::clone(&state));
+                let address = listener.local_addr()?;
+                // To the last: whoever watches wants to see it stop.
+                keepers.start("the admin listener", server.run(listener, close.clone()));
+                Some(address)
+            }
+            None => None,
+        };
+        let access_log = config.observing.access_log;
+        let access_log = access_log.enabled.then(|| {
+            let (log, writer) = AccessLog::new(access_log);
+            let writing = writer.run(close.clone(), telemetry::emit);
+            keepers.start("writing the access log", writing);
+            log
         });
         Ok(Self {
             data_plane,
-            control_plane,
+            control_plane: control_plane::router(state),
+            admin,
+            trails: Trails::new(access_log, traces.clone()),
+            traces,
             workers,
             store,
             drain,
@@ -263,6 +358,9 @@ impl Household {
         if timeout(LAST_STEP, self.workers.idle()).await.is_err() {
             warn!("some workers are still being cleared up");
         }
+        if let Some(traces) = self.traces {
+            traces.close().await;
+        }
         self.close.cancel();
         if timeout(LAST_STEP, self.keepers.all_ended()).await.is_err() {
             warn!("the last events could not be written in time");
@@ -271,39 +369,52 @@ impl Household {
     }
 }
 
-async fn authenticator(
-    config: &Config,
-    tokens: &Arc<dyn TokenStore>,
-) -> Result<Arc<Authenticator>, RunError> {
-    if !config.auth.enabled {
-        warn!(
-            "authentication is off (auth.enabled = false): everybody who reaches this address may do everything"
-        );
-        return Ok(Arc::new(Authenticator::disabled()));
-    }
-    let kept = tokens.load().await.map_err(stored)?;
-    if kept.tokens.is_empty() {
-        let data_dir = config.local.data_dir.display();
-        warn!(
-            "there is no token yet; make the first one on this host: \
-             sluicegate tokens create --local --principal NAME --admin --data-dir {data_dir}"
-        );
-    }
-    let clock: auth::Clock = Arc::new(SystemTime::now);
-    let opened =
-        Authenticator::open(Arc::clone(tokens), clock, AuthenticatorConfig::default()).await;
-    Ok(Arc::new(opened.map_err(stored)?))
+/// Resolves when the manager shows what is wanted, after that is known. `aspired` is what the manager itself reads: what
+/// the registry said may be known a moment earlier.
+fn wanted_is_shown(
+    mut aspired: watch::Receiver<Option<Arc<Aspired>>>,
+    manager: ManagerHandle<Arc<VersionStack>>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        if aspired.wait_for(Option::is_some).await.is_err() {
+            // It will never be known.
+            std::future::pending::<()>().await;
+        }
+        manager.caught_up().await;
+    })
+}
+
+/// Where questions after health and figures come in, on the runtime that answers them.
+async fn admin_listener(address: SocketAddr, control: &Handle) -> Result<TcpListener, RunError> {
+    let bound = control.spawn(TcpListener::bind(address)).await;
+    bound
+        .map_err(|_| RunError::Failed("opening the admin listener"))?
+        .map_err(|source| RunError::AdminListen { address, source })
+}
+
+/// What answers them.
+fn admin_server(state: Arc<ControlState>) -> Server {
+    let config = ServerConfig {
+        max_connections: ADMIN_CONNECTIONS,
+        drain_deadline: ADMIN_DRAIN,
+        ..ServerConfig::default()
+    };
+    let routes = ControlPlane::new(control_plane::admin_router(state), Handle::current());
+    Server::without_scoring(config, routes)
 }
 
 fn stored(error: impl std::fmt::Display) -> RunError {
     RunError::Store(error.to_string())
 }
 
-/// The line that scripts wait for.
+/// The lines that scripts wait for.
 #[expect(
     clippy::print_stderr,
     reason = "a fixed line of the contract, whatever the log's format and level are"
 )]
-fn announce(address: SocketAddr) {
+fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    if let Some(admin) = admin {
+        eprintln!("health and metrics, without credentials, on http://{admin}");
+    }
     eprintln!("listening on http://{address}");
 }

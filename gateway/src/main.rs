@@ -26,7 +26,7 @@ fn start() -> Result<(), Refused> {
     };
     let config =
         Config::load(Overrides::default(), process_environment()).map_err(|error| usage(&error))?;
-    gateway::telemetry::init(&config.log).map_err(|error| usage(&error))?;
+    gateway::telemetry::init(&config).map_err(|error| usage(&error))?;
     gateway::run(config).map_err(|error| Refused {
         message: error.to_string(),
         code: 1,

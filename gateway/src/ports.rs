@@ -2,14 +2,22 @@
 //!
 //! `assemble.rs` and its folder put registry-sync and conda-runner behind these traits, tests put scripts behind them.
 
+mod webhooks;
+
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use serving_core::{AspiredVersion, Incarnation, ModelName, Progress, ServableId, VersionSpec};
+use serving_core::{
+    AspiredVersion, Incarnation, ModelName, Progress, ReplicaId, ServableId, VersionSpec,
+};
 
+pub use webhooks::{Delivered, KnownWebhook, RegistryWebhooks, WebhookWish, WebhooksError};
+
+pub use crate::api::{AttemptOutcome, LogKind};
 use crate::api::{
     BuildFailure, EnvironmentDetail, EnvironmentSummary, PruneEnvironments, PrunedEnvironments,
 };
@@ -77,24 +85,88 @@ pub struct RegistryStatus {
     pub last_success: Option<SystemTime>,
     /// The last error, cleared by a success.
     pub error: Option<String>,
+    /// Polls so far.
+    pub polls: u64,
+    /// How many of them failed.
+    pub failed_polls: u64,
 }
 
-/// Files that workers write and that people read. Paths may not exist yet.
+/// The processes of this gateway and what they take of the machine. Never waits.
+pub trait Processes: Send + Sync {
+    /// The workers that run, as they were last looked at.
+    fn workers(&self) -> Vec<WorkerProcess>;
+
+    /// The gateway itself now; `None` where the system does not tell.
+    fn gateway(&self) -> Option<GatewayProcess>;
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerProcess {
+    /// Its version.
+    pub id: ServableId,
+    /// Which of its version's replicas it is.
+    pub replica: ReplicaId,
+    /// The process that leads it.
+    pub process: u32,
+    /// When it was started.
+    pub since: SystemTime,
+    /// Of all its processes; `None` while or where nothing is known.
+    pub memory_bytes: Option<u64>,
+    /// Time of processors, of all its processes.
+    pub cpu: Option<Duration>,
+    /// Bytes that it may take.
+    pub memory_limit: Option<u64>,
+}
+
+/// The gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayProcess {
+    /// Bytes in memory.
+    pub resident_memory: u64,
+    /// Bytes of address space.
+    pub virtual_memory: u64,
+    /// Time of processors.
+    pub cpu: Duration,
+    /// Threads.
+    pub threads: u64,
+    /// Open files and connections.
+    pub open_files: u64,
+    /// How many may be open; `None` without a limit.
+    pub max_files: Option<u64>,
+}
+
+/// What builds and workers write and people read.
 pub trait WorkerFiles: Send + Sync {
-    /// The log files of one kind, oldest first, the current one last.
-    fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf>;
+    /// The attempts of a kind that are on the disk, oldest first. Blocks on the disk.
+    fn attempts(&self, id: &ServableId, kind: LogKind) -> io::Result<Vec<Attempt>>;
 
     /// Appends `text` to the version's worker log. Never blocks: text that does not fit into the queue is dropped.
     fn note(&self, id: &ServableId, text: &str);
 }
 
-/// What a log tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogKind {
-    /// Fetching the model and building its environment.
-    Build,
-    /// What the workers print.
-    Worker,
+/// One try to build a version, or one start of a worker, with its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Counts from 1, for each version and kind.
+    pub number: u64,
+    /// When it began.
+    pub started: SystemTime,
+    /// When it ended; `None` while it goes on.
+    pub ended: Option<SystemTime>,
+    /// How far it has come.
+    pub outcome: AttemptOutcome,
+    /// The files of its log, oldest first. Any of them may be removed meanwhile.
+    pub pieces: Vec<LogPiece>,
+}
+
+/// One file of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPiece {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes of the log before its first one, those that are gone by now included.
+    pub start: u64,
 }
 
 /// The environments on this host, and what builds them before somebody waits for it.

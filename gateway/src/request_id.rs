@@ -1,12 +1,20 @@
 //! The id by which people find one request again: the caller's, if it is sane, or a new one.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// `X-Request-Id`.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer ids are somebody's mistake.
 const LONGEST: usize = 128;
+
+/// What is not written as it is in a query: all that could end it, or a quoted text around it.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// One request's id: visible ASCII, so that it fits into a header, a log line and JSON as it is.
 #[derive(Clone, Debug)]
@@ -29,6 +37,11 @@ impl RequestId {
         self.0.clone()
     }
 
+    /// As a value in a query; most ids are the same there.
+    pub(crate) fn in_a_query(&self) -> PercentEncode<'_> {
+        utf8_percent_encode(self.as_str(), ENCODED)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("-")
     }
@@ -42,6 +55,19 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(X_REQUEST_ID, HeaderValue::from_bytes(sent).unwrap());
         RequestId::take_or_make(&headers).as_str().to_owned()
+    }
+
+    #[test]
+    fn an_id_in_a_query_ends_neither_it_nor_the_line_that_shows_it() {
+        let mut headers = HeaderMap::new();
+        for (sent, shown) in [
+            ("01HX-a_b.c~d", "01HX-a_b.c~d"),
+            ("a&b#c\"d%e", "a%26b%23c%22d%25e"),
+        ] {
+            headers.insert(X_REQUEST_ID, HeaderValue::from_static(sent));
+            let id = RequestId::take_or_make(&headers);
+            assert_eq!(id.in_a_query().to_string(), shown);
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::telemetry::TracesError;
+
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -23,6 +25,19 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// The same for health and metrics.
+    #[error(
+        "cannot listen on {address} for health and metrics: {source}; choose another admin_listen"
+    )]
+    AdminListen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Traces cannot be sent at all; a collector that is merely down is no error.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The system refuses threads or signals.
     #[error("the gateway cannot start: {0}")]
     System(#[from] io::Error),

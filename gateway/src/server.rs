@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::data_plane::{Body, Cutoff, DataPlane};
+use crate::telemetry::{Plane, Trails};
 use impatient::Impatient;
 use linger::Lingering;
 
@@ -55,8 +56,10 @@ pub struct ServerConfig {
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
-    data_plane: Arc<DataPlane>,
+    /// `None` where nothing is scored.
+    data_plane: Option<Arc<DataPlane>>,
     control_plane: ControlPlane,
+    trails: Trails,
 }
 
 impl Default for ServerConfig {
@@ -80,9 +83,27 @@ impl Server {
     ) -> Self {
         Self {
             config,
-            data_plane,
+            data_plane: Some(data_plane),
             control_plane,
+            trails: Trails::default(),
         }
+    }
+
+    /// A server for whoever looks after the gateway: it scores nothing, and tells of no request.
+    pub fn without_scoring(config: ServerConfig, control_plane: ControlPlane) -> Self {
+        Self {
+            config,
+            data_plane: None,
+            control_plane,
+            trails: Trails::default(),
+        }
+    }
+
+    /// The same, telling `trails` what requests did.
+    #[must_use]
+    pub fn telling(mut self, trails: Trails) -> Self {
+        self.trails = trails;
+        self
     }
 
     /// Serves until `shutdown`, then stops accepting, lets requests in flight end within the drain deadline, and cuts
@@ -136,6 +157,8 @@ impl Server {
         let mut stopping = false;
         loop {
             tokio::select! {
+                // An answer that ends at its deadline says so itself, before the connection is cut.
+                biased;
                 ended = connection.as_mut() => {
                     if let Err(reason) = ended {
                         debug!(%peer, %reason, "a connection broke");
@@ -162,11 +185,12 @@ impl Server {
         unread: &AtomicBool,
     ) -> Result<Response<Body>, Infallible> {
         request.extensions_mut().insert(cutoff.clone());
+        let plane = self.plane(request.uri().path());
+        let under_way = self.trails.begin(&mut request, peer, plane);
         let (request, progress) = request_body::follow(request);
-        let mut response = if DataPlane::owns(request.uri().path()) {
-            self.data_plane.handle(request, peer).await
-        } else {
-            self.control_plane.handle(request, peer).await
+        let mut response = match &self.data_plane {
+            Some(data_plane) if plane == Plane::Data => data_plane.handle(request, peer).await,
+            _ => self.control_plane.handle(request, peer).await,
         };
         if progress.leaves_much() {
             // More is coming than is worth reading for the sake of the connection.
@@ -174,7 +198,21 @@ impl Server {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        Ok(response)
+        Ok(match under_way {
+            Some(under_way) => under_way.answered(response),
+            None => response,
+        })
+    }
+
+    fn plane(&self, path: &str) -> Plane {
+        match path {
+            "/healthz" | "/readyz" => Plane::Probe,
+            // Where nothing is scored, it asks for no credential.
+            "/metrics" if self.data_plane.is_none() => Plane::Probe,
+            "/metrics" => Plane::Guarded,
+            _ if self.data_plane.is_some() && DataPlane::owns(path) => Plane::Data,
+            _ => Plane::Control,
+        }
     }
 }
 

@@ -3,30 +3,40 @@
 //! Several processes may have it open: `sluicegate tokens create --local` writes while the gateway runs.
 
 mod error;
+mod event_filter;
 mod event_writer;
 mod events;
 mod fact;
 mod intents;
+mod label_ledger;
+mod label_moves;
 mod last_aspired;
 mod lock;
 mod open;
 mod time;
 mod tokens;
+mod webhook_secret;
 
 pub use error::{OpenError, StoreError};
-pub use event_writer::{EventRetention, write_events};
-pub use events::{EventQuery, LoggedEvent};
+pub use event_filter::EventFilter;
+pub use event_writer::{EventObserver, EventRetention, SeenLabels, write_events};
+pub use events::LoggedEvent;
 pub use fact::{ControlFact, LoggedFact};
 pub use intents::{Change, ChangeError, StoredIntent};
+pub use label_moves::LabelMove;
 pub use last_aspired::keep_last_aspired;
 pub use lock::{DataDirLock, LockError};
+pub use webhook_secret::WebhookSecretFile;
 
 use sqlx::SqlitePool;
+use tokio::sync::watch;
 
 /// The store. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
+    /// The id of the newest entry of the event log.
+    newest: watch::Sender<i64>,
 }
 
 impl Store {
@@ -44,5 +54,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 mod tests;

@@ -1,41 +1,23 @@
-//! What the gateway writes about itself: records on standard error, as text for people or as JSON for machines.
+//! What the gateway tells of its doings while it does them: records on standard error, the access log, and traces.
+//!
+//! A request that somebody wants to know about has a `Trail`: its modules write on it what they know, and when the
+//! answer has ended it becomes one entry of the access log and one trace. Without anybody who wants to know there is no
+//! trail, and each of those notes is a look whether there is one.
 
-use std::io::{self, IsTerminal};
+mod access_log;
+mod access_record;
+mod collector;
+mod records;
+mod trace_context;
+mod traces;
+mod trail;
+mod trails;
+mod watched;
 
-use tracing_subscriber::EnvFilter;
-
-use crate::config::{LogConfig, LogFormat};
-
-/// The libraries that link conda packages tell of each step as if it were theirs alone to tell; builds have logs of their
-/// own. What `log.level` says of them goes before this.
-const QUIET: &str = "rattler=error";
-
-/// Sends the records of this process to standard error from now on. For binaries, once.
-pub fn init(config: &LogConfig) -> Result<(), InvalidLevel> {
-    let filter = EnvFilter::builder()
-        .parse(format!("{QUIET},{}", config.level))
-        .map_err(|error| InvalidLevel {
-            level: config.level.clone(),
-            reason: error.to_string(),
-        })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    // Somebody who embeds the gateway may have a subscriber already: theirs stays.
-    let _already_there = match config.format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-    Ok(())
-}
-
-/// `log.level` is neither a level nor a list of directives.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "log.level = {level:?} cannot be read: {reason}; write for example info, or info,gateway=debug"
-)]
-pub struct InvalidLevel {
-    level: String,
-    reason: String,
-}
+pub use access_log::{AccessLog, AccessLogWriter};
+pub use access_record::{AccessRecord, Outcome, emit};
+pub use records::{InvalidLevel, init};
+pub use traces::{Traces, TracesError};
+pub(crate) use trail::{Leg, Trail};
+pub(crate) use trails::Plane;
+pub use trails::Trails;

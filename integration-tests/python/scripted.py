@@ -58,6 +58,11 @@ class Scripted(mlflow.pyfunc.PythonModel):
     def do_exit(self, value, rows):
         os._exit(int(value))
 
+    def do_take(self, value, rows):
+        """Keeps so many megabytes, written to so that they are memory."""
+        self.taken = getattr(self, "taken", []) + [b"x" * (int(value) << 20)]
+        return [self.tag] * len(rows)
+
     def do_not_a_number(self, value, rows):
         return [float("nan"), float("inf"), 1.0]
 

@@ -7,6 +7,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::users::Account;
 use crate::wait::{PATIENCE, until};
 
 /// A caller.
@@ -15,6 +16,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+    login: Option<Account>,
 }
 
 /// An answer that was read to its end.
@@ -48,6 +50,7 @@ impl Client {
                 .unwrap_or_default(),
             base: base.into(),
             token,
+            login: None,
         }
     }
 
@@ -56,6 +59,17 @@ impl Client {
     pub fn with_token(&self, token: Option<&str>) -> Self {
         Self {
             token: token.map(str::to_owned),
+            login: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same gateway, called with a user name and a password.
+    #[must_use]
+    pub fn with_login(&self, account: &Account) -> Self {
+        Self {
+            token: None,
+            login: Some(account.clone()),
             ..self.clone()
         }
     }
@@ -73,9 +87,10 @@ impl Client {
     /// A request with the token, to be completed and sent with [`Answer::of`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+        match (&self.token, &self.login) {
+            (Some(token), _) => request.bearer_auth(token),
+            (None, Some(Account { user, password })) => request.basic_auth(user, Some(password)),
+            (None, None) => request,
         }
     }
 

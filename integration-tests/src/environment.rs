@@ -62,6 +62,23 @@ impl Environment {
         Ok(Self { python })
     }
 
+    /// The Python with tools for OpenAPI documents, which do not go together with MLflow's pins: named by
+    /// `SLUICEGATE_OPENAPI_PYTHON`, or else the one that `scripts/openapi-environment` makes (once, then cached).
+    pub async fn openapi() -> Result<Self> {
+        if let Some(path) = setting("SLUICEGATE_OPENAPI_PYTHON") {
+            return Ok(Self::of(path));
+        }
+        let mut make = command(project_root().join("scripts/openapi-environment"));
+        make.envs(forwarded(&[
+            "SLUICEGATE_TEST_CACHE",
+            "SLUICEGATE_BASE_PYTHON",
+        ]));
+        let made = output(make)
+            .await
+            .context("make the Python environment that reads OpenAPI documents")?;
+        Ok(Self::of(made.trim()))
+    }
+
     /// An environment around another interpreter, such as one with an older MLflow.
     pub fn of(python: impl Into<PathBuf>) -> Self {
         Self {

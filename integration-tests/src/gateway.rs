@@ -27,6 +27,8 @@ pub struct Gateway {
 pub struct GatewayBuilder<'a> {
     run: &'a Run,
     start: Start,
+    /// Whose the first token is, without rights given here.
+    owner: Option<String>,
 }
 
 /// Everything that is needed to start it, again and again.
@@ -56,11 +58,15 @@ impl Gateway {
             variables: Vec::new(),
             token: None,
         };
-        GatewayBuilder { run, start }
-            .argument("--registry")
-            .argument(registry)
-            .argument("--poll-interval")
-            .argument("1s")
+        GatewayBuilder {
+            run,
+            start,
+            owner: None,
+        }
+        .argument("--registry")
+        .argument(registry)
+        .argument("--poll-interval")
+        .argument("1s")
     }
 
     /// An admin's client.
@@ -140,6 +146,23 @@ impl GatewayBuilder<'_> {
         self
     }
 
+    /// The first token is of this principal, who gets no rights here; else it is an admin's.
+    #[must_use]
+    pub fn owner(mut self, principal: &str) -> Self {
+        self.owner = Some(principal.to_owned());
+        self
+    }
+
+    /// Polls at this interval instead of each second.
+    #[must_use]
+    pub fn poll_interval(mut self, interval: &str) -> Self {
+        let arguments = &mut self.start.arguments;
+        if let Some(place) = arguments.iter().position(|one| one == "--poll-interval") {
+            interval.clone_into(&mut arguments[place + 1]);
+        }
+        self
+    }
+
     /// Workers run in `environment`, whatever models declare.
     pub fn local(self, environment: &Environment) -> Result<Self> {
         let python = environment.python().to_str().context("UTF-8")?;
@@ -161,10 +184,12 @@ impl GatewayBuilder<'_> {
     pub async fn start(mut self) -> Result<Gateway> {
         std::fs::create_dir(&self.start.data)?;
         let mut create = self.start.command(self.run.path());
-        create
-            .args(["tokens", "create", "--principal", "tester", "--admin"])
-            .args(["--local", "--data-dir"])
-            .arg(&self.start.data);
+        create.args(["tokens", "create", "--principal"]);
+        match &self.owner {
+            Some(owner) => create.arg(owner),
+            None => create.args(["tester", "--admin"]),
+        };
+        create.args(["--local", "--data-dir"]).arg(&self.start.data);
         let token = output(create).await.context("make the first token")?;
         self.start.token = Some(token.trim().to_owned());
         self.start.start().await

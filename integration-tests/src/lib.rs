@@ -2,11 +2,14 @@
 //!
 //! - [`World`]: what the tests of one binary share; made piece by piece, when a test first asks for it
 //! - [`MlflowServer`] and [`Registry`]: a real MLflow server, and the changes that people make in it
+//! - [`Guarded`] and [`Users`]: an MLflow server with basic-auth, and who may do what in it
 //! - [`Models`]: tiny models logged by MLflow's own client; [`Logged`] ones are registered as often as a test likes
 //! - [`Channels`]: conda packages of this machine's interpreters, in the place of the Internet's
 //! - [`Gateway`]: the real `sluicegate serve`; [`Client`]: who scores and operates
 //! - [`ScoringServer`]: `mlflow models serve` asked directly, for comparison
+//! - [`Collector`]: takes traces, as a collector of OpenTelemetry does
 //! - [`Wire`]: a TCP line that can be cut, and that counts what passes
+//! - [`Promtool`]: Prometheus' own judge of metrics and rules
 //! - [`Run`]: the folder of one run, and the proof that no process of it is left
 //!
 //! Tests are plain async functions listed with [`tests!`](crate::tests) and run by [`run`]: unlike the built-in
@@ -15,32 +18,40 @@
 mod binary;
 mod channels;
 mod client;
+mod collector;
 mod declared;
 mod environment;
 mod gateway;
+mod guarded;
 mod mlflow;
 mod models;
 mod process;
+mod promtool;
 mod registry;
 mod run;
 mod scoring_server;
 mod trial;
+mod users;
 mod wait;
 mod wire;
 mod world;
 
 pub use channels::{Channels, platform};
 pub use client::{Answer, Client, score_path};
+pub use collector::Collector;
 pub use declared::conda_yaml;
 pub use environment::{Environment, setting};
 pub use gateway::{Gateway, GatewayBuilder, SECRET};
+pub use guarded::Guarded;
 pub use mlflow::{MlflowServer, MlflowServerBuilder};
 pub use models::{Logged, Models};
 pub use process::{Process, command, kill, output, process_lives};
+pub use promtool::{Promtool, monitoring};
 pub use registry::{Registry, Stage};
 pub use run::Run;
 pub use scoring_server::ScoringServer;
 pub use trial::{Outcome, Test, lacking, run};
+pub use users::{Account, Users};
 pub use wait::{PATIENCE, until};
 pub use wire::Wire;
 pub use world::World;

@@ -4,11 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use tokio::process::Command;
 
 use crate::environment::Environment;
 use crate::process::{Process, command};
 use crate::registry::Registry;
 use crate::run::Run;
+use crate::users::Account;
 use crate::wait::until;
 
 /// A running server. Dropping it kills its whole tree.
@@ -17,6 +19,7 @@ pub struct MlflowServer {
     process: Process,
     address: SocketAddr,
     database: PathBuf,
+    admin: Option<Account>,
 }
 
 /// How a server is to be started.
@@ -25,6 +28,8 @@ pub struct MlflowServerBuilder<'a> {
     run: &'a Run,
     environment: &'a Environment,
     arguments: Vec<String>,
+    is_guarded: bool,
+    variables: Vec<(String, String)>,
 }
 
 impl MlflowServer {
@@ -34,6 +39,8 @@ impl MlflowServer {
             run,
             environment,
             arguments: Vec::new(),
+            is_guarded: false,
+            variables: Vec::new(),
         }
     }
 
@@ -47,9 +54,24 @@ impl MlflowServer {
         self.address
     }
 
-    /// Its registry, as people use it.
+    /// Its registry, as people use it; as its admin does, if it knows its users.
     pub fn registry(&self) -> Registry {
-        Registry::new(self.url())
+        Registry::new(self.url()).signed_in(self.admin.clone())
+    }
+
+    /// Its admin, if it knows its users.
+    pub fn admin(&self) -> Option<&Account> {
+        self.admin.as_ref()
+    }
+
+    /// What a client of MLflow needs in its environment to sign in as the admin.
+    pub(crate) fn sign_in(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.admin.iter().flat_map(|admin| {
+            [
+                ("MLFLOW_TRACKING_USERNAME", admin.user.as_str()),
+                ("MLFLOW_TRACKING_PASSWORD", admin.password.as_str()),
+            ]
+        })
     }
 
     /// Its SQLite database.
@@ -75,6 +97,33 @@ impl MlflowServerBuilder<'_> {
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
+    }
+
+    /// It knows its users: MLflow's own basic-auth, whose default permission is none.
+    #[must_use]
+    pub fn basic_auth(mut self) -> Self {
+        self.is_guarded = true;
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its webhooks may deliver to this host. The key is of no use outside of tests.
+    #[must_use]
+    pub fn with_webhooks(self) -> Self {
+        self.variable("MLFLOW_WEBHOOK_ALLOWED_SCHEMES", "http,https")
+            .variable("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "true")
+            .variable(
+                "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
+                "c2x1aWNlZ2F0ZS1zbHVpY2VnYXRlLXNsdWljZWdhdGU=",
+            )
+            // It asks its database for webhooks once in so many seconds.
+            .variable("MLFLOW_WEBHOOK_CACHE_TTL", "1")
     }
 
     /// Starts it and waits until it answers.
@@ -105,12 +154,18 @@ impl MlflowServerBuilder<'_> {
             .arg(format!("sqlite:///{}", database.display()))
             .arg("--artifacts-destination")
             .arg(folder.join("artifacts"))
-            .args(&self.arguments);
+            .args(&self.arguments)
+            .envs(self.variables.iter().cloned());
+        let admin = self.is_guarded.then(|| Account::new("admin"));
+        if let Some(admin) = &admin {
+            guard(&mut server, &folder, admin)?;
+        }
         let process = Process::spawn(server, folder.join("log"))?;
         let mut server = MlflowServer {
             process,
             address,
             database,
+            admin,
         };
         let health = format!("{}/health", server.url());
         let client = reqwest::Client::new();
@@ -127,4 +182,24 @@ impl MlflowServerBuilder<'_> {
         .with_context(|| format!("see {}", server.process.log().display()))?;
         Ok(up.then_some(server))
     }
+}
+
+/// Nothing of the app's state is where another server would find it. That a password was right is remembered by the
+/// server, where it can (since MLflow 3.13 or so): else each of its answers takes 400 ms of a processor.
+fn guard(server: &mut Command, folder: &Path, admin: &Account) -> Result<()> {
+    let settings = folder.join("auth.ini");
+    let Account { user, password } = admin;
+    let text = format!(
+        "[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{}\n\
+         admin_username = {user}\nadmin_password = {password}\n\
+         authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n\
+         auth_cache_ttl_seconds = 60\n",
+        folder.join("users.db").display()
+    );
+    std::fs::write(&settings, text)?;
+    server
+        .args(["--app-name", "basic-auth"])
+        .env("MLFLOW_AUTH_CONFIG_PATH", &settings)
+        .env("MLFLOW_FLASK_SERVER_SECRET_KEY", "a secret of the tests");
+    Ok(())
 }

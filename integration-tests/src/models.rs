@@ -48,6 +48,7 @@ impl Models {
         let mut log = command(environment.python());
         log.env("MLFLOW_DISABLE_TELEMETRY", "true")
             .env("GIT_PYTHON_REFRESH", "quiet")
+            .envs(server.sign_in())
             .current_dir(run.folder("log")?)
             .arg(script)
             .args([&server.url(), gate.to_str().context("UTF-8")?])

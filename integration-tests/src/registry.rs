@@ -7,12 +7,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::models::Logged;
+use crate::users::Account;
 
 /// The registry of one MLflow server.
 #[derive(Clone, Debug)]
 pub struct Registry {
     url: String,
     http: reqwest::Client,
+    account: Option<Account>,
 }
 
 /// MLflow's four stages.
@@ -34,7 +36,15 @@ impl Registry {
         Self {
             url: url.into(),
             http: reqwest::Client::new(),
+            account: None,
         }
+    }
+
+    /// The same registry, used by somebody it knows.
+    #[must_use]
+    pub fn signed_in(mut self, account: Option<Account>) -> Self {
+        self.account = account;
+        self
     }
 
     /// The base URL.
@@ -141,7 +151,11 @@ impl Registry {
 
     async fn call(&self, method: Method, path: &str, body: Value) -> Result<Value> {
         let url = format!("{}/api/2.0/mlflow/{path}", self.url);
-        let answer = self.http.request(method, url).json(&body).send().await?;
+        let mut request = self.http.request(method, url).json(&body);
+        if let Some(Account { user, password }) = &self.account {
+            request = request.basic_auth(user, Some(password));
+        }
+        let answer = request.send().await?;
         let status = answer.status();
         let text = answer.text().await?;
         ensure!(status.is_success(), "{path} {body}: {status} {text}");

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// A line from a port of its own to a server. Dropping it cuts it.
@@ -14,6 +15,8 @@ pub struct Wire {
     address: SocketAddr,
     server: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
+    /// Whether answers are kept back.
+    held: watch::Sender<bool>,
     /// The task that accepts and, inside of it, those that carry; empty while the line is cut.
     carriers: JoinSet<()>,
 }
@@ -26,6 +29,7 @@ impl Wire {
             address: listener.local_addr()?,
             server,
             requests: Arc::default(),
+            held: watch::Sender::new(false),
             carriers: JoinSet::new(),
         };
         wire.carry(listener);
@@ -40,6 +44,17 @@ impl Wire {
     /// Cuts it: open connections end, new ones are refused.
     pub async fn cut(&mut self) {
         self.carriers.shutdown().await;
+    }
+
+    /// Keeps answers back from now on, or lets them through again; requests still pass.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// Mends it, on the same port, to a server that took the place of the first.
+    pub fn mend_to(&mut self, server: SocketAddr) -> Result<()> {
+        self.server = server;
+        self.mend()
     }
 
     /// Mends it, on the same port.
@@ -62,10 +77,11 @@ impl Wire {
     fn carry(&mut self, listener: TcpListener) {
         let server = self.server;
         let requests = Arc::clone(&self.requests);
+        let held = self.held.subscribe();
         self.carriers.spawn(async move {
             let mut lines = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                lines.spawn(line(client, server, Arc::clone(&requests)));
+                lines.spawn(line(client, server, Arc::clone(&requests), held.clone()));
                 while lines.try_join_next().is_some() {}
             }
         });
@@ -73,7 +89,12 @@ impl Wire {
 }
 
 /// Carries both directions of one connection until either side ends it.
-async fn line(client: TcpStream, server: SocketAddr, requests: Arc<Mutex<Vec<String>>>) {
+async fn line(
+    client: TcpStream,
+    server: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+    mut held: watch::Receiver<bool>,
+) {
     let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
@@ -94,9 +115,18 @@ async fn line(client: TcpStream, server: SocketAddr, requests: Arc<Mutex<Vec<Str
             }
         }
     };
+    let downward = async {
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+            let passed = held.wait_for(|held| !held).await.is_ok();
+            if !passed || to_client.write_all(&buffer[..length]).await.is_err() {
+                break;
+            }
+        }
+    };
     tokio::select! {
         () = upward => {}
-        _ = copy(&mut from_server, &mut to_client) => {}
+        () = downward => {}
     }
 }
 

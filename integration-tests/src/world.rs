@@ -12,6 +12,7 @@ use crate::channels::Channels;
 use crate::client::Client;
 use crate::environment::Environment;
 use crate::gateway::{Gateway, GatewayBuilder};
+use crate::guarded::Guarded;
 use crate::mlflow::MlflowServer;
 use crate::models::{Logged, Models};
 use crate::process::command;
@@ -28,6 +29,7 @@ pub struct World {
     ground: OnceCell<Ground>,
     binary: OnceCell<PathBuf>,
     mlflow: OnceCell<MlflowServer>,
+    guarded: OnceCell<Guarded>,
     models: OnceCell<Models>,
     declared_iris: OnceCell<Logged>,
     channels: OnceCell<Channels>,
@@ -60,7 +62,20 @@ impl World {
         self.mlflow
             .get_or_try_init(async || {
                 let Ground { environment, run } = self.ground().await?;
-                MlflowServer::builder(run, environment).start().await
+                MlflowServer::builder(run, environment)
+                    .with_webhooks()
+                    .start()
+                    .await
+            })
+            .await
+    }
+
+    /// The MLflow server that knows its users.
+    pub async fn guarded(&self) -> Result<&Guarded> {
+        self.guarded
+            .get_or_try_init(async || {
+                let Ground { environment, run } = self.ground().await?;
+                Guarded::start(run, environment).await
             })
             .await
     }
@@ -218,6 +233,9 @@ impl World {
         }
         if let Some(mlflow) = self.mlflow.into_inner() {
             errors.extend(mlflow.stop().await.err());
+        }
+        if let Some(guarded) = self.guarded.into_inner() {
+            errors.extend(guarded.stop().await.err());
         }
         errors.extend(run.finish().await.err());
         if !errors.is_empty() {

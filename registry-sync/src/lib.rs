@@ -14,6 +14,7 @@ mod select;
 mod sync;
 
 pub use artifacts::{Artifacts, Fetched, sweep_partial};
+pub use client::{Webhook, WebhookEvent, WebhookTrial, WebhookWish};
 pub use config::{ConfigError, RegistryConfig, RegistryCredentials};
 pub use error::{FetchError, RegistryError};
 pub use select::FoundVersion;

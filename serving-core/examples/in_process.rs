@@ -58,6 +58,7 @@ impl Prepared<Model> for Multiplication {
         Ok(Instance {
             servable: Arc::new(move |input| factor * input),
             exit: Box::pin(std::future::pending::<Exit>()),
+            give_up: Box::pin(std::future::pending()),
             stop: Box::new(NothingToStop),
         })
     }
@@ -80,6 +81,7 @@ fn registry(versions: &[(u64, &str)], production: u64) -> Arc<Aspired> {
         incarnation: "first".into(),
         versions: versions.iter().map(version).collect(),
         labels: BTreeMap::from([(Label::from("Production"), Version(production))]),
+        tags: BTreeMap::new(),
     };
     let models = BTreeMap::from([("multiply".into(), model)]);
     Arc::new(Aspired { models })

@@ -23,6 +23,10 @@ pub struct AspiredModel {
     pub versions: BTreeMap<Version, AspiredVersion>,
     /// Where each label should point. A target that is not in `versions` leaves the label where it is (law 6).
     pub labels: BTreeMap<Label, Version>,
+    /// What the source says about how the model is to be served, in words that are opaque here: whoever makes the
+    /// intents may heed them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// One active version.

@@ -1,5 +1,6 @@
 //! Facts in the past tense about a version's life, for the event log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,8 @@ pub enum Fact {
         /// From the start of the work.
         took: Duration,
     },
+    /// The loader found something worth keeping.
+    Noted(Note),
     /// A replica answers and is warm.
     ReplicaStarted {
         /// Which replica.
@@ -88,4 +91,68 @@ pub enum Fact {
         /// Requests that were cut off because the drain deadline passed.
         abandoned: u64,
     },
+}
+
+/// What a loader found worth keeping about its work, in its own vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What kind of thing happened, for programs: a word in snake case and in the past tense that is no fact of the
+    /// engine's own.
+    pub kind: Arc<str>,
+    /// One sentence for people.
+    pub message: Arc<str>,
+    /// How long it took, if it took time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Duration>,
+    /// The particulars by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub about: BTreeMap<String, Particular>,
+}
+
+/// One particular of a note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Particular {
+    /// How many, or which.
+    Number(u64),
+    /// Anything else.
+    Text(String),
+}
+
+impl Note {
+    /// A note without particulars.
+    pub fn new(kind: impl Into<Arc<str>>, message: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind: kind.into(),
+            message: message.into(),
+            took: None,
+            about: BTreeMap::new(),
+        }
+    }
+
+    /// The same with the time that it took.
+    #[must_use]
+    pub fn took(mut self, time: Duration) -> Self {
+        self.took = Some(time);
+        self
+    }
+
+    /// The same with one more particular.
+    #[must_use]
+    pub fn about(mut self, name: &str, value: impl Into<Particular>) -> Self {
+        self.about.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl From<u64> for Particular {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&str> for Particular {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -14,6 +15,7 @@ pub struct Handle<T> {
     pub(crate) router: Router<T>,
     pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
     pub(crate) asks: mpsc::Sender<Ask>,
+    pub(crate) dropped_events: Arc<AtomicU64>,
 }
 
 /// Nothing of that name is served now.
@@ -43,6 +45,11 @@ impl<T> Handle<T> {
     /// What is seen, as it changes.
     pub fn snapshot(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
+    }
+
+    /// Events that were dropped so far, because nobody took them out of their queue in time.
+    pub fn dropped_events(&self) -> u64 {
+        self.dropped_events.load(Ordering::Relaxed)
     }
 
     /// Replaces the replicas of a version by newly prepared ones without turning a caller away, or
@@ -79,6 +86,7 @@ impl<T> Clone for Handle<T> {
             router: self.router.clone(),
             snapshot: self.snapshot.clone(),
             asks: self.asks.clone(),
+            dropped_events: Arc::clone(&self.dropped_events),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aspired::Aspired;
+use crate::aspired::{Aspired, AspiredModel};
 use crate::id::ModelName;
 use crate::settings::Settings;
+use crate::version_policy::VersionPolicy;
 
 /// The standing wishes, newest value only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,15 +40,24 @@ impl Intents {
     }
 }
 
-/// Keeps of `aspired` what `intents` wants served. The settings are looked up again where they are used.
+/// Keeps of `aspired` what `intents` wants served: the models, and of each the versions that its settings choose. The
+/// labels stay, also those that should point at a version that is left out. The settings are looked up again where
+/// they are used.
 pub fn overlay(aspired: &Aspired, intents: &Intents) -> Aspired {
-    let wanted = |name: &ModelName| intents.settings(name).is_some();
+    let kept = |(name, model): (&ModelName, &AspiredModel)| {
+        let settings = intents.settings(name)?;
+        Some((name.clone(), chosen(model, settings)))
+    };
     Aspired {
-        models: aspired
-            .models
-            .iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(name, model)| (name.clone(), model.clone()))
-            .collect(),
+        models: aspired.models.iter().filter_map(kept).collect(),
     }
+}
+
+fn chosen(model: &AspiredModel, settings: &Settings) -> AspiredModel {
+    let mut model = model.clone();
+    if settings.versions != VersionPolicy::All {
+        let chosen = settings.versions.choose(&model);
+        model.versions.retain(|version, _| chosen.contains(version));
+    }
+    model
 }

@@ -32,15 +32,17 @@ mod settings;
 mod snapshot;
 mod spec;
 mod supervisor;
+mod takeover;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod version_policy;
 mod wanted;
 mod work;
 
 pub use aspired::{Aspired, AspiredModel, AspiredVersion, Source};
 pub use clock::{Clock, RuntimeClock, SystemClock};
 pub use config::ManagerConfig;
-pub use event::{Event, Fact};
+pub use event::{Event, Fact, Note, Particular};
 pub use handle::{Handle, UnknownServable};
 pub use id::{
     Generation, Incarnation, Label, ModelName, NotAVersion, ReplicaId, ServableId, Version,
@@ -58,4 +60,6 @@ pub use routing::{
 pub use settings::Settings;
 pub use snapshot::{ModelSnapshot, Snapshot, VersionSnapshot};
 pub use spec::VersionSpec;
+pub use takeover::Takeover;
+pub use version_policy::VersionPolicy;
 pub use work::{WorkPermit, WorkPermits};

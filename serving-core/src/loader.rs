@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::event::Note;
 use crate::id::{Generation, ReplicaId};
 use crate::spec::VersionSpec;
 use crate::work::WorkPermits;
@@ -40,9 +41,13 @@ pub struct LoadJob {
     pub work: WorkPermits,
 }
 
-/// Says what a version is being prepared or started with, for people who wait: "downloading 3 files".
-#[derive(Clone, Debug)]
-pub struct Progress(watch::Sender<Option<Arc<str>>>);
+/// Says what a version is being prepared or started with, for people who wait: "downloading 3 files"; and what of it is
+/// worth keeping.
+#[derive(Clone)]
+pub struct Progress {
+    step: watch::Sender<Option<Arc<str>>>,
+    keep: Option<Arc<dyn Fn(Note) + Send + Sync>>,
+}
 
 /// A live replica. Dropping it kills what is behind it.
 pub struct Instance<S> {
@@ -50,6 +55,9 @@ pub struct Instance<S> {
     pub servable: S,
     /// Resolves when the replica has died, for whatever reason; stays silent after `stop` was called.
     pub exit: Pin<Box<dyn Future<Output = Exit> + Send>>,
+    /// Resolves with a reason for people when the replica lives, and another one should take its place: "it used 1.3GB".
+    /// That one is started first, and callers of this one end in peace. `std::future::pending` where nobody can tell.
+    pub give_up: Pin<Box<dyn Future<Output = Arc<str>> + Send>>,
     /// Stops it in good order.
     pub stop: Box<dyn Stop>,
 }
@@ -130,26 +138,49 @@ impl LoadError {
 }
 
 impl Progress {
-    /// A progress and the receiver that sees its latest step.
+    /// A progress and the receiver that sees its latest step. Nobody keeps its notes.
     pub fn channel() -> (Self, watch::Receiver<Option<Arc<str>>>) {
-        let (sender, receiver) = watch::channel(None);
-        (Self(sender), receiver)
+        let (step, receiver) = watch::channel(None);
+        (Self { step, keep: None }, receiver)
+    }
+
+    /// The same with somebody who keeps the notes. `keep` waits for nothing.
+    #[must_use]
+    pub fn with_notes(mut self, keep: impl Fn(Note) + Send + Sync + 'static) -> Self {
+        self.keep = Some(Arc::new(keep));
+        self
+    }
+
+    /// Something that happened and is worth keeping.
+    pub fn note(&self, note: Note) {
+        if let Some(keep) = &self.keep {
+            keep(note);
+        }
     }
 
     /// The current step, in the present participle, without a full stop.
     pub fn step(&self, step: impl Into<Arc<str>>) {
-        self.0.send_replace(Some(step.into()));
+        self.step.send_replace(Some(step.into()));
     }
 
     /// The end of `step`, if nothing else has been said since.
     pub(crate) fn end(&self, step: &str) {
-        self.0.send_if_modified(|current| {
+        self.step.send_if_modified(|current| {
             let ends = current.as_deref() == Some(step);
             if ends {
                 *current = None;
             }
             ends
         });
+    }
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Progress")
+            .field("step", &*self.step.borrow())
+            .finish_non_exhaustive()
     }
 }
 

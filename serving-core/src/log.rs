@@ -27,6 +27,11 @@ impl EventLog {
         }
     }
 
+    /// How many facts were dropped: grows.
+    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
+    }
+
     /// Writes a fact about a version.
     pub(crate) fn version(&self, id: &ServableId, fact: Fact) {
         self.write(&id.model, Some(id.version), fact);

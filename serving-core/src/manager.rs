@@ -23,7 +23,7 @@ use crate::config::ManagerConfig;
 use crate::event::{Event, Fact};
 use crate::gate::Gate;
 use crate::handle::{Ask, Handle};
-use crate::id::{Generation, ModelName, ServableId};
+use crate::id::{Generation, ModelName};
 use crate::intent::Intents;
 use crate::loader::Loader;
 use crate::log::EventLog;
@@ -97,12 +97,13 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         let (ask, asks) = mpsc::channel(ASK_QUEUE);
         let (snapshot, seen) = watch::channel(Arc::default());
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
+        let log = EventLog::new(events, Arc::clone(&clock));
         let handle = Handle {
             router: Router::over(Arc::clone(&table)),
             snapshot: seen,
             asks: ask,
+            dropped_events: log.dropped(),
         };
-        let log = EventLog::new(events, Arc::clone(&clock));
         let equipment = Equipment {
             loader,
             prepares: Permits::new(config.prepare_permits, 0),
@@ -316,6 +317,7 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
             route: None,
             phase: Phase::Pending,
             since: now,
+            step_since: now,
             task,
         }
     }
@@ -390,12 +392,10 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
                 return;
             }
         };
-        let life = self.life(&id).filter(|life| !life.draining());
-        if let Some(life) = &life {
-            life.orders.send_modify(|orders| orders.restarts += 1);
-        }
+        let model = self.models.get_mut(&id.model);
+        let ordered = model.is_some_and(|model| model.restart(id.version));
         // Whoever asked may have gone; the order stands.
-        let _ = accepted.send(life.is_some());
+        let _ = accepted.send(ordered);
     }
 
     /// Takes a life that is over off the record. What is wanted of its successor is the next pass's business.
@@ -426,10 +426,6 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
             model.due = true;
             self.log.version(&id, Fact::Retired { abandoned });
         }
-    }
-
-    fn life(&self, id: &ServableId) -> Option<&Life<S, T>> {
-        self.models.get(&id.model)?.lives.get(&id.version)
     }
 
     /// Drains and stops everything at once.

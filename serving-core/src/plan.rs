@@ -60,12 +60,17 @@ pub(crate) enum Action {
 
 /// Plans one model; `wanted` is `None` if it is not enabled.
 pub(crate) fn plan(wanted: Option<&WantedModel>, seen: &SeenModel) -> Plan {
-    let labels = wanted.map_or_else(BTreeMap::new, |wanted| policy::labels(wanted, seen));
+    let retained = wanted.map_or_else(BTreeSet::new, |wanted| policy::retained(wanted, seen));
+    let labels = wanted.map_or_else(BTreeMap::new, |wanted| {
+        policy::labels(wanted, seen, &retained)
+    });
+    let stops_first = wanted.is_some_and(|wanted| wanted.settings.takeover.stops_first());
     let protected: BTreeSet<Version> = [&seen.labels, &labels]
         .into_iter()
         .flatten()
-        .filter(|(label, _)| labels.contains_key(*label))
+        .filter(|(label, _)| labels.contains_key(*label) && !stops_first)
         .filter_map(|(_, route)| route.current)
+        .chain(retained)
         .collect();
 
     let mut actions = Vec::new();
@@ -79,7 +84,11 @@ pub(crate) fn plan(wanted: Option<&WantedModel>, seen: &SeenModel) -> Plan {
             Some(_) => {}
         }
     }
-    if let Some(wanted) = wanted {
+    let going = |(version, life): (&Version, &SeenVersion)| {
+        life.standing == Standing::Draining || actions.contains(&Action::Retire(*version))
+    };
+    let waits = stops_first && seen.versions.iter().any(going);
+    if let Some(wanted) = wanted.filter(|_| !waits) {
         let missing = |version: &Version| !seen.versions.contains_key(version);
         let starts = policy::order_of_starts(wanted).filter(|spec| missing(&spec.id.version));
         actions.extend(starts.map(|spec| Action::Start(Arc::clone(spec))));

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::takeover::Takeover;
+use crate::version_policy::VersionPolicy;
+
 /// Settings of one model; a change takes effect without a failed request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -18,6 +21,10 @@ pub struct Settings {
     pub max_queue: u32,
     /// From the arrival of a request to the end of its answer, waiting included.
     pub timeout: Duration,
+    /// Which versions are served.
+    pub versions: VersionPolicy,
+    /// How new workers take over from old ones.
+    pub takeover: Takeover,
     /// Words for the loader (for example the environment manager). A change replaces running workers.
     pub loader: BTreeMap<String, String>,
 }
@@ -29,6 +36,8 @@ impl Default for Settings {
             max_concurrency: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
             max_queue: 128,
             timeout: Duration::from_secs(60),
+            versions: VersionPolicy::default(),
+            takeover: Takeover::default(),
             loader: BTreeMap::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::id::{Generation, Label, ModelName, Version};
-use crate::phase::Phase;
+use crate::phase::{Failure, Phase};
 use crate::routing::LabelRoute;
 
 /// The models that are served (also with no version), and those that still drain.
@@ -35,8 +35,15 @@ pub struct VersionSnapshot {
     pub since: SystemTime,
     /// What is being done with it, for people who wait: "downloading 3 files".
     pub step: Option<Arc<str>>,
+    /// When that began; `None` without a step.
+    pub step_since: Option<SystemTime>,
     /// Replicas that answer.
     pub replicas: u32,
     /// How often, in this life, a replica died by itself or its successor could not be started.
     pub crashes: u32,
+    /// Whether its replicas are not as they are wanted yet, though it answers or has failed: settings that need new ones
+    /// were changed, a restart was asked for, more are wanted than there are.
+    pub renewing: bool,
+    /// Why the last attempt at that failed. The old replicas answer; a next try tells whether it goes on.
+    pub renewal_failure: Option<Failure>,
 }

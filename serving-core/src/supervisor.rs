@@ -1,5 +1,6 @@
 //! One life of one version, from its discovery to its end, as one task: rise, serve, retire.
 
+mod given_up;
 mod orders;
 mod renewal;
 mod serve;
@@ -90,6 +91,10 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
         let mut failures = 0;
         loop {
             let orders = self.orders.borrow_and_update().clone();
+            let taken = orders.clone();
+            self.workshop
+                .status
+                .update(|status| status.taken = Some(taken));
             if orders.retire {
                 return None;
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::aspired::{Aspired, AspiredModel};
+use crate::aspired::{Aspired, AspiredModel, AspiredVersion};
 use crate::id::{Incarnation, Label, ModelName, ServableId, Version};
 use crate::intent::{Intent, Intents, overlay};
 use crate::settings::Settings;
@@ -23,6 +23,8 @@ pub(crate) struct WantedModel {
     pub(crate) incarnation: Option<Incarnation>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) versions: BTreeMap<Version, Arc<VersionSpec>>,
+    /// What the source has and the settings leave out: not wanted, but not gone either.
+    pub(crate) left_out: BTreeMap<Version, Arc<VersionSpec>>,
     pub(crate) labels: BTreeMap<Label, Version>,
 }
 
@@ -35,7 +37,8 @@ impl Wanted {
             .into_iter()
             .filter_map(|(name, model)| {
                 let settings = Arc::clone(intents.settings(&name)?);
-                let wanted = WantedModel::new(&name, model, settings);
+                let all = &aspired.models.get(&name)?.versions;
+                let wanted = WantedModel::new(&name, model, all, settings);
                 Some((name, wanted))
             })
             .collect();
@@ -61,24 +64,27 @@ impl Wanted {
 }
 
 impl WantedModel {
-    fn new(name: &ModelName, model: AspiredModel, settings: Arc<Settings>) -> Self {
-        let spec = |version, incarnation, source| VersionSpec {
-            id: ServableId::new(name.clone(), version),
-            model_incarnation: model.incarnation.clone(),
-            incarnation,
-            source,
-            settings: Arc::clone(&settings),
+    fn new(
+        name: &ModelName,
+        model: AspiredModel,
+        all: &BTreeMap<Version, AspiredVersion>,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let spec = |(number, version): (&Version, &AspiredVersion)| {
+            let spec = VersionSpec {
+                id: ServableId::new(name.clone(), *number),
+                model_incarnation: model.incarnation.clone(),
+                incarnation: version.incarnation.clone(),
+                source: version.source.clone(),
+                settings: Arc::clone(&settings),
+            };
+            (*number, Arc::new(spec))
         };
-        let versions = model
-            .versions
-            .into_iter()
-            .map(|(number, version)| {
-                let spec = spec(number, version.incarnation, version.source);
-                (number, Arc::new(spec))
-            })
-            .collect();
+        let left_out =
+            |(number, _): &(&Version, &AspiredVersion)| !model.versions.contains_key(*number);
         Self {
-            versions,
+            versions: model.versions.iter().map(spec).collect(),
+            left_out: all.iter().filter(left_out).map(spec).collect(),
             labels: model.labels,
             incarnation: Some(model.incarnation),
             settings,
@@ -90,6 +96,7 @@ impl WantedModel {
             incarnation: None,
             settings,
             versions: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             labels: BTreeMap::new(),
         }
     }

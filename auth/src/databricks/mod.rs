@@ -156,6 +156,16 @@ impl RightsSource for DatabricksUsers {
     async fn overview(&self, _: &Caller) -> Result<Overview, SourceError> {
         Ok(Overview::Unknown)
     }
+
+    async fn check_service(&self) -> Result<(), SourceError> {
+        // Whose name that is does not matter: it is asked with the gateway's own token.
+        let nobody = Caller::Named(Arc::default());
+        let me = "api/2.0/preview/scim/v2/Me";
+        match self.get::<Person>(&nobody, me, &[]).await? {
+            Answered::Done(person) if person.is_admin() => Ok(()),
+            _ => Err(not_admin()),
+        }
+    }
 }
 
 fn not_admin() -> SourceError {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
+use tracing::debug;
 
 use super::source::{Caller, Overview};
 use super::{InheritedRights, Standing, caller, identity};
@@ -55,6 +56,7 @@ impl Rights for InheritedRights {
             narrowed.is_some()
         };
         let mut visible: Vec<bool> = models.iter().map(|model| in_scope(model)).collect();
+        let in_scope_count = visible.iter().filter(|is_in_scope| **is_in_scope).count();
         let caller = caller(principal);
         match self.standing(&caller).await? {
             Standing::Nothing => return Ok(vec![false; models.len()]),
@@ -98,21 +100,28 @@ impl Rights for InheritedRights {
                 }),
             }
         }
-        self.each(&caller, unknown, &mut visible).await?;
+        let is_all = unknown.len() == in_scope_count;
+        self.each(&caller, unknown, is_all, &mut visible).await?;
         Ok(visible)
     }
 }
 
 impl InheritedRights {
-    /// Which of `models` can be seen, where single answers are needed: a few at a time.
+    /// Which of `models` can be seen, where single answers are needed: a few at a time. One without an answer is left out;
+    /// an error only if they are all that was asked about, and none is answered.
     async fn each(
         &self,
         caller: &Caller,
         models: Vec<(usize, Box<str>)>,
+        is_all: bool,
         visible: &mut [bool],
     ) -> Result<(), RightsError> {
+        for (index, _) in &models {
+            visible[*index] = false;
+        }
         let mut asked = JoinSet::new();
         let mut models = models.into_iter();
+        let (mut failure, mut is_answered) = (None, !is_all);
         loop {
             while asked.len() < self.0.config.at_a_time.max(1)
                 && let Some((index, model)) = models.next()
@@ -120,14 +129,18 @@ impl InheritedRights {
                 let (rights, caller) = (self.clone(), caller.clone());
                 asked.spawn(async move {
                     let right = rights.on_model(&caller, &model).await;
-                    right.map(|right| (index, right.is_some()))
+                    (index, model, right)
                 });
             }
             match asked.join_next().await {
-                None => return Ok(()),
-                Some(Ok(answered)) => {
-                    let (index, can_be_seen) = answered?;
-                    visible[index] = can_be_seen;
+                None => return failure.filter(|_| !is_answered).map_or(Ok(()), Err),
+                Some(Ok((index, _, Ok(right)))) => {
+                    is_answered = true;
+                    visible[index] = right.is_some();
+                }
+                Some(Ok((_, model, Err(error)))) => {
+                    debug!(%model, reason = error.reason(), "a model is left out of a list: nobody tells who may see it");
+                    failure = Some(error);
                 }
                 Some(Err(error)) => return Err(RightsError::Unavailable(error.to_string())),
             }

@@ -2,7 +2,8 @@
 //! answer grows too old.
 //!
 //! The laws: an answer counts from when it was asked for; a fresh one is given at once; while it is used it is asked for
-//! again before it ends; without an answer of the registry the last one stands for a while, then there is none.
+//! again before it ends; without an answer of the registry the last one stands for a while, then there is none. A question
+//! that could not be asked, because too many were waiting, is no outage: nothing old stands for it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,7 +15,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::Identity;
 use super::desk::Desk;
+use super::figures::Counters;
+use super::silence::Silence;
 use super::source::SourceError;
 
 /// Locks that callers share at random, so that they seldom meet at one.
@@ -47,6 +51,12 @@ impl<T: Clone + Send + Sync + 'static> Answer for Option<T> {
     }
 }
 
+/// What answers are remembered for.
+pub(crate) trait Key: Clone + Eq + Hash + Send + Sync + 'static {
+    /// Whose question it is.
+    fn caller(&self) -> &Identity;
+}
+
 /// The answers to one kind of question, by what it is about.
 pub(crate) struct Decisions<K, A> {
     ages: Ages,
@@ -55,6 +65,8 @@ pub(crate) struct Decisions<K, A> {
     hasher: RandomState,
     shards: [Mutex<Shard<K, A>>; SHARDS],
     desk: Arc<Desk>,
+    silence: Arc<Silence>,
+    counters: Arc<Counters>,
 }
 
 /// Two generations: when `recent` is full it becomes `older`, and what was `older` is forgotten. What is used moves to
@@ -86,16 +98,34 @@ enum Look<A> {
     Wait(Outcome<A>),
 }
 
-impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
+impl<K: Key, A: Answer> Decisions<K, A> {
     /// Room for about `capacity` questions; up to twice as many are remembered for a while.
-    pub(crate) fn new(ages: Ages, capacity: usize, desk: Arc<Desk>) -> Self {
+    pub(crate) fn new(
+        ages: Ages,
+        capacity: usize,
+        desk: Arc<Desk>,
+        silence: Arc<Silence>,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             ages,
             capacity: capacity.div_ceil(SHARDS).max(1),
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
             desk,
+            silence,
+            counters,
         }
+    }
+
+    /// Answers that are remembered now, also those that are too old to count.
+    pub(crate) fn entries(&self) -> u64 {
+        let held = self.shards.iter().map(|shard| {
+            // Like in `shard`: a lost answer would be asked for again.
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.recent.len() + shard.older.len()
+        });
+        held.map(|length| length as u64).sum()
     }
 
     /// The answer about `key`, which `question` would ask for. Waits only where nothing is known that may still count.
@@ -108,10 +138,14 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
         F: Future<Output = Result<A, SourceError>> + Send + 'static,
     {
         let mut outcome = match self.look(key, question) {
-            Look::Known(answer) => return Ok(answer),
+            Look::Known(answer) => {
+                self.counters.hit();
+                return Ok(answer);
+            }
             Look::Failed(error) => return Err(error),
             Look::Wait(outcome) => outcome,
         };
+        self.counters.miss();
         let ended = timeout(self.patience(), outcome.wait_for(Option::is_some)).await;
         let ended = match ended {
             Ok(Ok(outcome)) => outcome.clone(),
@@ -121,8 +155,24 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error @ SourceError::SignedOut)) => Err(error),
             Some(Err(error)) => self.standing(key).ok_or(error),
-            None => self.standing(key).ok_or_else(no_answer),
+            // It may only have queued too long: then nobody knows that the registry does not answer.
+            None if self.is_unanswered(key) => self.standing(key).ok_or_else(no_answer),
+            None => Err(no_answer()),
         }
+    }
+
+    /// Whether the answer about `key` needs no question by a stranger: it is fresh, or on its way, or allowed something
+    /// when it was last asked for.
+    pub(crate) fn is_at_hand(&self, key: &K) -> bool {
+        let now = Instant::now();
+        let mut shard = self.shard(key);
+        shard.touch(key, self.capacity).is_some_and(|slot| {
+            let remembered = slot.answer.as_ref().is_some_and(|remembered| {
+                !remembered.answer.denies() || now < self.fresh_until(remembered)
+            });
+            let on_its_way = slot.asked.as_ref();
+            remembered || on_its_way.is_some_and(|outcome| outcome.has_changed().is_ok())
+        })
     }
 
     /// The answer about `key`, if one is remembered that counts without asking.
@@ -148,7 +198,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
         let now = Instant::now();
         let mut shard = self.shard(key);
         let Some(slot) = shard.touch(key, self.capacity) else {
-            return match self.ask(key, question) {
+            return match self.ask(key, false, question) {
                 Ok(outcome) => {
                     let slot = Slot {
                         answer: None,
@@ -165,8 +215,9 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
         slot.asked.take_if(|outcome| outcome.has_changed().is_err());
         let until = slot.failure.as_ref().map(|(_, until)| *until);
         let paused = until.is_some_and(|until| now < until);
-        // As long as it takes to learn, after the pause, that there is still no answer.
-        let failing = until.is_some_and(|until| now < until + self.patience());
+        let failing = self.is_failing(slot);
+        let allowed_before =
+            (slot.answer.as_ref()).is_some_and(|remembered| !remembered.answer.denies());
         let standing = slot.answer.as_ref().and_then(|remembered| {
             let stale = now >= self.fresh_until(remembered);
             let aging = now >= self.aging_from(remembered);
@@ -175,22 +226,25 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
         });
         match standing {
             // Also a stale one, if nobody answers just now: one asks in the background, and nobody waits.
-            Some((answer, aging, stale)) if !stale || failing => {
+            Some((answer, aging, stale)) if !stale || failing || self.is_silent() => {
                 if aging && !paused && slot.asked.is_none() {
                     // A full desk is no harm: the next caller tries again.
-                    slot.asked = self.ask(key, question).ok();
+                    slot.asked = self.ask(key, allowed_before, question).ok();
+                    if slot.asked.is_some() {
+                        self.counters.refresh();
+                    }
                 }
                 Look::Known(answer)
             }
-            stale => {
+            _ => {
                 if let (true, Some((error, _))) = (paused, &slot.failure) {
                     return Look::Failed(error.clone());
                 }
                 if slot.asked.is_none() {
-                    match (self.ask(key, question), stale) {
-                        (Ok(outcome), _) => slot.asked = Some(outcome),
-                        (Err(_), Some((answer, ..))) => return Look::Known(answer),
-                        (Err(error), None) => return Look::Failed(error),
+                    match self.ask(key, allowed_before, question) {
+                        Ok(outcome) => slot.asked = Some(outcome),
+                        // Also if something stale is remembered: the registry might answer otherwise.
+                        Err(error) => return Look::Failed(error),
                     }
                 }
                 match &slot.asked {
@@ -205,23 +259,25 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
     fn ask<F>(
         self: &Arc<Self>,
         key: &K,
+        allowed_before: bool,
         question: impl FnOnce() -> F,
     ) -> Result<Outcome<A>, SourceError>
     where
         F: Future<Output = Result<A, SourceError>> + Send + 'static,
     {
         let (tell, outcome) = watch::channel(None);
-        let (decisions, key, question) = (Arc::clone(self), key.clone(), question());
+        let (decisions, about, question) = (Arc::clone(self), key.clone(), question());
         let job = Box::pin(async move {
             let asked = Instant::now();
             let answered = timeout(decisions.ages.deadline, question).await;
             let answered = answered.unwrap_or_else(|_| Err(no_answer()));
-            decisions.settle(&key, asked, &answered);
+            decisions.settle(&about, asked, &answered);
             tell.send_replace(Some(answered));
         });
-        if self.desk.submit(job) {
+        if self.desk.submit(key.caller(), allowed_before, job) {
             Ok(outcome)
         } else {
+            self.counters.failure();
             Err(SourceError::Unavailable(
                 "too many questions to the registry are waiting already".to_owned(),
             ))
@@ -229,6 +285,10 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
     }
 
     fn settle(&self, key: &K, asked: Instant, answered: &Result<A, SourceError>) {
+        match answered {
+            Ok(_) | Err(SourceError::SignedOut) => self.silence.ended(),
+            Err(_) => self.silence.noticed(),
+        }
         let mut shard = self.shard(key);
         if shard.touch(key, self.capacity).is_none() {
             let slot = Slot {
@@ -253,6 +313,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
                 shard.recent.remove(key);
             }
             Err(error) => {
+                self.counters.failure();
                 slot.failure = Some((error.clone(), Instant::now() + self.ages.pause));
             }
         }
@@ -265,6 +326,24 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static, A: Answer> Decisions<K, A> {
         let remembered = shard.touch(key, self.capacity)?.answer.as_ref()?;
         let stands = now < self.fresh_until(remembered) + self.ages.outage;
         stands.then(|| remembered.answer.clone())
+    }
+
+    /// Whether the registry gave no answer about `key` lately, or none to anybody.
+    fn is_unanswered(&self, key: &K) -> bool {
+        let mut shard = self.shard(key);
+        let slot = shard.touch(key, self.capacity);
+        slot.is_some_and(|slot| self.is_failing(slot)) || self.is_silent()
+    }
+
+    /// As long after the pause as it takes to learn that there is still no answer.
+    fn is_failing(&self, slot: &Slot<A>) -> bool {
+        let failure = slot.failure.as_ref();
+        failure.is_some_and(|(_, until)| Instant::now() < *until + self.patience())
+    }
+
+    fn is_silent(&self) -> bool {
+        let recent = self.ages.pause + self.patience();
+        self.silence.lasts(self.ages.deadline, recent)
     }
 
     /// A question may have to queue as long as it may take.

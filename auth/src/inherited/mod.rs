@@ -4,7 +4,9 @@ mod answers;
 mod config;
 mod decisions;
 mod desk;
+mod figures;
 mod login;
+mod silence;
 mod source;
 
 use std::collections::HashSet;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -20,12 +24,16 @@ use crate::permission::Right;
 use crate::principal::Principal;
 use crate::rights::RightsError;
 use crate::secret::Secret;
+use crate::sign_in_places::SignInPlace;
 
-use decisions::{Ages, Answer, Decisions};
+use decisions::{Ages, Answer, Decisions, Key};
 use desk::Desk;
+use figures::Counters;
 use login::{LoginDigest, Salt};
+use silence::Silence;
 
 pub use config::InheritedConfig;
+pub use figures::RightsFigures;
 pub use login::Login;
 pub use source::{Account, Caller, Given, Overview, RightsSource, SourceError};
 
@@ -49,6 +57,7 @@ struct Inner {
     sign_ins: Arc<Desk>,
     /// Whether the last question failed: said once when that starts and once when it is over.
     failing: Arc<AtomicBool>,
+    counters: Arc<Counters>,
 }
 
 /// A caller as answers are remembered for.
@@ -76,6 +85,18 @@ impl Answer for Arc<Overview> {
     }
 }
 
+impl Key for Identity {
+    fn caller(&self) -> &Identity {
+        self
+    }
+}
+
+impl Key for OnModel {
+    fn caller(&self) -> &Identity {
+        &self.0
+    }
+}
+
 impl InheritedRights {
     /// Rights inherited from `source`.
     pub fn new(source: Arc<dyn RightsSource>, config: InheritedConfig) -> Self {
@@ -89,33 +110,55 @@ impl InheritedRights {
         let questions = Arc::new(Desk::new(config.at_a_time, config.waiting));
         let sign_ins = Arc::new(Desk::new(config.at_a_time / 2, config.waiting));
         let size = config.remembered;
+        let counters = Arc::<Counters>::default();
+        let (question, sign_in) = (|| Arc::clone(&questions), || Arc::clone(&sign_ins));
+        let silence = Arc::<Silence>::default();
+        let (hear, count) = (|| Arc::clone(&silence), || Arc::clone(&counters));
         Self(Arc::new(Inner {
             source,
             config,
             salt: Salt::random(),
-            named: Arc::new(Decisions::new(ages, size, Arc::clone(&questions))),
-            signed_in: Arc::new(Decisions::new(ages, size, Arc::clone(&sign_ins))),
-            models: Arc::new(Decisions::new(ages, size, Arc::clone(&questions))),
+            named: Arc::new(Decisions::new(ages, size, question(), hear(), count())),
+            signed_in: Arc::new(Decisions::new(ages, size, sign_in(), hear(), count())),
+            models: Arc::new(Decisions::new(ages, size, question(), hear(), count())),
             // One may hold the names of all models.
-            overviews: Arc::new(Decisions::new(ages, size / 100, Arc::clone(&questions))),
+            overviews: Arc::new(Decisions::new(
+                ages,
+                size / 100,
+                question(),
+                hear(),
+                count(),
+            )),
             questions,
             sign_ins,
             failing: Arc::default(),
+            counters,
         }))
     }
 
-    /// Who signs in with this name and password; `None` if the registry does not accept them.
+    /// Who signs in with this name and password; `None` if the registry does not accept them. The registry is asked about
+    /// somebody whom it has not accepted lately only once there is a `place` for that.
     pub(crate) async fn sign_in(
         &self,
         user: &str,
         password: Secret,
+        place: impl Future<Output = Option<SignInPlace>>,
     ) -> Result<Option<Principal>, RightsError> {
         // The registry would refuse them, too.
         if user.is_empty() || password.is_empty() {
             return Ok(None);
         }
         let caller = Caller::SignedIn(Arc::new(Login::new(user, password, &self.0.salt)));
-        let account = self.account(&caller).await?;
+        let place = if self.0.signed_in.is_at_hand(&identity(&caller)) {
+            None
+        } else {
+            let place = place.await.ok_or_else(|| {
+                let reason = "too many sign-ins from this address are waiting already";
+                RightsError::Unavailable(reason.to_owned())
+            })?;
+            Some(place)
+        };
+        let account = self.account_in(&caller, place).await?;
         let Caller::SignedIn(login) = caller else {
             return Ok(None);
         };
@@ -132,6 +175,51 @@ impl InheritedRights {
         account.is_ok_and(|account| account.is_some_and(|account| account.admin))
     }
 
+    /// Which of the users of these names may do everything. Those about whom nobody answers within `patience` count as
+    /// none.
+    pub async fn admins(
+        &self,
+        names: impl IntoIterator<Item = Arc<str>>,
+        patience: Duration,
+    ) -> HashSet<Arc<str>> {
+        let deadline = Instant::now() + patience;
+        let mut names = names.into_iter();
+        let (mut asked, mut admins) = (JoinSet::new(), HashSet::new());
+        loop {
+            // No more at a time than are asked at a time: the queue is for those who call.
+            while asked.len() < self.0.config.at_a_time.max(1)
+                && let Some(name) = names.next()
+            {
+                let rights = self.clone();
+                asked.spawn(async move { rights.is_admin(&name).await.then_some(name) });
+            }
+            match timeout_at(deadline, asked.join_next()).await {
+                Ok(Some(answered)) => admins.extend(answered.ok().flatten()),
+                Ok(None) | Err(_) => return admins,
+            }
+        }
+    }
+
+    /// Whether the gateway's own account can tell the rights of callers with tokens; the error says what to do if not.
+    pub async fn check_service(&self) -> Result<(), SourceError> {
+        self.0.source.check_service().await
+    }
+
+    /// Whether the registry's last answer, if there was one yet, was an answer.
+    pub fn is_answered(&self) -> bool {
+        !self.0.failing.load(Ordering::Relaxed)
+    }
+
+    /// How often answers were remembered and how often the registry was asked.
+    pub fn figures(&self) -> RightsFigures {
+        let inner = &*self.0;
+        let entries = inner.named.entries()
+            + inner.signed_in.entries()
+            + inner.models.entries()
+            + inner.overviews.entries();
+        inner.counters.figures(entries)
+    }
+
     /// Asks the registry what has to be asked, until `shutdown`.
     pub(crate) async fn run(&self, shutdown: &CancellationToken) {
         let (questions, sign_ins) = (&self.0.questions, &self.0.sign_ins);
@@ -139,6 +227,14 @@ impl InheritedRights {
     }
 
     async fn account(&self, caller: &Caller) -> Result<Option<Account>, RightsError> {
+        self.account_in(caller, None).await
+    }
+
+    async fn account_in(
+        &self,
+        caller: &Caller,
+        place: Option<SignInPlace>,
+    ) -> Result<Option<Account>, RightsError> {
         let decisions = match caller {
             Caller::Named(_) => &self.0.named,
             Caller::SignedIn(_) => &self.0.signed_in,
@@ -147,6 +243,8 @@ impl InheritedRights {
         let answer = decisions.get(&key, || {
             let (source, caller) = (Arc::clone(&self.0.source), caller.clone());
             self.watched(async move {
+                // Held until the answer, also if the caller leaves before.
+                let _place = place;
                 match source.account(&caller).await {
                     // For this question that is an answer like any other.
                     Err(SourceError::SignedOut) => Ok(None),

@@ -21,6 +21,9 @@ pub trait RightsSource: Send + Sync {
 
     /// What a caller, who is no admin, may do to models in general: for lists, where a question a model takes too long.
     async fn overview(&self, caller: &Caller) -> Result<Overview, SourceError>;
+
+    /// Whether the gateway's own account can tell the rights of others; the error says what to do if not.
+    async fn check_service(&self) -> Result<(), SourceError>;
 }
 
 /// About whom a question is, and with whose credentials it is asked.

@@ -65,19 +65,6 @@ impl MlflowUsers {
         }
     }
 
-    /// Whether the gateway's own account can tell the rights of others; the error says what to do if not.
-    pub async fn check_service(&self) -> Result<(), SourceError> {
-        let Some(Credentials::Basic { user, .. }) = &self.service else {
-            // A bearer token belongs to some other way of signing in, which may well tell: only asking shows.
-            return self.service.as_ref().map(|_| ()).ok_or_else(no_service);
-        };
-        let account = self.account(&Caller::Named(user.as_str().into())).await?;
-        match account {
-            Some(account) if account.admin => Ok(()),
-            _ => Err(self.not_admin()),
-        }
-    }
-
     /// What an effective permission of the caller is, since 3.13; `None` if the server has no such call.
     async fn effective(
         &self,
@@ -285,6 +272,18 @@ impl RightsSource for MlflowUsers {
             return Ok(Overview::Unknown);
         };
         Ok(sum_up(given.permissions, right(&others)))
+    }
+
+    async fn check_service(&self) -> Result<(), SourceError> {
+        let Some(Credentials::Basic { user, .. }) = &self.service else {
+            // A bearer token belongs to some other way of signing in, which may well tell: only asking shows.
+            return self.service.as_ref().map(|_| ()).ok_or_else(no_service);
+        };
+        let account = self.account(&Caller::Named(user.as_str().into())).await?;
+        match account {
+            Some(account) if account.admin => Ok(()),
+            _ => Err(self.not_admin()),
+        }
     }
 }
 

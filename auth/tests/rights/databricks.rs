@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth::{
     AuthError, Credentials, DatabricksUsers, HttpCall, HttpCalls, HttpReply, InheritedConfig,
-    NoReply, Right, RightsError, Secret,
+    NoReply, Right, RightsError, RightsSource, Secret,
 };
 use tokio::time::sleep;
 
@@ -203,6 +203,25 @@ async fn a_service_token_that_is_no_admins_or_missing_is_named() {
             "{refused:?}"
         );
         assert!(refused.reason().contains(word), "{refused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_token_is_checked_without_a_caller() {
+    for (service, word) in [
+        (Some("root@example.com"), None),
+        (Some("max@example.com"), Some("workspace admin")),
+        (Some("nobody"), Some("MLFLOW_TRACKING_TOKEN")),
+        (None, Some("MLFLOW_TRACKING_TOKEN")),
+    ] {
+        let token = service.map(|name| Secret::new(format!("dapi-{name}")));
+        let users = DatabricksUsers::new(Arc::<FakeDatabricks>::default(), token);
+        let checked = users.check_service().await;
+        let said = checked.map_err(|error| error.to_string());
+        match word {
+            None => assert_eq!(said, Ok(())),
+            Some(word) => assert!(said.unwrap_err().contains(word), "{service:?}"),
+        }
     }
 }
 

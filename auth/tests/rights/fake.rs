@@ -42,6 +42,8 @@ struct State {
     default: &'static str,
     users: HashMap<&'static str, User>,
     models: Vec<String>,
+    /// Questions about it are answered with an error.
+    broken: Option<&'static str>,
     calls: Vec<String>,
 }
 
@@ -62,6 +64,7 @@ impl FakeMlflow {
             default: "NO_PERMISSIONS",
             users: HashMap::new(),
             models: vec!["m1".to_owned(), "m2".to_owned()],
+            broken: None,
             calls: Vec::new(),
         }));
         for user in ["admin", "manager", "editor", "reader", "nobody"] {
@@ -120,6 +123,11 @@ impl FakeMlflow {
         self.state(|state| state.mood = mood);
     }
 
+    /// From now on no question about `model` is answered.
+    pub(crate) fn break_on(&self, model: &'static str) {
+        self.state(|state| state.broken = Some(model));
+    }
+
     pub(crate) fn upgrade(&self) {
         self.state(|state| state.generation = Generation::New);
     }
@@ -175,6 +183,10 @@ impl State {
             let found = query.iter().find(|(key, _)| *key == name);
             found.map_or("", |(_, value)| value)
         };
+        let is_about = |model| query.iter().any(|(_, value)| *value == model);
+        if self.broken.is_some_and(is_about) {
+            return html(500, "Internal Server Error");
+        }
         let Some(asking) = self.users.get(asker) else {
             return html(401, NOT_AUTHENTICATED);
         };

@@ -103,8 +103,17 @@ impl Gateway {
     }
 
     pub(crate) async fn sign_in(&self, user: &str, password: &str) -> Result<Principal, AuthError> {
+        self.sign_in_from(PEER, user, password).await
+    }
+
+    pub(crate) async fn sign_in_from(
+        &self,
+        peer: IpAddr,
+        user: &str,
+        password: &str,
+    ) -> Result<Principal, AuthError> {
         let headers = basic(user, password);
-        self.authenticator.authenticate(&headers, PEER).await
+        self.authenticator.authenticate(&headers, peer).await
     }
 
     pub(crate) async fn right(

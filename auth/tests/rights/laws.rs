@@ -325,3 +325,42 @@ async fn more_questions_than_may_wait_are_not_asked() {
     advance(seconds(1)).await;
     assert_eq!(gateway.right(&caller, "m1").await, Ok(READ));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_asked_and_missed_is_counted() {
+    let server = server();
+    let gateway = over(&server).await;
+    let figures = || gateway.authenticator.inherited().unwrap().figures();
+    let caller = gateway.caller(By::Token, "reader").await;
+    assert_eq!(gateway.right(&caller, "m1").await, Ok(READ));
+    // Who it is, and what it may do to the model.
+    let first = figures();
+    assert_eq!((first.misses, first.entries, first.refreshes), (2, 2, 0));
+    assert_eq!(gateway.right(&caller, "m1").await, Ok(READ));
+    assert_eq!(figures().hits, first.hits + 2);
+    sleep(seconds(50)).await;
+    assert_eq!(gateway.right(&caller, "m1").await, Ok(READ));
+    sleep(seconds(1)).await;
+    let refreshed = figures();
+    assert_eq!((refreshed.misses, refreshed.refreshes), (2, 2));
+    assert_eq!(refreshed.failures, 0);
+    server.set_mood(Mood::Down);
+    assert!(gateway.right(&caller, "m2").await.is_err());
+    assert_eq!(figures().failures, 1);
+    assert!(!gateway.authenticator.inherited().unwrap().is_answered());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_an_admin_is_told_of_many_in_bounded_time() {
+    let server = server();
+    let gateway = over(&server).await;
+    let inherited = gateway.authenticator.inherited().unwrap();
+    let names = || ["admin", "reader", "nobody at all"].map(Arc::from);
+    let admins = inherited.admins(names(), seconds(5)).await;
+    assert_eq!(admins, [Arc::from("admin")].into());
+    server.set_mood(Mood::Silent);
+    sleep(seconds(3_600)).await;
+    let start = Instant::now();
+    assert!(inherited.admins(names(), seconds(5)).await.is_empty());
+    assert!(start.elapsed() <= seconds(5));
+}

@@ -127,3 +127,21 @@ async fn a_list_of_one_is_one_question() {
     );
     assert_eq!(server.calls().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_model_without_an_answer_is_left_out_of_a_list_and_spoils_no_other() {
+    let server = filled(Generation::New);
+    // About these two a single question each is needed.
+    for model in ["m1", "m2"] {
+        server.give("nobody", model, "DENY");
+    }
+    server.give("nobody", "*", "READ");
+    server.break_on("m2");
+    let gateway = over(&server).await;
+    let nobody = gateway.caller(By::Token, "nobody").await;
+    let models = ["m1", "m2", "m3"].map(str::to_owned);
+    assert_eq!(seen(&gateway, &nobody, &models).await, ["m3"]);
+    // Where nothing at all is answered, that is no empty list.
+    let none = gateway.rights.visible(&nobody, &["m2"]).await;
+    assert!(none.is_err(), "{none:?}");
+}

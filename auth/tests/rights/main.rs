@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its support fails")]
 
+mod crowds;
 mod databricks;
 mod fake;
 mod gateway;

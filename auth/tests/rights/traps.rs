@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use auth::{
-    Grant, MlflowPermission, NewToken, Permission, Right, RightsError, Scopes, SourceError,
+    Grant, MlflowPermission, NewToken, Permission, Right, RightsError, RightsSource, Scopes,
+    SourceError,
 };
 
 use crate::fake::{FakeMlflow, Generation, Mood, NOT_FOUND, PERMISSION_DENIED};

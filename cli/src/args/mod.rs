@@ -4,9 +4,11 @@ pub(crate) mod connection;
 pub(crate) mod environment;
 pub(crate) mod environments;
 pub(crate) mod models;
+pub(crate) mod moment;
 pub(crate) mod quickstart;
 pub(crate) mod serve;
 pub(crate) mod tokens;
+pub(crate) mod webhooks;
 
 use std::path::PathBuf;
 
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Environments(environments::EnvironmentsArgs),
     /// Make, list and revoke tokens.
     Tokens(tokens::TokensArgs),
+    /// Have the registry tell of changes at once, instead of at the next poll.
+    Webhooks(webhooks::WebhooksArgs),
     /// Check that the gateway and what it stands on are well, and say what to do where they are not.
     Doctor(DoctorArgs),
     /// Check a gateway's configuration, or show what holds.

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use gateway::api::HumaneDuration;
 
 use super::connection::ConnectionArgs;
+use super::moment::Moment;
 
 /// `models`.
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ pub(crate) enum ModelsVerb {
     /// Show how a model is served, or change it.
     Settings(SettingsArgs),
     /// Replace the workers of a version, without a failed request.
-    Restart(VersionArgs),
+    Restart(RestartArgs),
     /// Show what happened to a model.
     Events(EventsArgs),
     /// Show what a version printed while it was built or while it worked, also in its last failed attempt.
@@ -59,22 +60,23 @@ pub(crate) struct NameArgs {
     pub(crate) name: String,
 }
 
-/// A version of a model.
+/// `models restart`.
 #[derive(Debug, Args)]
-pub(crate) struct VersionArgs {
+pub(crate) struct RestartArgs {
     /// Name of the registered model.
     pub(crate) name: String,
+
     /// Number of the version.
     pub(crate) version: u64,
+
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
 }
 
-/// `models enable`.
+/// Whether to wait for what was asked for.
 #[derive(Debug, Args)]
-pub(crate) struct EnableArgs {
-    /// Name of the registered model.
-    pub(crate) name: String,
-
-    /// Return only when every version is ready (exit code 0) or one has failed (exit code 1).
+pub(crate) struct WaitArgs {
+    /// Return only when it is done (exit code 0) or has failed (exit code 1).
     #[arg(long)]
     pub(crate) wait: bool,
 
@@ -88,6 +90,16 @@ pub(crate) struct EnableArgs {
     pub(crate) timeout: HumaneDuration,
 }
 
+/// `models enable`.
+#[derive(Debug, Args)]
+pub(crate) struct EnableArgs {
+    /// Name of the registered model.
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+}
+
 /// `models settings`.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
@@ -98,6 +110,9 @@ pub(crate) struct SettingsArgs {
     /// settings are shown.
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) changes: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
 }
 
 /// `models events`.
@@ -110,9 +125,29 @@ pub(crate) struct EventsArgs {
     #[arg(long, value_name = "V")]
     pub(crate) version: Option<u64>,
 
-    /// Go on with new events as they happen.
+    /// Only events of these types, for example ready,failed.
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+
+    /// Only events from this time on: 2026-03-01T12:00Z, or so long ago: 2h.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<Moment>,
+
+    /// Only events before this time, or so long ago.
+    #[arg(long, value_name = "WHEN", conflicts_with = "follow")]
+    pub(crate) until: Option<Moment>,
+
+    /// Go on with new events as they happen, also after the gateway was started again.
     #[arg(short, long)]
     pub(crate) follow: bool,
+
+    /// Instead of events, show which version this stage or alias pointed at, and when.
+    #[arg(long, value_name = "LABEL", conflicts_with_all = ["version", "types", "since", "until", "follow"])]
+    pub(crate) label: Option<String>,
+
+    /// With --label: only the version that it pointed at then, or so long ago.
+    #[arg(long, value_name = "WHEN", requires = "label")]
+    pub(crate) at: Option<Moment>,
 }
 
 /// `models logs`.
@@ -124,13 +159,25 @@ pub(crate) struct LogsArgs {
     /// Number of the version.
     pub(crate) version: u64,
 
-    /// Which log.
-    #[arg(long, value_enum, value_name = "KIND", default_value_t)]
-    pub(crate) kind: LogKind,
+    /// Which log [default: of a failed version the one that tells why, else worker].
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) kind: Option<LogKind>,
+
+    /// Only this attempt: a number, last or last-failed.
+    #[arg(long, value_name = "ATTEMPT", value_parser = attempt)]
+    pub(crate) attempt: Option<String>,
+
+    /// List the attempts that are kept instead.
+    #[arg(long, conflicts_with_all = ["attempt", "tail", "contains", "follow"])]
+    pub(crate) attempts: bool,
 
     /// Only the last lines, so many.
     #[arg(long, value_name = "LINES")]
     pub(crate) tail: Option<u32>,
+
+    /// Only lines that contain this text, in whichever case.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) contains: Option<String>,
 
     /// Go on with new lines as they are written.
     #[arg(short, long)]
@@ -138,12 +185,11 @@ pub(crate) struct LogsArgs {
 }
 
 /// What a log tells of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogKind {
     /// Fetching the model and building its environment.
     Build,
     /// What the workers print.
-    #[default]
     Worker,
 }
 
@@ -170,12 +216,19 @@ pub(crate) struct ScoreArgs {
     pub(crate) content_type: Option<String>,
 }
 
-impl LogKind {
-    /// The word of the API.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Build => "build",
-            Self::Worker => "worker",
+impl From<LogKind> for gateway::api::LogKind {
+    fn from(kind: LogKind) -> Self {
+        match kind {
+            LogKind::Build => Self::Build,
+            LogKind::Worker => Self::Worker,
         }
+    }
+}
+
+fn attempt(text: &str) -> Result<String, String> {
+    if matches!(text, "last" | "last-failed") || text.parse::<u64>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("a number, last or last-failed".to_owned())
     }
 }

@@ -69,7 +69,8 @@ fn explain(status: StatusCode, body: &ErrorBody, had_token: bool) -> CommandErro
     let error = CommandError::failed(format!("{error_code}: {message}"));
     match status {
         StatusCode::FORBIDDEN => error
-            .next("ask an admin of the gateway for the right: `sluicegate tokens create --principal NAME --manage MODEL`"),
+            .next("ask an admin of the gateway for the right: `sluicegate tokens create --principal NAME --manage MODEL`; where rights \
+                   come from the registry, ask its admin"),
         StatusCode::NOT_FOUND => {
             error.next("`sluicegate models list` shows what there is, `sluicegate models show NAME` one model")
         }

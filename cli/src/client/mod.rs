@@ -1,10 +1,13 @@
 //! A thin typed client of a gateway: one method per call of `/api/v1`, errors that name the next step.
 
 mod environments;
+mod events;
 mod failure;
+mod logs;
 mod models;
 mod scoring;
 mod tokens;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -16,7 +19,9 @@ use url::{Host, Url};
 use crate::args::connection::Connection;
 use crate::error::CommandError;
 
-pub(crate) use models::{Events, LogQuery, ModelQuery, Waited};
+pub(crate) use events::{EventWish, Events};
+pub(crate) use logs::{Followed, LogQuery};
+pub(crate) use models::{ModelQuery, Waited};
 pub(crate) use scoring::Rows;
 
 /// For a connection to be made.

@@ -8,6 +8,7 @@ pub(crate) mod failures;
 pub(crate) mod models;
 mod serve;
 pub(crate) mod tokens;
+mod webhooks;
 
 use std::future::Future;
 
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Models(args) => wait_for(models::run(args, &environment, format)),
         Command::Environments(args) => wait_for(environments::run(args, &environment, format)),
         Command::Tokens(args) => wait_for(tokens::run(args, &environment, format)),
+        Command::Webhooks(args) => wait_for(webhooks::run(args, &environment, format)),
         Command::Doctor(args) => wait_for(doctor::run(args, &environment, format)),
         Command::Config(args) => config::run(args.verb),
         Command::Completions { shell } => completions::run(shell),

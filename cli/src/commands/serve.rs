@@ -11,7 +11,6 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandError> {
             "`sluicegate serve --help` lists the flags, `sluicegate config show` prints what holds",
         )
     })?;
-    gateway::telemetry::init(&config.log)
-        .map_err(|error| CommandError::usage(error.to_string()))?;
+    gateway::telemetry::init(&config).map_err(|error| CommandError::usage(error.to_string()))?;
     gateway::run(config).map_err(|error| CommandError::failed(error.to_string()))
 }

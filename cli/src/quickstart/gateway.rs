@@ -10,6 +10,8 @@ use url::Url;
 use super::folder::Folder;
 use super::ports;
 use super::process::{Processes, Program, Running};
+use gateway::config::RightsSource;
+
 use crate::args::connection::Connection;
 use crate::args::quickstart::QuickstartArgs;
 use crate::args::tokens::CreateArgs;
@@ -106,7 +108,7 @@ async fn first_token(data: &Path) -> Result<String, CommandError> {
         comment: Some("made by sluicegate quickstart".to_owned()),
         ..CreateArgs::default()
     };
-    let tokens = LocalTokens::open(data).await?;
+    let tokens = LocalTokens::open(data, RightsSource::Grants).await?;
     let created = tokens.create(&wish.into()).await;
     tokens.close().await;
     Ok(created?.token)

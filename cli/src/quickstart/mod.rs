@@ -192,9 +192,15 @@ impl Quickstart {
             None | Some(EnvManager::Local) => READY_DEADLINE,
             Some(_) => BUILT_DEADLINE,
         };
-        wait::until_ready(client, MODEL, deadline, &self.progress)
-            .await
-            .map_err(logs)?;
+        wait::until_ready(
+            client,
+            MODEL,
+            &serde_json::Map::new(),
+            deadline,
+            &self.progress,
+        )
+        .await
+        .map_err(logs)?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serving_core::{LoadError, LoadJob, Progress, WorkPermits};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::advice;
 use super::background::Background;
@@ -20,6 +21,7 @@ use super::lock::Locks;
 use super::logs::BuildLogs;
 use super::maker::{Maker, Order};
 use super::marker::Marker;
+use super::provided::Provided;
 use super::trouble::Trouble;
 use crate::config::{EnvManager, RunnerConfig};
 use crate::error::RunnerError;
@@ -250,7 +252,9 @@ impl Environments {
             fresh: wish.fresh,
         };
         let short = &key[..8];
-        if !wish.fresh && self.shelf.find(&key).await.is_some() {
+        let asked = Instant::now();
+        let was_there = !wish.fresh && self.shelf.find(&key).await.is_some();
+        if was_there {
             asker.progress.step(format!("reusing environment {short}"));
         } else {
             asker.progress.step(format!("building environment {short}"));
@@ -322,6 +326,14 @@ impl Environments {
             log.line(&format!("reusing environment {key}")).await;
         }
         let built = self.held(key, finished).await?;
+        let provided = match (is_mine.load(Ordering::Relaxed), was_there) {
+            (true, _) => Provided::Built,
+            (false, true) => Provided::Reused,
+            (false, false) => Provided::Awaited,
+        };
+        asker
+            .progress
+            .note(provided.note(&built.key, asked.elapsed()));
         if build.take_new() {
             self.background.compile(
                 &built.key,

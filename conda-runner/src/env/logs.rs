@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::process::logs::{self, Log, LogWriter};
+use crate::process::logs::{Log, LogWriter};
+use crate::process::pieces::pieces;
 
 /// Where they are. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,9 +27,10 @@ impl BuildLogs {
         self.writer.log(self.path(key))
     }
 
-    /// Its files, oldest first, the current one last. They need not exist.
+    /// Its files, oldest first, the current one last. Blocks on the disk.
     pub(crate) fn files(&self, key: &str) -> Vec<PathBuf> {
-        logs::files(&self.path(key))
+        let pieces = pieces(&self.path(key)).unwrap_or_default();
+        pieces.into_iter().map(|piece| piece.path).collect()
     }
 
     fn path(&self, key: &str) -> PathBuf {

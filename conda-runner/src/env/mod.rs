@@ -14,6 +14,7 @@ mod lock;
 mod logs;
 mod maker;
 mod marker;
+mod provided;
 mod requirements;
 mod secrets;
 mod trouble;
@@ -21,6 +22,8 @@ mod trouble;
 pub use build::{Package, StepTime};
 pub(crate) use cache::{Care, Environments, Wish};
 pub(crate) use environment::Environment;
+#[cfg(test)]
+pub(crate) use facts::Facts;
 pub(crate) use facts::ScoringServer;
 pub(crate) use lock::Lock;
 pub(crate) use marker::Marker;

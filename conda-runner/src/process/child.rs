@@ -163,7 +163,7 @@ impl Process {
 
     /// Asks the group to end, kills what is left of it after `grace`, and returns when nothing is left and all that
     /// it printed is in the log.
-    pub(crate) async fn stop(self, grace: Duration) {
+    pub(crate) async fn stop(&self, grace: Duration) {
         let watch = self.end_watch();
         self.group.stop();
         if timeout(grace, watch.end()).await.is_err() {
@@ -193,6 +193,16 @@ impl Drop for Process {
 }
 
 impl EndWatch {
+    /// The number of the process and of its group; `None` once all of it is gone.
+    pub(crate) fn leader(&self) -> Option<i32> {
+        self.group.leader()
+    }
+
+    /// Ends all of it at once; that counts as its death.
+    pub(crate) fn kill(&self) {
+        self.group.kill();
+    }
+
     /// How it ended.
     pub(crate) async fn end(&self) -> Arc<Ended> {
         let mut ended = self.ended.clone();

@@ -14,14 +14,20 @@ use crate::words::Words;
 /// Its own default of five seconds makes a client race it.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// Where gunicorn takes more options from, by itself and through MLflow 1.
+const GUNICORN_OPTIONS: &str = "GUNICORN_CMD_ARGS";
+
 /// What `mlflow models serve` has to know.
 pub(crate) struct Serving<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) model: &'a Path,
     pub(crate) folder: &'a WorkerFolder,
     pub(crate) words: &'a Words,
-    pub(crate) request_timeout: Duration,
+    /// What no request may exceed: a worker that gives up earlier would know better than whoever asks.
+    pub(crate) longest_timeout: Duration,
     pub(crate) start_timeout: Duration,
+    /// Whether it prints a line for each request.
+    pub(crate) access_log: bool,
 }
 
 impl Serving<'_> {
@@ -32,11 +38,11 @@ impl Serving<'_> {
     pub(crate) fn launch(&self, host: &Host) -> Launch {
         let socket = self.folder.socket().display().to_string();
         let (address, timeout) = match self.environment.server {
-            ScoringServer::Uvicorn => ("127.0.0.1".to_owned(), self.request_timeout),
+            ScoringServer::Uvicorn => ("127.0.0.1".to_owned(), self.longest_timeout),
             // gunicorn also kills a worker that needs longer than this to load its model.
             ScoringServer::Gunicorn => (
                 format!("unix:{socket}"),
-                self.request_timeout.max(self.start_timeout),
+                self.longest_timeout.max(self.start_timeout),
             ),
         };
         let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
@@ -48,6 +54,8 @@ impl Serving<'_> {
         arguments.push(address.into());
         arguments.extend(["-p", "0", "-w", "1", "-t"].map(OsString::from));
         arguments.push(seconds.to_string().into());
+        let access_log = if self.access_log { "true" } else { "false" };
+        let gunicorn = self.gunicorn_options();
         let words = self.words.environment.iter();
         let more = [("PYTHONUNBUFFERED", "1")]
             .into_iter()
@@ -58,14 +66,32 @@ impl Serving<'_> {
                 ("MLFLOW_DISABLE_TELEMETRY", "true"),
                 ("UVICORN_UDS", socket.as_str()),
                 ("UVICORN_TIMEOUT_KEEP_ALIVE", keep_alive.as_str()),
-                ("UVICORN_ACCESS_LOG", "false"),
-            ]);
+                ("UVICORN_ACCESS_LOG", access_log),
+            ])
+            .chain(
+                gunicorn
+                    .as_ref()
+                    .map(|options| (GUNICORN_OPTIONS, options.as_str())),
+            );
         Launch {
             program: self.environment.python.clone(),
             arguments,
             environment: host.environment(Some(&self.environment.bin), more),
             directory: self.folder.path().to_owned(),
         }
+    }
+}
+
+impl Serving<'_> {
+    /// gunicorn prints no requests unless it is told to; `None` leaves its options as they are.
+    fn gunicorn_options(&self) -> Option<String> {
+        if !self.access_log || self.environment.server != ScoringServer::Gunicorn {
+            return None;
+        }
+        let asked = self.words.environment.get(GUNICORN_OPTIONS);
+        let asked = asked.map_or("", String::as_str);
+        // What the model's own settings say comes last, and wins.
+        Some(format!("--access-logfile - {asked}").trim_end().to_owned())
     }
 }
 
@@ -103,5 +129,53 @@ pub(crate) fn download(
         arguments,
         environment: host.environment(Some(&environment.bin), more),
         directory: into.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::config::RunnerConfig;
+    use crate::env::Facts;
+    use crate::process::sockets::Sockets;
+
+    fn environment(server: ScoringServer) -> Environment {
+        let facts = Facts {
+            mlflow_version: "3.17.2".to_owned(),
+            server,
+            module: "mlflow".to_owned(),
+        };
+        Environment::local("/env/bin/python".into(), facts)
+    }
+
+    #[test]
+    fn a_worker_is_given_the_longest_timeout_and_gunicorn_time_to_start_besides() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunnerConfig::new(folder.path());
+        let day = config.longest_timeout;
+        let words = Words::of(&serving_core::Settings::default()).unwrap();
+        let folder = Sockets::open(folder.path()).unwrap().next().unwrap();
+        for (server, start_timeout, expected) in [
+            (ScoringServer::Uvicorn, config.start_timeout, "86400"),
+            (ScoringServer::Uvicorn, 2 * day, "86400"),
+            (ScoringServer::Gunicorn, config.start_timeout, "86400"),
+            (ScoringServer::Gunicorn, 2 * day, "172800"),
+        ] {
+            let serving = Serving {
+                environment: &environment(server),
+                model: Path::new("/model"),
+                folder: &folder,
+                words: &words,
+                longest_timeout: day,
+                start_timeout,
+                access_log: false,
+            };
+            let launch = serving.launch(&Host::new(&[], TaskTracker::new()));
+            let mut arguments = launch.arguments.iter();
+            assert!(arguments.any(|argument| argument == "-t"));
+            assert_eq!(arguments.next().unwrap(), expected, "{server:?}");
+        }
     }
 }

@@ -50,6 +50,11 @@ impl Group {
         self.with(|state| state.stopping)
     }
 
+    /// The number of the group; `None` once it is gone.
+    pub(crate) fn leader(&self) -> Option<i32> {
+        self.with(|state| state.leader.map(|leader| leader.as_raw_nonzero().get()))
+    }
+
     /// Ends all members at once.
     pub(crate) fn kill(&self) {
         self.with(|state| signal(state, Signal::KILL));

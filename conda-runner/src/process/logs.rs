@@ -14,9 +14,10 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::pieces::{LogPiece, piece, pieces};
 use crate::error::RunnerError;
 
-/// Files of one log: the current one, `.1` before it, `.2` before that.
+/// Files that are kept of one log: the current one and two before it.
 const FILES: usize = 3;
 /// Pieces that may wait for the disk. A worker that prints faster is slowed down, a note is dropped.
 const QUEUE: usize = 512;
@@ -39,11 +40,19 @@ struct Inner {
 }
 
 enum Message {
-    Append { path: Arc<Path>, bytes: Bytes },
+    Append {
+        path: Arc<Path>,
+        bytes: Bytes,
+    },
+    /// The last line of a file that nothing is added to any more.
+    Last {
+        file: File,
+        line: String,
+    },
     Written(oneshot::Sender<()>),
 }
 
-/// One log file, rotated by size; or several that are told the same.
+/// One log, in files of a bounded size; or several that are told the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     /// Never empty.
@@ -52,7 +61,7 @@ pub(crate) struct Log {
 }
 
 impl LogWriter {
-    /// Starts the thread. A file is rotated before it would grow over `size` bytes.
+    /// Starts the thread. A log goes on in a new file before the old one would grow over `size` bytes.
     pub(crate) fn start(size: u64) -> Result<Self, RunnerError> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let files = Files {
@@ -75,6 +84,16 @@ impl LogWriter {
         Log {
             paths: [path.into()].into(),
             writer: self.clone(),
+        }
+    }
+
+    /// Writes the last line of `file` after all that was said before, and closes it. Never waits: when the queue is
+    /// full, it is closed as it is.
+    pub(crate) fn finish(&self, file: File, line: String) {
+        if let Some(queue) = &self.0.queue
+            && queue.try_send(Message::Last { file, line }).is_err()
+        {
+            tracing::debug!("dropped the end of an attempt: the log queue is full");
         }
     }
 }
@@ -143,19 +162,6 @@ impl Log {
     }
 }
 
-/// The files of the log at `path`, oldest first. Not all of them need exist.
-pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
-    (0..FILES).rev().map(|age| aged(path, age)).collect()
-}
-
-fn aged(path: &Path, age: usize) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    if age > 0 {
-        name.push(format!(".{age}"));
-    }
-    name.into()
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue = None;
@@ -181,6 +187,8 @@ struct Complaints {
 
 struct OpenFile {
     file: File,
+    /// Bytes of the log before this file.
+    start: u64,
     length: u64,
 }
 
@@ -197,6 +205,11 @@ impl Files {
                         }
                     }
                 }
+                Message::Last { mut file, line } => {
+                    if let Err(error) = file.write_all(line.as_bytes()) {
+                        tracing::debug!(%error, "cannot write how an attempt ended");
+                    }
+                }
                 Message::Written(written) => {
                     let _ = written.send(());
                 }
@@ -206,12 +219,14 @@ impl Files {
 
     fn append(&mut self, path: &Arc<Path>, bytes: &[u8]) -> io::Result<()> {
         let size = self.size;
-        if self.open.get(path).is_some_and(OpenFile::is_gone) {
+        let open = self.opened(path)?;
+        if open.is_gone() || open.is_full(bytes.len(), size) {
+            // What was removed is passed over, too: no place in a log is ever used twice.
+            let end = open.start + open.length;
             self.open.remove(path);
-        }
-        if self.opened(path)?.is_full(bytes.len(), size) {
-            self.open.remove(path);
-            rotate(path)?;
+            let next = OpenFile::open(piece(path, end))?;
+            self.open.insert(Arc::clone(path), next);
+            forget(path)?;
         }
         let open = self.opened(path)?;
         open.file.write_all(bytes)?;
@@ -225,7 +240,10 @@ impl Files {
         }
         Ok(match self.open.entry(Arc::clone(path)) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(OpenFile::open(path)?),
+            Entry::Vacant(entry) => {
+                let newest = pieces(path)?.pop().unwrap_or_else(|| piece(path, 0));
+                entry.insert(OpenFile::open(newest)?)
+            }
         })
     }
 }
@@ -243,13 +261,17 @@ impl Complaints {
 }
 
 impl OpenFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
+    fn open(piece: LogPiece) -> io::Result<Self> {
+        if let Some(folder) = piece.path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = File::options().create(true).append(true).open(path)?;
+        let file = File::options().create(true).append(true).open(piece.path)?;
         let length = file.metadata()?.len();
-        Ok(Self { file, length })
+        Ok(Self {
+            file,
+            start: piece.start,
+            length,
+        })
     }
 
     /// Whether somebody has removed it: an old log makes room for others, and may be written to again.
@@ -265,9 +287,12 @@ impl OpenFile {
     }
 }
 
-fn rotate(path: &Path) -> io::Result<()> {
-    for age in (1..FILES).rev() {
-        match std::fs::rename(aged(path, age - 1), aged(path, age)) {
+/// Removes the oldest files of a log that has too many.
+fn forget(path: &Path) -> io::Result<()> {
+    let all = pieces(path)?;
+    let old = all.len().saturating_sub(FILES);
+    for piece in all.into_iter().take(old) {
+        match std::fs::remove_file(piece.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -288,11 +313,13 @@ mod tests {
             log.line(&format!("line {number:04}")).await;
         }
         log.written().await;
-        let kept: Vec<String> = files(&path)
+        let files = pieces(&path).unwrap();
+        let kept: Vec<String> = files
             .iter()
-            .map(|file| std::fs::read_to_string(file).unwrap())
+            .map(|piece| std::fs::read_to_string(&piece.path).unwrap())
             .collect();
-        assert!(kept.iter().all(|text| text.len() <= 100));
+        assert_eq!(files[0].start, 100);
+        assert!(kept.iter().all(|text| text.len() == 100));
         let lines: Vec<&str> = kept.iter().flat_map(|text| text.lines()).collect();
         assert_eq!(
             lines,
@@ -344,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_that_was_removed_while_it_was_open_begins_anew() {
+    async fn a_log_that_was_removed_while_it_was_open_goes_on_after_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("worker.log");
         let log = LogWriter::start(1 << 20).unwrap().log(path.clone());
@@ -353,7 +380,9 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         log.line("new").await;
         log.written().await;
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "new\n");
+        let left = pieces(&path).unwrap();
+        assert_eq!(left, [piece(&path, 4)]);
+        assert_eq!(std::fs::read_to_string(&left[0].path).unwrap(), "new\n");
     }
 
     #[tokio::test]

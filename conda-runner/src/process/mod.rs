@@ -7,5 +7,7 @@ pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod logs;
 pub(crate) mod output;
+pub(crate) mod pieces;
 pub(crate) mod probe;
 pub(crate) mod sockets;
+pub(crate) mod usage;

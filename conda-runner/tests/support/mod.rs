@@ -301,13 +301,16 @@ pub(crate) async fn get(socket: &Path, path: &str) -> serde_json::Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
+/// All that is kept of the attempts of a kind, one after the other.
 pub(crate) fn log(runner: &CondaRunner<Worker>, version: u64, kind: LogKind) -> String {
-    let files = runner
+    let attempts = runner
         .files()
-        .logs(&ServableId::new("iris", Version(version)), kind);
-    files
+        .attempts(&ServableId::new("iris", Version(version)), kind)
+        .unwrap();
+    attempts
         .iter()
-        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .flat_map(|attempt| &attempt.pieces)
+        .filter_map(|piece| std::fs::read_to_string(&piece.path).ok())
         .collect()
 }
 

@@ -13,6 +13,7 @@ MODE = os.environ.get("MODE", "")
 # What starts python3 here may be a wrapper that puts folders of its own first.
 VARIABLES = dict(os.environ, PATH=os.environ["SEEN_PATH"])
 scored = []
+taken = []
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -23,6 +24,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def do_GET(self):
+        if self.path.startswith("/take/"):
+            # Written to, so that it is memory and no promise of some.
+            taken.append(b"x" * (int(self.path.rsplit("/", 1)[1]) << 20))
+            return self.answer(200, "true")
         answers = {
             "/ping": "\n",
             "/version": "9.9.9" if MODE == "stranger" else "3.17.2",
@@ -72,6 +77,13 @@ if "PIDS" in os.environ:
     tell("worker", os.getpid())
 if MODE == "raises":
     raise ValueError("a broken model")
+if MODE == "large":
+    taken.append(b"x" * (200 << 20))
+if MODE == "peaks":
+    # Longer than between two looks.
+    taken.append(b"x" * (220 << 20))
+    time.sleep(2.5)
+    taken.clear()
 if MODE == "silent":
     time.sleep(1000)
 if MODE == "lets requests end":

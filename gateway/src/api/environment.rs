@@ -1,18 +1,19 @@
 //! Environments of model versions as the API shows them, and what is asked about them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ByteSize, EnvManager, HumaneDuration, Timestamp};
 
 /// All environments, most recently used first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentPage {
     /// Each of them.
     pub environments: Vec<EnvironmentSummary>,
 }
 
 /// One environment in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentSummary {
     /// Names it: 32 hexadecimal digits, of which a beginning is enough that no other has.
     pub key: String,
@@ -48,7 +49,7 @@ pub struct EnvironmentSummary {
 }
 
 /// A version of a registered model.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct ServedVersion {
     /// The model.
     pub model: String,
@@ -57,7 +58,7 @@ pub struct ServedVersion {
 }
 
 /// Everything about one environment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentDetail {
     /// What a list shows of it.
     #[serde(flatten)]
@@ -74,7 +75,7 @@ pub struct EnvironmentDetail {
 }
 
 /// One step of a build.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BuildStep {
     /// In the present participle: "solving".
     pub step: String,
@@ -83,7 +84,7 @@ pub struct BuildStep {
 }
 
 /// An installed package.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PythonPackage {
     /// Its name.
     pub name: String,
@@ -94,7 +95,7 @@ pub struct PythonPackage {
 }
 
 /// The body of `POST /api/v1/environments`: build what a version declares, before somebody waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildEnvironment {
     /// The registered model; it need not be enabled.
@@ -110,7 +111,7 @@ pub struct BuildEnvironment {
 }
 
 /// One line of the answer to `POST /api/v1/environments`: steps, then exactly one of the others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BuildLine {
     /// What is being done now. Said again from time to time, so that nothing on the way takes the silence for an end.
@@ -122,7 +123,7 @@ pub enum BuildLine {
 }
 
 /// Why an environment cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildFailure {
     /// For programs: the trouble's own word (`PACKAGE_NOT_FOUND`), else `BUILD_FAILED`.
     pub error_code: String,
@@ -134,7 +135,7 @@ pub struct BuildFailure {
 }
 
 /// The body of `POST /api/v1/environments/prune`. Without anything, all go that nobody uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PruneEnvironments {
     /// Only these: keys, or beginnings of them.
@@ -151,7 +152,7 @@ pub struct PruneEnvironments {
 }
 
 /// What went, or would go.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PrunedEnvironments {
     /// The keys of the environments.
     pub environments: Vec<String>,
@@ -162,7 +163,7 @@ pub struct PrunedEnvironments {
 }
 
 /// An environment that was to be removed, and stays.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeptEnvironment {
     /// Its key.
     pub key: String,

@@ -1,9 +1,10 @@
 //! The body of every refusal.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a client is told when something was refused or failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// One of the contract's codes, for programs.
     pub error_code: String,

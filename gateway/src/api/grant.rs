@@ -4,10 +4,12 @@ use std::fmt;
 
 use auth::{Grant, InvalidPattern, Permission, Right};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// One right of a principal. The query of `DELETE /api/v1/grants` names one with the same words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct GrantInfo {
     /// Who holds it.
     pub principal: String,
@@ -19,7 +21,7 @@ pub struct GrantInfo {
 }
 
 /// How much a principal was given. A larger one includes the smaller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GrantedRight {
     /// Score, see status, events, logs and URIs.
@@ -31,7 +33,7 @@ pub enum GrantedRight {
 }
 
 /// The answer of `GET /api/v1/grants`, by principal: an admin sees everybody's, others their own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantPage {
     /// By principal.
     pub grants: Vec<GrantInfo>,

@@ -1,13 +1,15 @@
 //! Models and their versions as the API shows them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{Settings, Timestamp};
+use super::{Origin, Settings, TagProblem, Timestamp};
 
 /// How serving of a model stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ModelState {
     /// Enabled, not one version decided yet.
@@ -19,7 +21,7 @@ pub enum ModelState {
 }
 
 /// Where a version is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VersionState {
     /// Wanted; waits for its turn.
@@ -37,7 +39,7 @@ pub enum VersionState {
 }
 
 /// What the caller may do with a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Permission {
     /// Score, see status, events, logs and URIs.
@@ -47,7 +49,7 @@ pub enum Permission {
 }
 
 /// A page of registered models, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelPage {
     /// Those that the caller may see.
     pub models: Vec<ModelSummary>,
@@ -57,7 +59,7 @@ pub struct ModelPage {
 }
 
 /// One model in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelSummary {
     /// Its name.
     pub name: String,
@@ -68,6 +70,7 @@ pub struct ModelSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Timestamp>,
     /// How serving stands; null when it is not enabled.
+    #[schema(required)]
     pub state: Option<ModelState>,
     /// Versions that are wanted, being served, or on their way out.
     pub versions: u32,
@@ -78,7 +81,7 @@ pub struct ModelSummary {
 }
 
 /// Everything about one model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelDetail {
     /// Its name.
     pub name: String,
@@ -89,6 +92,7 @@ pub struct ModelDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_updated: Option<Timestamp>,
     /// How serving stands; null when it is not enabled.
+    #[schema(required)]
     pub state: Option<ModelState>,
     /// Why the state is not READY, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +100,14 @@ pub struct ModelDetail {
     /// What the caller may do with it.
     pub permission: Permission,
     /// How it is served, defaults filled in; null when serving is not enabled.
+    #[schema(required)]
     pub settings: Option<Settings>,
+    /// Where each setting comes from; empty when serving is not enabled.
+    #[serde(default)]
+    pub settings_from: BTreeMap<String, Origin>,
+    /// Tags of the registered model, `sluicegate.…`, that change nothing, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_problems: Vec<TagProblem>,
     /// Newest first.
     pub versions: Vec<VersionDetail>,
     /// Stages and aliases, and where they point.
@@ -104,7 +115,7 @@ pub struct ModelDetail {
 }
 
 /// One version of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VersionDetail {
     /// Its number.
     pub version: u64,
@@ -113,6 +124,9 @@ pub struct VersionDetail {
     /// What is being done right now: "installing 12 packages".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// When that began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_since: Option<Timestamp>,
     /// When it came into this state.
     pub since: Timestamp,
     /// The stage that the registry gives it, if callers are meant to reach it by one.
@@ -128,15 +142,42 @@ pub struct VersionDetail {
     /// Memory of its workers in bytes, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// Whether its workers are not as they are wanted yet, though it is READY (the old ones answer) or FAILED: settings that
+    /// need new ones were changed, a restart was asked for, more are wanted than there are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renewing: bool,
+    /// Why the last attempt at that failed, while the old workers answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_renewal_failure: Option<FailureDetail>,
     /// How often a worker died by itself in this life.
     pub crashes: u32,
     /// Why it is FAILED.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<FailureDetail>,
+    /// Each worker of it that runs, also one that is being started or stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas_detail: Vec<ReplicaDetail>,
+}
+
+/// One worker of a version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReplicaDetail {
+    /// Its number, which is never used again in the life of its version.
+    pub replica: u64,
+    /// The process that leads it, on the gateway's host.
+    pub process_id: u32,
+    /// When it was started.
+    pub since: Timestamp,
+    /// Memory of all its processes in bytes, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Time of processors that all its processes took, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
 }
 
 /// A stage or an alias.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LabelDetail {
     /// As it is written in a URI: `Production`, `@champion`.
     pub label: String,
@@ -146,12 +187,15 @@ pub struct LabelDetail {
     /// The version that the registry wants there; differs from `current` until that one is Ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aspired: Option<u64>,
+    /// Why `aspired` will not answer by it: the setting `versions` leaves that version out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The scoring URI.
     pub uri: String,
 }
 
 /// Why a version is not served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureDetail {
     /// `permanent` (waits for a change), `transient` (tried again) or `crash_loop` (died too often).
     pub kind: String,

@@ -22,6 +22,13 @@ pub struct HumaneDuration(pub Duration);
 )]
 pub struct InvalidDuration(pub String);
 
+/// A text that is not a point in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a time: {0:?} (write for example \"2026-03-01T12:00:00Z\", \"2026-03-01T12:00+01:00\" or \"2026-03-01\")"
+)]
+pub struct InvalidTime(pub String);
+
 /// 9999-12-31T23:59:59Z in seconds since the epoch: the last second that RFC 3339 can write.
 const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -54,6 +61,46 @@ impl<'de> Deserialize<'de> for Timestamp {
         humantime::parse_rfc3339(&text)
             .map(Self)
             .map_err(de::Error::custom)
+    }
+}
+
+/// RFC 3339; seconds may be left out, and so may the time of a day, which is its first moment then.
+impl FromStr for Timestamp {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        read_time(text.trim())
+            .map(Self)
+            .ok_or_else(|| InvalidTime(text.to_owned()))
+    }
+}
+
+fn read_time(text: &str) -> Option<SystemTime> {
+    let Some((day, rest)) = text.split_once(['T', 't']) else {
+        return humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).ok();
+    };
+    // A `+` that nobody has encoded is a space when it comes out of a query.
+    let place = rest.find(['Z', 'z', '+', '-', ' '])?;
+    let (time, offset) = rest.split_at(place);
+    let seconds = if time.len() == "12:00".len() {
+        ":00"
+    } else {
+        ""
+    };
+    let local = humantime::parse_rfc3339(&format!("{day}T{time}{seconds}Z")).ok()?;
+    if offset.eq_ignore_ascii_case("z") {
+        return Some(local);
+    }
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let ahead = Duration::from_secs(hours * 3600 + minutes * 60);
+    if offset.starts_with('-') {
+        local.checked_add(ahead)
+    } else {
+        local.checked_sub(ahead)
     }
 }
 
@@ -141,6 +188,34 @@ mod tests {
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), time);
         let far = Timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1));
         assert_eq!(far.to_string(), "9999-12-31T23:59:59.000Z");
+    }
+
+    #[test]
+    fn a_time_is_read_with_every_offset_and_without_seconds() {
+        for (text, written) in [
+            ("2026-11-01T12:00:00.5Z", "2026-11-01T12:00:00.500Z"),
+            ("2026-11-01T12:00Z", "2026-11-01T12:00:00.000Z"),
+            ("2026-11-01T12:00:00+01:30", "2026-11-01T10:30:00.000Z"),
+            ("2026-11-01T12:00 01:00", "2026-11-01T11:00:00.000Z"),
+            ("2026-11-01T23:00-02:00", "2026-11-02T01:00:00.000Z"),
+            ("2026-11-01", "2026-11-01T00:00:00.000Z"),
+        ] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(time.to_string(), written, "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "T",
+            "2026-11-01T",
+            "2026-11-01T12:00",
+            "2026-13-01",
+            "2026-11-01T12:00+1",
+            "2026-11-01T12:00+99:00",
+            "2026-11-01T12:0ö0Z",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Tokens: how they are asked for, and what may be told about them later.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{GrantInfo, HumaneDuration, Timestamp};
 
 /// The body of `POST /api/v1/tokens`. Everything may be left out: a token for the caller, without an end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateToken {
     /// Whom the token speaks for; only an admin may name somebody else.
@@ -28,7 +29,7 @@ pub struct CreateToken {
 }
 
 /// The answer to `POST /api/v1/tokens`: the only time that the token is shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {
     /// The token, to be kept secret.
     pub token: String,
@@ -41,7 +42,7 @@ pub struct CreatedToken {
 }
 
 /// What may be told about a token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenInfo {
     /// Names the token in calls; no secret.
     pub id: String,
@@ -61,7 +62,7 @@ pub struct TokenInfo {
 }
 
 /// The answer of `GET /api/v1/tokens`, oldest first: an admin sees everybody's, others their own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenPage {
     /// Oldest first.
     pub tokens: Vec<TokenInfo>,

@@ -210,6 +210,7 @@ pub(super) fn runner_config(config: &LocalConfig) -> RunnerConfig {
         python: config.python.clone(),
         uv: config.uv.clone(),
         inherited_environment: config.worker_environment.clone(),
+        worker_access_log: config.worker_access_log,
         build_environment: config.build_environment.clone(),
         ..RunnerConfig::new(&config.data_dir)
     }

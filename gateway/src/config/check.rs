@@ -12,8 +12,8 @@ use super::keys::Origin;
 use super::raw::Raw;
 use super::reader::{Reader, parse, place};
 use super::{
-    AuthConfig, ByteSize, Config, LocalConfig, LogConfig, LogFormat, RegistryConfig,
-    RegistryCredentials, RegistryKind, RightsSource, local, observing,
+    ByteSize, Config, LocalConfig, LogConfig, LogFormat, RegistryConfig, RegistryCredentials,
+    RegistryKind, RightsSource, local, observing, rights,
 };
 
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -51,10 +51,12 @@ pub(super) fn check(
     });
     let timeout = reader.duration("timeout", Duration::from_secs(60), Duration::from_millis(1));
     let drain_timeout = reader.duration("drain_timeout", Duration::from_secs(30), Duration::ZERO);
-    let auth = AuthConfig {
-        enabled: reader.flag("auth.enabled", true),
-        rights: reader.parsed("auth.rights", RightsSource::Grants, |text| rights(&text)),
-    };
+    let auth = rights::read(
+        &mut reader,
+        local
+            .as_ref()
+            .map_or(RightsSource::Grants, |local| local.rights),
+    );
     let observing = observing::read(&mut reader);
     let log = LogConfig {
         format: reader.parsed("log.format", LogFormat::Text, |text| log_format(&text)),
@@ -184,18 +186,6 @@ fn body_size(text: String) -> Result<usize, String> {
     match usize::try_from(bytes) {
         Ok(bytes) if bytes > 0 => Ok(bytes),
         _ => Err("more than 0 bytes are allowed".to_owned()),
-    }
-}
-
-fn rights(word: &str) -> Result<RightsSource, String> {
-    match word {
-        "grants" => Ok(RightsSource::Grants),
-        "registry" => Err(
-            "\"registry\" is not available in this version; use \"grants\" and give rights \
-             with `sluicegate tokens create --read MODEL --manage MODEL`"
-                .to_owned(),
-        ),
-        _ => Err(format!("{word:?} is not one of grants, registry")),
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     key("constraints", Shape::Text),
     key("offline", Shape::Flag),
     key("worker_environment", Shape::List),
+    key("worker_access_log", Shape::Flag),
     key("body_limit", Shape::Text),
     key("body_memory", Shape::Text),
     key("timeout", Shape::Text),
@@ -86,15 +87,17 @@ pub(super) const KEYS: &[Key] = &[
     key("log.level", Shape::Text),
     key("access_log.enabled", Shape::Flag),
     key("access_log.sample", Shape::Text),
+    key("access_log.control_plane", Shape::Flag),
     key("traces.endpoint", Shape::Text),
     key("traces.sample", Shape::Text),
 ];
 
-/// Variables of MLflow's own clients that mean the same here.
-pub(super) const MLFLOW_VARIABLES: [(&str, &str); 3] = [
+/// Variables of MLflow's own clients, and of OpenTelemetry, that mean the same here.
+pub(super) const COMMON_VARIABLES: [(&str, &str); 4] = [
     ("MLFLOW_TRACKING_USERNAME", "registry_username"),
     ("MLFLOW_TRACKING_PASSWORD", "registry_password"),
     ("MLFLOW_TRACKING_TOKEN", "registry_token"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
 ];
 
 const PREFIX: &str = "SLUICEGATE_";

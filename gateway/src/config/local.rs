@@ -8,11 +8,14 @@ use std::time::Duration;
 use super::address::Address;
 use super::inherited;
 use super::reader::{Reader, parse, place};
+use super::rights::{self, RightsSource};
 use crate::api::EnvManager;
 
 /// The part of the configuration that needs no registry.
 #[derive(Clone)]
 pub struct LocalConfig {
+    /// Where rights come from; those that are given here count only if it is here.
+    pub rights: RightsSource,
     /// Where the database, environments, models, logs and sockets are.
     pub data_dir: PathBuf,
     /// What builds environments where a model does not say.
@@ -33,6 +36,8 @@ pub struct LocalConfig {
     pub space: SpaceConfig,
     /// What workers see of the gateway's environment.
     pub worker_environment: Vec<(String, String)>,
+    /// Whether workers print a line for each request, with its id.
+    pub worker_access_log: bool,
     /// What builds see of it besides: where packages come from.
     pub build_environment: Vec<(String, String)>,
 }
@@ -94,6 +99,7 @@ pub(super) fn read(
     }
     let more_variables = reader.list("worker_environment");
     let local = LocalConfig {
+        rights: rights::source(reader),
         data_dir: data_dir.unwrap_or_default(),
         env_manager: reader.parsed("env_manager", EnvManager::Conda, parse::<EnvManager>),
         python: reader.file("python"),
@@ -108,6 +114,7 @@ pub(super) fn read(
             logs: reader.size("space.logs"),
         },
         worker_environment: inherited::for_workers(environment, &more_variables),
+        worker_access_log: reader.flag("worker_access_log", true),
         build_environment: inherited::for_builds(environment),
     };
     (!local.data_dir.as_os_str().is_empty()).then_some(local)
@@ -173,6 +180,7 @@ impl fmt::Debug for LocalConfig {
         };
         formatter
             .debug_struct("LocalConfig")
+            .field("rights", &self.rights)
             .field("data_dir", &self.data_dir)
             .field("env_manager", &self.env_manager)
             .field("python", &self.python)
@@ -183,6 +191,7 @@ impl fmt::Debug for LocalConfig {
             .field("pip", &self.pip)
             .field("space", &self.space)
             .field("worker_environment", &names(&self.worker_environment))
+            .field("worker_access_log", &self.worker_access_log)
             .field("build_environment", &names(&self.build_environment))
             .finish()
     }

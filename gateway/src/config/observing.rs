@@ -39,6 +39,8 @@ pub struct AccessLogConfig {
     pub enabled: bool,
     /// Which part of the successful requests is told of, from 0 to 1; failed ones all are.
     pub sample: f64,
+    /// Whether requests of the control plane are told of as well; health and metrics never are.
+    pub control_plane: bool,
 }
 
 /// Traces over OTLP.
@@ -86,6 +88,7 @@ pub(super) fn read(reader: &mut Reader) -> ObservingConfig {
     let access_log = AccessLogConfig {
         enabled: reader.flag("access_log.enabled", false),
         sample: reader.parsed("access_log.sample", 1.0, part),
+        control_plane: reader.flag("access_log.control_plane", false),
     };
     let traces = TracesConfig {
         endpoint: reader.text("traces.endpoint").and_then(|(text, origin)| {
@@ -116,6 +119,7 @@ pub(super) fn value(config: &ObservingConfig, key: &str) -> Option<Value> {
         "webhooks.max_age" => HumaneDuration(webhooks.max_age).to_string(),
         "access_log.enabled" => return Some(Value::Boolean(access_log.enabled)),
         "access_log.sample" => access_log.sample.to_string(),
+        "access_log.control_plane" => return Some(Value::Boolean(access_log.control_plane)),
         "traces.endpoint" => traces.endpoint.as_ref()?.to_string(),
         "traces.sample" => traces.sample.to_string(),
         _ => return None,

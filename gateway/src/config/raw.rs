@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::error::{ConfigError, Problem};
-use super::keys::{self, Key, MLFLOW_VARIABLES, Origin, Shape};
+use super::keys::{self, COMMON_VARIABLES, Key, Origin, Shape};
 use super::overrides::Overrides;
 
 /// What was said about each key; the last source that spoke of it wins.
@@ -94,7 +94,7 @@ impl Raw {
     }
 
     fn read_variables(&mut self, environment: &BTreeMap<String, String>) {
-        for (variable, key) in MLFLOW_VARIABLES {
+        for (variable, key) in COMMON_VARIABLES {
             if let Some(value) = environment.get(variable).filter(|value| !value.is_empty()) {
                 let origin = Origin::Variable(variable.to_owned());
                 self.put(key, Value::String(value.clone()), origin);

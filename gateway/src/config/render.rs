@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::keys::{KEYS, Origin};
 use super::{
-    Address, ByteSize, Config, LocalConfig, LogFormat, RegistryCredentials, RightsSource, observing,
+    Address, ByteSize, Config, LocalConfig, LogFormat, RegistryCredentials, observing, rights,
 };
 use crate::api::HumaneDuration;
 
@@ -40,6 +40,7 @@ fn value(config: &Config, key: &str) -> Option<Value> {
         Some("events" | "webhooks" | "access_log" | "traces") => {
             observing::value(&config.observing, key)
         }
+        Some("auth") => rights::value(&config.auth, key),
         _ => of_gateway(config, key),
     }
 }
@@ -76,18 +77,15 @@ fn of_gateway(config: &Config, key: &str) -> Option<Value> {
         "body_memory" => Some(ByteSize(config.body_memory as u64).to_string()),
         "timeout" => Some(HumaneDuration(config.timeout).to_string()),
         "drain_timeout" => Some(HumaneDuration(config.drain_timeout).to_string()),
-        "auth.rights" => Some(match config.auth.rights {
-            RightsSource::Grants => "grants".to_owned(),
-        }),
         "log.format" => Some(match config.log.format {
             LogFormat::Text => "text".to_owned(),
             LogFormat::Json => "json".to_owned(),
         }),
         "log.level" => Some(config.log.level.clone()),
         "offline" => return Some(Value::Boolean(local.offline)),
+        "worker_access_log" => return Some(Value::Boolean(local.worker_access_log)),
         "enable_all" => return Some(Value::Boolean(config.enable_all)),
         "show_stack_traces" => return Some(Value::Boolean(config.show_stack_traces)),
-        "auth.enabled" => return Some(Value::Boolean(config.auth.enabled)),
         "enable" => return Some(list(&config.enable)),
         "worker_environment" => {
             return Some(list(local.worker_environment.iter().map(|(name, _)| name)));

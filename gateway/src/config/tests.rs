@@ -67,7 +67,7 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 #[test]
 fn every_problem_is_reported_with_its_place_and_what_is_allowed() {
     let file = "listn = '127.0.0.1:1'\nbody_limit = '16 apples'\nenable = 'iris'\npoll_interval = '1ms'\n\
-                [auth]\nright = 'grants'\nenabled = 'maybe'\n[log]\nformat = 'xml'\n[colours]\nred = 1\n";
+                [auth]\nright = 'grants'\nenabled = 'maybe'\nrights_age = '1ms'\ndefault_permission = 'OWN'\n[log]\nformat = 'xml'\n[colours]\nred = 1\n";
     let environment = [
         ("SLUICEGATE_POL_INTERVAL", "5s"),
         ("SLUICEGATE_TIMEOUT", "soon"),
@@ -76,7 +76,7 @@ fn every_problem_is_reported_with_its_place_and_what_is_allowed() {
         ("MLFLOW_TRACKING_USERNAME", "ada"),
     ];
     let overrides = Overrides {
-        rights: Some("registry".to_owned()),
+        rights: Some("registri".to_owned()),
         env_manager: Some("condo".to_owned()),
         ..registry("http://ada:hunter2@mlflow:5000")
     };
@@ -406,4 +406,36 @@ fn without_a_gateway_no_registry_is_needed_and_its_keys_are_not_looked_at() {
     // A word that is no key may be meant as one of these.
     let environment = [("SLUICEGATE_OFLINE", "true")];
     assert!(Config::load_local(Overrides::default(), variables(&environment)).is_err());
+}
+
+#[test]
+fn rights_come_from_the_registry_for_some_time() {
+    let file = "[auth]\nrights = 'registry'\nrights_age = '30s'\nrights_outage = '0s'\ndefault_permission = 'READ'\n";
+    let config = load_file(file, &[], registry("http://mlflow:5000")).unwrap();
+    let auth = config.auth;
+    assert_eq!(
+        (auth.rights, config.local.rights),
+        (RightsSource::Registry, RightsSource::Registry)
+    );
+    assert_eq!(auth.inherited.age, Duration::from_secs(30));
+    assert_eq!(auth.inherited.denied_age, Duration::from_secs(10));
+    assert_eq!(auth.inherited.outage, Duration::ZERO);
+    assert_eq!(
+        auth.inherited.default_permission,
+        auth::MlflowPermission::Read
+    );
+    let shown = config.render();
+    for line in [
+        "rights = \"registry\"",
+        "rights_age = \"30s\"",
+        "default_permission = \"READ\"",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    let flag = Overrides {
+        rights: Some("grants".to_owned()),
+        ..registry("http://mlflow:5000")
+    };
+    let config = load_file(file, &[], flag).unwrap();
+    assert_eq!(config.auth.rights, RightsSource::Grants);
 }

@@ -23,6 +23,20 @@ impl Access {
         Ok(right?)
     }
 
+    /// Those of `models` that the caller may see, in the same order; one question for all of them.
+    pub(crate) async fn visible(
+        &self,
+        models: impl IntoIterator<Item = ModelName>,
+    ) -> Result<Vec<ModelName>, Refused> {
+        let models: Vec<_> = models.into_iter().collect();
+        let names: Vec<_> = models.iter().map(ModelName::as_str).collect();
+        let visible = self.state.rights.visible(&self.principal, &names).await?;
+        let seen = models.into_iter().zip(visible);
+        Ok(seen
+            .filter_map(|(model, is_visible)| is_visible.then_some(model))
+            .collect())
+    }
+
     /// The caller's right on every model, also on those that are yet to be registered.
     pub(crate) async fn right_on_all(&self) -> Result<Option<Right>, Refused> {
         Ok(self.state.rights.right_on_all(&self.principal).await?)

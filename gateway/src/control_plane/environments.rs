@@ -4,6 +4,7 @@
 //! caller leaves, the build is abandoned a moment later, unless a version or another caller waits for the same one.
 //! Removing goes on without its caller: it takes no longer than it has to, and half of it is no use to anybody.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use serving_core::{Progress, ServableId, Source, Version, VersionSpec};
+use serving_core::{ModelName, Progress, ServableId, Source, Version, VersionSpec};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::warn;
@@ -23,6 +24,10 @@ use tracing::warn;
 use super::access::{Access, unknown_model};
 use super::build_words::without_particulars;
 use super::extract::{Body, Segments};
+use super::openapi::{
+    InvalidParameterValue, PermissionDenied, RequestTooLarge, ResourceDoesNotExist,
+    ResourceExhausted, TemporarilyUnavailable,
+};
 use super::{ControlState, Refused};
 use crate::api::{
     BuildEnvironment, BuildFailure, BuildLine, EnvManager, EnvironmentDetail, EnvironmentPage,
@@ -34,14 +39,41 @@ use crate::ports::EnvironmentsError;
 /// A step is said again after so long: whatever is on the way takes a longer silence for the end.
 const REMINDER: Duration = Duration::from_secs(15);
 
-/// `GET /environments`.
+/// All environments, most recently used first. For admins.
+#[utoipa::path(
+    get,
+    path = "/environments",
+    operation_id = "list_environments",
+    tag = "environments",
+    responses(
+        (status = OK, description = "All of them.", body = EnvironmentPage),
+        PermissionDenied,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn list(access: Access) -> Result<Json<EnvironmentPage>, Refused> {
     access.to_administer()?;
     let environments = access.state.environments.list().await?;
     Ok(Json(EnvironmentPage { environments }))
 }
 
-/// `GET /environments/{key}`.
+/// Everything about one environment. For admins.
+#[utoipa::path(
+    get,
+    path = "/environments/{key}",
+    operation_id = "show_environment",
+    tag = "environments",
+    params(
+        ("key" = String, Path, description = "The key of an environment, or a beginning that no other has."),
+    ),
+    responses(
+        (status = OK, description = "The environment.", body = EnvironmentDetail),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn show(
     access: Access,
     Segments(key): Segments<String>,
@@ -50,7 +82,23 @@ pub(super) async fn show(
     Ok(Json(access.state.environments.find(&key).await?))
 }
 
-/// `GET /environments/{key}/log`.
+/// What the build of an environment printed. For admins.
+#[utoipa::path(
+    get,
+    path = "/environments/{key}/log",
+    operation_id = "read_build_log",
+    tag = "environments",
+    params(
+        ("key" = String, Path, description = "The key of an environment, or a beginning that no other has."),
+    ),
+    responses(
+        (status = OK, description = "The log.", body = String, content_type = "text/plain; charset=utf-8"),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn log(
     access: Access,
     Segments(key): Segments<String>,
@@ -64,14 +112,45 @@ pub(super) async fn log(
     Ok((headers, text).into_response())
 }
 
-/// `POST /environments/prune`.
+/// Removes environments that nobody uses. For admins.
+#[utoipa::path(
+    post,
+    path = "/environments/prune",
+    operation_id = "prune_environments",
+    tag = "environments",
+    request_body(content = Option<PruneEnvironments>, content_type = "application/json"),
+    responses(
+        (status = OK, description = "What went, or would go.", body = PrunedEnvironments),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        RequestTooLarge,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn prune(access: Access, body: Body) -> Result<Json<PrunedEnvironments>, Refused> {
     access.to_administer()?;
     let wish: PruneEnvironments = body.read()?;
     Ok(Json(access.state.environments.prune(&wish).await?))
 }
 
-/// `POST /environments`.
+/// Builds the environment of a version before somebody waits for it. Takes the right to manage the model.
+#[utoipa::path(
+    post,
+    path = "/environments",
+    operation_id = "build_environment",
+    tag = "environments",
+    request_body(content = BuildEnvironment, content_type = "application/json"),
+    responses(
+        (status = OK, description = "One JSON object a line: steps, then the environment or the error.", body = BuildLine, content_type = "application/x-ndjson"),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        RequestTooLarge,
+        ResourceExhausted,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn build(access: Access, body: Body) -> Result<Response, Refused> {
     let wish: BuildEnvironment = body.read()?;
     access.to_manage(&wish.model).await?;
@@ -207,13 +286,13 @@ impl Access {
         }
         built.path = None;
         built.summary.base_of = Vec::new();
-        let mut visible = Vec::new();
-        for user in built.summary.used_by {
-            if self.right(&user.model).await?.is_some() {
-                visible.push(user);
-            }
-        }
-        built.summary.used_by = visible;
+        let users = &mut built.summary.used_by;
+        let models: BTreeSet<ModelName> = users
+            .iter()
+            .map(|user| ModelName::from(user.model.as_str()))
+            .collect();
+        let visible = self.visible(models).await?;
+        users.retain(|user| visible.iter().any(|model| model.as_str() == user.model));
         Ok(built)
     }
 }

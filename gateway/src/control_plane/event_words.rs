@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use serving_core::Fact;
+use serving_core::{Fact, Note};
 
 use super::view::failure_detail;
 use crate::api::{Event, Timestamp};
@@ -34,7 +34,7 @@ pub(super) fn shown(event: LoggedEvent) -> Event {
     }
 }
 
-fn engine(fact: &Fact) -> (&'static str, String, Value) {
+fn engine(fact: &Fact) -> (&str, String, Value) {
     match fact {
         Fact::Discovered { generation } => (
             "discovered",
@@ -46,6 +46,7 @@ fn engine(fact: &Fact) -> (&'static str, String, Value) {
             format!("Model and environment are there after {}", seconds(*took)),
             json!({ "seconds": took.as_secs_f64() }),
         ),
+        Fact::Noted(note) => noted(note),
         Fact::ReplicaStarted { replica, took } => (
             "replica_started",
             format!("Worker {replica} answers after {}", seconds(*took)),
@@ -118,6 +119,17 @@ fn engine(fact: &Fact) -> (&'static str, String, Value) {
     }
 }
 
+/// What the loader has said, in its own words.
+fn noted(note: &Note) -> (&str, String, Value) {
+    let mut details = Map::new();
+    if let Some(took) = note.took {
+        details.insert("seconds".to_owned(), json!(took.as_secs_f64()));
+    }
+    let about = note.about.iter();
+    details.extend(about.map(|(name, value)| (name.clone(), json!(value))));
+    (&note.kind, note.message.to_string(), Value::Object(details))
+}
+
 fn control(fact: &ControlFact) -> (&'static str, String, Value) {
     match fact {
         ControlFact::Enabled { by } => (
@@ -134,6 +146,11 @@ fn control(fact: &ControlFact) -> (&'static str, String, Value) {
             "settings_changed",
             format!("Settings were changed by {by}: {}", keys.join(", ")),
             json!({ "by": by, "keys": keys }),
+        ),
+        ControlFact::TagRefused { key, problem } => (
+            "tag_refused",
+            format!("The registry's tag sluicegate.{key} changes nothing: {problem}"),
+            json!({ "key": key, "problem": problem }),
         ),
         ControlFact::RestartRequested { by } => (
             "restart_requested",

@@ -6,33 +6,71 @@ use auth::Grant;
 use axum::Json;
 use http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Refused;
 use super::access::Access;
 use super::extract::Parameters;
+use super::openapi::{
+    InvalidParameterValue, PermissionDenied, ResourceDoesNotExist, TemporarilyUnavailable,
+};
 use crate::api::{GrantInfo, GrantPage};
 use crate::error::ErrorCode;
 use crate::local_tokens::shown;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only of this one.
     principal: Option<String>,
 }
 
-/// `GET /grants`.
+/// Rights: everybody's for an admin, their own for others.
+#[utoipa::path(
+    get,
+    path = "/grants",
+    operation_id = "list_grants",
+    tag = "tokens",
+    params(
+        ListQuery,
+    ),
+    responses(
+        (status = OK, description = "By principal.", body = GrantPage),
+        InvalidParameterValue,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn list(
     access: Access,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<GrantPage>, Refused> {
+    access.to_give_rights()?;
     let grants = access.grants(query.principal.as_deref()).await?;
     Ok(Json(GrantPage { grants }))
 }
 
-/// `DELETE /grants`: takes exactly the named one back, and nothing when that was not given.
+/// Takes exactly the named right back, and nothing when that was not given. For admins.
+#[utoipa::path(
+    delete,
+    path = "/grants",
+    operation_id = "revoke_grant",
+    tag = "tokens",
+    params(
+        GrantInfo,
+    ),
+    responses(
+        (status = NO_CONTENT, description = "It holds no longer."),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn revoke(
     access: Access,
     Parameters(named): Parameters<GrantInfo>,
 ) -> Result<StatusCode, Refused> {
+    access.to_give_rights()?;
     let grant = named
         .grant()
         .map_err(|error| Refused::invalid(error.to_string()))?;
@@ -41,6 +79,18 @@ pub(super) async fn revoke(
 }
 
 impl Access {
+    /// Refuses to give, take or tell rights where those that are given here count for nothing.
+    pub(super) fn to_give_rights(&self) -> Result<(), Refused> {
+        let state = &self.state;
+        if state.authenticator.inherited().is_none() {
+            return Ok(());
+        }
+        Err(Refused::invalid(format!(
+            "rights are not given here: they come from the registry (auth.rights = \"registry\"); give them there, at {}",
+            state.about.registry_url
+        )))
+    }
+
     /// The rights that the caller may know of, of `principal` or of everybody.
     pub(super) async fn grants(&self, principal: Option<&str>) -> Result<Vec<GrantInfo>, Refused> {
         let kept = self.state.tokens.load().await?;

@@ -4,15 +4,40 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
+use super::openapi::TemporarilyUnavailable;
 use super::{ControlState, Refused};
 
-/// `GET /healthz`: this process answers.
+/// Whether this process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    tag = "gateway",
+    security(()),
+    responses(
+        (status = OK, description = "`ok`", body = String, content_type = "text/plain; charset=utf-8"),
+    ),
+)]
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: routes are published, and the store can be reached.
+/// Whether routes are published, and the store can be reached; not while the gateway stops.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "gateway",
+    security(()),
+    responses(
+        (status = OK, description = "`ready`", body = String, content_type = "text/plain; charset=utf-8"),
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn ready(State(state): State<Arc<ControlState>>) -> Result<&'static str, Refused> {
+    if state.shutdown.is_cancelled() {
+        return Err(Refused::unavailable("the gateway is stopping"));
+    }
     if !routes_published(&state) {
         return Err(Refused::unavailable("routes are not published yet"));
     }

@@ -1,185 +1,258 @@
-//! Reads the end of log files that somebody else writes and rotates.
+//! Reads logs that somebody else writes, by places that stay what they are however their files change.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 
-/// How much is read back from the end, at most.
-const LONGEST_TAIL: u64 = 4 << 20;
+use crate::ports::LogPiece;
 
-const BLOCK: u64 = 64 << 10;
+/// Bytes that are read at once, and the longest piece of a line that is handed on as one.
+pub(super) const BLOCK: u64 = 64 << 10;
 
-/// The last `lines` lines of `files` (oldest first) taken together, at most 4 MB. Files that are gone are passed over.
-/// With it comes the place where the newest file ended, to go on from.
-pub(super) fn tail(files: &[PathBuf], lines: usize) -> io::Result<(Vec<u8>, Option<Position>)> {
-    let mut text = Vec::new();
-    let mut wanted = lines;
-    let mut budget = LONGEST_TAIL;
-    let mut newest = None;
-    for path in files.iter().rev() {
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            // Rotated away between the listing and now.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        let end = file.metadata()?.len();
-        let (part, found) = last_lines(&mut file, end, wanted, budget)?;
-        budget -= part.len() as u64;
-        wanted -= found;
-        text.splice(0..0, part);
-        if newest.is_none() {
-            newest = Some(Position { file, offset: end });
+/// How a log is looked through from its end.
+pub(super) struct Wanted<'a> {
+    /// Lines.
+    pub(super) lines: usize,
+    /// Which lines count.
+    pub(super) filter: &'a Filter,
+    /// Bytes that may still be read; what was read is taken off.
+    pub(super) budget: &'a mut u64,
+}
+
+/// Which lines are shown: all, or those that contain a text, in whichever case.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter(Option<String>);
+
+impl Filter {
+    pub(super) fn containing(text: Option<&str>) -> Self {
+        let text = text.filter(|text| !text.is_empty());
+        Self(text.map(str::to_lowercase))
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn takes(&self, line: &[u8]) -> bool {
+        let Some(text) = &self.0 else { return true };
+        String::from_utf8_lossy(line).to_lowercase().contains(text)
+    }
+}
+
+/// The end of the log now.
+pub(super) fn end(pieces: &[LogPiece]) -> io::Result<u64> {
+    let Some(last) = pieces.last() else {
+        return Ok(0);
+    };
+    Ok(last.start + length(last)?.unwrap_or(0))
+}
+
+/// What is at `offset`, up to [`BLOCK`] bytes, and where it really begins: what is gone is passed over.
+pub(super) fn read_at(pieces: &[LogPiece], offset: u64) -> io::Result<(u64, Vec<u8>)> {
+    let first = pieces.iter().rposition(|piece| piece.start <= offset);
+    let mut place = offset;
+    let mut block = Vec::new();
+    for piece in &pieces[first.unwrap_or(0)..] {
+        let end = place + block.len() as u64;
+        if piece.start > end {
+            // A gap. What is before it comes first.
+            if !block.is_empty() {
+                break;
+            }
+            place = piece.start;
         }
-        if wanted == 0 || budget == 0 {
+        let Some(mut file) = open(piece)? else {
+            continue;
+        };
+        let from = place + block.len() as u64 - piece.start;
+        file.seek(SeekFrom::Start(from))?;
+        let room = BLOCK - block.len() as u64;
+        file.take(room).read_to_end(&mut block)?;
+        if block.len() as u64 == BLOCK {
             break;
         }
     }
-    Ok((text, newest))
+    Ok((place, block))
 }
 
-/// A place in a log that grows.
-#[derive(Debug)]
-pub(super) struct Position {
-    file: File,
-    offset: u64,
+/// Where the last lines that are wanted begin, and how many there are.
+pub(super) fn last_lines(pieces: &[LogPiece], wanted: &mut Wanted<'_>) -> io::Result<(u64, usize)> {
+    let end = end(pieces)?;
+    let (mut place, mut found) = (end, 0);
+    if wanted.lines == 0 {
+        return Ok((place, found));
+    }
+    // The beginning of the line at hand whose beginning was not seen yet, as far as it is looked at.
+    let mut rest = Vec::new();
+    let mut last_start = end;
+    for piece in pieces.iter().rev() {
+        let Some(mut file) = open(piece)? else { break };
+        if piece.start + file.metadata()?.len() < last_start {
+            // A gap: lines do not go on across it.
+            break;
+        }
+        let mut upper = last_start - piece.start;
+        while upper > 0 {
+            let size = BLOCK.min(upper).min(*wanted.budget);
+            if size == 0 {
+                // Nothing but one endless line: better its end than nothing.
+                return Ok(if found == 0 {
+                    (piece.start + upper, 1)
+                } else {
+                    (place, found)
+                });
+            }
+            *wanted.budget -= size;
+            upper -= size;
+            let mut block = vec![0; usize::try_from(size).unwrap_or(0)];
+            file.seek(SeekFrom::Start(upper))?;
+            file.read_exact(&mut block)?;
+            let start = piece.start + upper;
+            let mut high = block.len();
+            while let Some(at) = block[..high].iter().rposition(|byte| *byte == b'\n') {
+                let begin = start + at as u64 + 1;
+                let line = [&block[at + 1..high], &rest].concat();
+                if begin < end && wanted.filter.takes(&line) {
+                    (place, found) = (begin, found + 1);
+                    if found == wanted.lines {
+                        return Ok((place, found));
+                    }
+                }
+                rest.clear();
+                high = at;
+            }
+            block.truncate(high);
+            block.append(&mut rest);
+            block.truncate(usize::try_from(BLOCK).unwrap_or(usize::MAX));
+            rest = block;
+        }
+        last_start = piece.start;
+    }
+    if last_start < end && wanted.filter.takes(&rest) {
+        (place, found) = (last_start, found + 1);
+    }
+    Ok((place, found))
 }
 
-impl Position {
-    /// The beginning of `path`.
-    pub(super) fn beginning(path: &PathBuf) -> io::Result<Self> {
-        let file = File::open(path)?;
-        Ok(Self { file, offset: 0 })
-    }
-
-    /// What was written since, a block at most; empty if nothing was.
-    pub(super) fn read_on(&mut self) -> io::Result<Vec<u8>> {
-        let mut block = Vec::new();
-        self.file.seek(SeekFrom::Start(self.offset))?;
-        (&self.file).take(BLOCK).read_to_end(&mut block)?;
-        self.offset += block.len() as u64;
-        Ok(block)
-    }
-
-    /// Whether `path` is another file by now.
-    pub(super) fn was_rotated(&self, path: &PathBuf) -> bool {
-        let now = std::fs::metadata(path).map(|now| (now.dev(), now.ino()));
-        let mine = self.file.metadata().map(|mine| (mine.dev(), mine.ino()));
-        matches!((now, mine), (Ok(now), Ok(mine)) if now != mine)
+fn open(piece: &LogPiece) -> io::Result<Option<File>> {
+    match File::open(&piece.path) {
+        Ok(file) => Ok(Some(file)),
+        // Removed between the listing and now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-/// The last `wanted` lines before `end`, `budget` bytes at most, and how many lines that are.
-fn last_lines(
-    file: &mut File,
-    end: u64,
-    wanted: usize,
-    budget: u64,
-) -> io::Result<(Vec<u8>, usize)> {
-    let first = end.saturating_sub(budget);
-    let mut start = end;
-    let mut text = Vec::new();
-    let mut breaks = 0;
-    // One line break more than lines: the one before the first wanted line.
-    while start > first && breaks <= wanted {
-        let size = BLOCK.min(start - first);
-        start -= size;
-        file.seek(SeekFrom::Start(start))?;
-        let mut block = Vec::new();
-        file.take(size).read_to_end(&mut block)?;
-        breaks += block.split(|byte| *byte == b'\n').count() - 1;
-        text.splice(0..0, block);
-    }
-    let mut begins: Vec<usize> = Vec::new();
-    if start == 0 {
-        begins.push(0);
-    }
-    let breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-    begins.extend(
-        breaks
-            .map(|(place, _)| place + 1)
-            .filter(|begin| *begin < text.len()),
-    );
-    if text.is_empty() {
-        begins.clear();
-    }
-    let found = begins.len().min(wanted);
-    let begin = begins
-        .get(begins.len() - found)
-        .copied()
-        .unwrap_or(text.len());
-    text.drain(..begin);
-    Ok((text, found))
+fn length(piece: &LogPiece) -> io::Result<Option<u64>> {
+    Ok(match open(piece)? {
+        Some(file) => Some(file.metadata()?.len()),
+        None => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn files(contents: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
+    struct Log {
+        _folder: tempfile::TempDir,
+        pieces: Vec<LogPiece>,
+        text: String,
+    }
+
+    /// A log whose files hold these texts, the first one after `start` bytes that are gone.
+    fn log(start: u64, contents: &[&str]) -> Log {
         let folder = tempfile::TempDir::new().unwrap();
-        let paths = contents.iter().enumerate().map(|(number, content)| {
-            let path = folder.path().join(format!("{number}.log"));
+        let mut place = start;
+        let mut pieces = Vec::new();
+        for content in contents {
+            let path = folder.path().join(format!("log.{place}"));
             std::fs::write(&path, content).unwrap();
-            path
-        });
-        let paths = paths.collect();
-        (folder, paths)
+            pieces.push(LogPiece { path, start: place });
+            place += content.len() as u64;
+        }
+        Log {
+            _folder: folder,
+            pieces,
+            text: contents.concat(),
+        }
     }
 
-    fn text(files: &[PathBuf], lines: usize) -> String {
-        String::from_utf8(tail(files, lines).unwrap().0).unwrap()
-    }
-
-    #[test]
-    fn the_last_lines_are_taken_across_files() {
-        let (_folder, files) = files(&["a\nb\n", "c\nd\n", "e\nf"]);
-        assert_eq!(text(&files, 1), "f");
-        assert_eq!(text(&files, 2), "e\nf");
-        assert_eq!(text(&files, 3), "d\ne\nf");
-        assert_eq!(text(&files, 5), "b\nc\nd\ne\nf");
-        assert_eq!(text(&files, 99), "a\nb\nc\nd\ne\nf");
-        assert_eq!(text(&files, 0), "");
-    }
-
-    #[test]
-    fn empty_and_missing_files_are_no_lines() {
-        let (folder, mut files) = files(&["a\n", ""]);
-        files.push(folder.path().join("gone.log"));
-        assert_eq!(text(&files, 9), "a\n");
-        assert_eq!(text(&[], 9), "");
+    fn last(log: &Log, lines: usize, text: &str) -> String {
+        let filter = Filter::containing(Some(text));
+        let mut budget = 4 << 20;
+        let mut wanted = Wanted {
+            lines,
+            filter: &filter,
+            budget: &mut budget,
+        };
+        let (place, _) = last_lines(&log.pieces, &mut wanted).unwrap();
+        let start = log.pieces.first().map_or(0, |piece| piece.start);
+        log.text[usize::try_from(place - start).unwrap()..].to_owned()
     }
 
     #[test]
-    fn a_long_file_is_read_from_its_end_and_cut_at_a_line() {
+    fn the_last_lines_are_found_across_files_also_in_the_middle_of_a_line() {
+        let log = log(1000, &["a\nb\nc", "c\nd", "\ne\nf"]);
+        for (lines, text) in [
+            (0, ""),
+            (1, "f"),
+            (2, "e\nf"),
+            (3, "d\ne\nf"),
+            (4, "cc\nd\ne\nf"),
+            (5, "b\ncc\nd\ne\nf"),
+            (99, "a\nb\ncc\nd\ne\nf"),
+        ] {
+            assert_eq!(last(&log, lines, ""), text, "{lines}");
+        }
+    }
+
+    #[test]
+    fn only_lines_that_contain_the_text_count() {
+        let log = log(0, &["An Error\nfine\nerr", "or too\nfine\nfine\n"]);
+        assert_eq!(last(&log, 1, "ERROR"), "error too\nfine\nfine\n");
+        assert_eq!(last(&log, 2, "error"), log.text);
+        assert_eq!(last(&log, 2, "nowhere"), "");
+    }
+
+    #[test]
+    fn a_long_log_is_read_from_its_end_as_far_as_the_budget_goes() {
         let line = "x".repeat(99) + "\n";
-        let (_folder, files) = files(&[&line.repeat(60_000)]);
-        assert_eq!(text(&files, 2000).len(), 200_000);
-        let most = text(&files, usize::MAX);
-        assert!(most.len() as u64 <= LONGEST_TAIL && most.len() as u64 > LONGEST_TAIL - 100);
-        assert!(most.len().is_multiple_of(100));
+        let long = log(0, &[&line.repeat(60_000)]);
+        assert_eq!(last(&long, 2000, "").len(), 200_000);
+        let most = last(&long, usize::MAX, "").len();
+        assert!(most <= 4 << 20 && most > (4 << 20) - 100 && most.is_multiple_of(100));
+        let endless = log(0, &[&"x".repeat(5 << 20)]);
+        assert_eq!(last(&endless, 3, "").len(), 4 << 20);
     }
 
     #[test]
-    fn reading_on_gives_what_was_written_since_also_after_a_rotation() {
-        let (folder, files) = files(&["a\n"]);
-        let (_, position) = tail(&files, 1).unwrap();
-        let mut position = position.unwrap();
-        assert_eq!(position.read_on().unwrap(), b"");
-        let mut writer = std::fs::OpenOptions::new()
-            .append(true)
-            .open(&files[0])
-            .unwrap();
-        io::Write::write_all(&mut writer, b"b\n").unwrap();
-        assert!(!position.was_rotated(&files[0]));
-        std::fs::rename(&files[0], folder.path().join("old")).unwrap();
-        std::fs::write(&files[0], "c\n").unwrap();
-        assert_eq!(position.read_on().unwrap(), b"b\n");
-        assert!(position.was_rotated(&files[0]));
-        assert_eq!(
-            Position::beginning(&files[0]).unwrap().read_on().unwrap(),
-            b"c\n"
-        );
+    fn what_is_gone_is_passed_over() {
+        let mut log = log(100, &["one\n", "two\n", "three\n"]);
+        let read = |pieces: &[LogPiece], offset| {
+            let (place, block) = read_at(pieces, offset).unwrap();
+            (place, String::from_utf8(block).unwrap())
+        };
+        assert_eq!(read(&log.pieces, 0), (100, "one\ntwo\nthree\n".to_owned()));
+        assert_eq!(read(&log.pieces, 102), (102, "e\ntwo\nthree\n".to_owned()));
+        assert_eq!(read(&log.pieces, 114), (114, String::new()));
+        std::fs::remove_file(&log.pieces[1].path).unwrap();
+        assert_eq!(read(&log.pieces, 102), (102, "e\n".to_owned()));
+        assert_eq!(read(&log.pieces, 104), (108, "three\n".to_owned()));
+        log.pieces.remove(1);
+        assert_eq!(read(&log.pieces, 104), (108, "three\n".to_owned()));
+        assert_eq!(read(&[], 7), (7, String::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_on_from_any_place_gives_the_rest(text in "[a\n]{0,40}", cut in 0_usize..40, at in 0_usize..40) {
+            let (cut, at) = (cut.min(text.len()), at.min(text.len()));
+            let log = log(0, &[&text[..cut], &text[cut..]]);
+            let (place, block) = read_at(&log.pieces, at as u64).unwrap();
+            prop_assert_eq!(place, at as u64);
+            prop_assert_eq!(block, &text.as_bytes()[at..]);
+        }
     }
 }

@@ -11,9 +11,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use serde::Deserialize;
 use serving_core::{ModelName, Snapshot};
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::extract::{Parameters, Segments, page_size, parameter};
+use super::openapi::{InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable};
 use super::uris::Uris;
 use super::{Refused, view};
 use crate::api::{
@@ -23,15 +25,36 @@ use crate::ports::{Catalog, RegisteredModel};
 
 const PAGE_SIZE: usize = 200;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// A part of the name, in any case.
     query: Option<String>,
+    /// Only those that are enabled (`true`), or that are not.
+    #[param(value_type = Option<bool>)]
     served: Option<String>,
+    /// `next_page_token` of the page before.
     page_token: Option<String>,
+    /// How many a page has; 200 if it is not said.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     max_results: Option<String>,
 }
 
-/// `GET /models`.
+/// Registered models that the caller may see, by name.
+#[utoipa::path(
+    get,
+    path = "/models",
+    operation_id = "list_models",
+    tag = "models",
+    params(
+        ListQuery,
+    ),
+    responses(
+        (status = OK, description = "A page of models.", body = ModelPage),
+        InvalidParameterValue,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn list(
     access: Access,
     Parameters(query): Parameters<ListQuery>,
@@ -56,28 +79,44 @@ pub(super) async fn list(
         models: Vec::new(),
         next_page_token: None,
     };
-    for name in names.range(rest) {
-        if !name.as_str().to_lowercase().contains(&part) {
-            continue;
+    let is_served = |name: &ModelName| view::model_state(&access.state, name.as_str()).is_some();
+    let mut wanted = names.range(rest).filter(|name| {
+        name.as_str().to_lowercase().contains(&part)
+            && served.is_none_or(|served| served == is_served(name))
+    });
+    loop {
+        // One more than fits: there is a next page. Rights are asked for as many at once, and again if some are hidden.
+        let more: Vec<_> = wanted.by_ref().take(size + 1).cloned().collect();
+        if more.is_empty() {
+            return Ok(Json(page));
         }
-        let model = summary(&access, name, &catalog, &snapshot);
-        if served.is_some_and(|served| served != model.state.is_some()) {
-            continue;
+        for name in access.visible(more).await? {
+            if page.models.len() == size {
+                page.next_page_token = page.models.last().map(|last| write_page_token(&last.name));
+                return Ok(Json(page));
+            }
+            page.models
+                .push(summary(&access, &name, &catalog, &snapshot));
         }
-        if access.right(name.as_str()).await?.is_none() {
-            continue;
-        }
-        // One more than fits: there is a next page.
-        if page.models.len() == size {
-            page.next_page_token = page.models.last().map(|last| write_page_token(&last.name));
-            break;
-        }
-        page.models.push(model);
     }
-    Ok(Json(page))
 }
 
-/// `GET /models/{name}`.
+/// Everything about one model: state, settings, versions, labels.
+#[utoipa::path(
+    get,
+    path = "/models/{name}",
+    operation_id = "show_model",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+    ),
+    responses(
+        (status = OK, description = "The model.", body = ModelDetail),
+        InvalidParameterValue,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn show(
     access: Access,
     headers: HeaderMap,
@@ -100,7 +139,15 @@ pub(super) fn detail(
     let snapshot = state.engine.snapshot().borrow().clone();
     let model = snapshot.models.get(name);
     let (serving, state_reason) = view::model_state(state, name).unzip();
-    let settings = state.intents.settings(name);
+    let (settings, settings_from) = state
+        .intents
+        .standing(name)
+        .map(|standing| (standing.settings, standing.origins))
+        .unzip();
+    let served = settings
+        .as_ref()
+        .map(|settings| settings.versions.clone())
+        .unwrap_or_default();
     let (permission, settings) = match right {
         Right::Manage => (Permission::Manage, settings),
         Right::Read => (Permission::Read, settings.map(Settings::without_values)),
@@ -115,11 +162,13 @@ pub(super) fn detail(
         state_reason: state_reason.flatten(),
         permission,
         settings,
+        settings_from: settings_from.unwrap_or_default(),
+        tag_problems: state.intents.tag_problems(name),
         versions: model
-            .map(|model| view::versions(name, model, &uris))
+            .map(|model| view::versions(name, model, &state.processes.workers(), &uris))
             .unwrap_or_default(),
         labels: model
-            .map(|model| view::labels(name, model, &uris))
+            .map(|model| view::labels(name, model, &served, &uris))
             .unwrap_or_default(),
     }
 }
@@ -135,7 +184,8 @@ fn names(access: &Access, catalog: &Catalog, snapshot: &Snapshot) -> BTreeSet<Mo
     names
 }
 
-fn summary(
+/// One model as a list shows it.
+pub(super) fn summary(
     access: &Access,
     name: &ModelName,
     catalog: &Catalog,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -12,9 +12,10 @@ use tracing::{debug, warn};
 
 use crate::api::InvalidSetting;
 use crate::control_plane::IntentError;
-use crate::error::{ApiError, ErrorCode, whole_seconds};
+use crate::error::{ApiError, ErrorCode, ToldCode, whole_seconds};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::store::StoreError;
+use crate::telemetry::Trail;
 
 /// When to come again after a failure that nobody knows the length of.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -35,6 +36,12 @@ impl Refused {
     /// It will be there later.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         let error = ApiError::new(ErrorCode::TemporarilyUnavailable, message);
+        Self(error.retry_after(PAUSE))
+    }
+
+    /// There is no room for it now.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        let error = ApiError::new(ErrorCode::ResourceExhausted, message);
         Self(error.retry_after(PAUSE))
     }
 
@@ -80,7 +87,7 @@ impl From<auth::StoreError> for Refused {
 
 impl From<auth::RightsError> for Refused {
     fn from(error: auth::RightsError) -> Self {
-        Self::unavailable(error.to_string())
+        Self(error.into())
     }
 }
 
@@ -102,6 +109,9 @@ pub(super) async fn nothing_here(uri: Uri) -> Refused {
 pub(super) async fn finish(request: Request, next: Next) -> Response {
     let id = RequestId::take_or_make(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        Trail::of(request.extensions()).matched(route.as_str());
+    }
     let mut response = next.run(request).await;
     if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {
         debug!(%method, path, %error, "refused");
@@ -120,6 +130,8 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
 fn with_body(error: &ApiError, id: &RequestId, old: Response) -> Response {
     let body = Json(error.body(id.as_str()));
     let mut response = (error.code.status(), body).into_response();
+    let told = ToldCode(error.code.as_str().into());
+    response.extensions_mut().insert(told);
     let headers = response.headers_mut();
     // What is in `old` besides a body, the `Allow` of a 405 above all.
     for (name, value) in old.headers().iter().filter(|(name, _)| *name == ALLOW) {

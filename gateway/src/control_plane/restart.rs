@@ -8,9 +8,29 @@ use tracing::warn;
 use super::Refused;
 use super::access::Access;
 use super::extract::{Segments, servable, unknown_version};
+use super::openapi::{
+    InvalidParameterValue, PermissionDenied, ResourceDoesNotExist, TemporarilyUnavailable,
+};
 use crate::store::ControlFact;
 
-/// `POST /models/{name}/versions/{version}/restart`: accepted, not done.
+/// New workers for a version, without a failed request. Accepted, not done.
+#[utoipa::path(
+    post,
+    path = "/models/{name}/versions/{version}/restart",
+    operation_id = "restart_version",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        ("version" = u64, Path, description = "The number of a version.", example = 1),
+    ),
+    responses(
+        (status = ACCEPTED, description = "Accepted; the event log tells the rest.", body = Object),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn restart(
     access: Access,
     Segments((name, version)): Segments<(String, String)>,
@@ -23,6 +43,8 @@ pub(super) async fn restart(
         .restart(&id)
         .await
         .map_err(|_| unknown_version(&name, id.version))?;
+    // From now on whoever looks sees that it is under way.
+    state.engine.caught_up().await;
     let by = access.principal.name.to_string();
     let fact = ControlFact::RestartRequested { by };
     let at = state.clock.now();

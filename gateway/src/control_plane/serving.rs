@@ -6,25 +6,57 @@ use std::time::Duration;
 use axum::Json;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serving_core::{ModelName, ModelSnapshot, Phase};
+use serving_core::{ModelName, ModelSnapshot, Phase, VersionSnapshot};
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use super::access::Access;
 use super::extract::{Body, Parameters, Segments, parameter};
+use super::openapi::{
+    DeadlineExceeded, InvalidParameterValue, PermissionDenied, RequestTooLarge,
+    ResourceDoesNotExist, TemporarilyUnavailable,
+};
 use super::{ControlState, Refused, models, view};
-use crate::api::{HumaneDuration, ModelDetail};
+use crate::api::{HumaneDuration, ModelDetail, ModelSettings};
 use crate::error::ErrorCode;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct EnableQuery {
+    /// `ready`: answers when every version is Ready or Failed.
+    #[param(pattern = "^ready$")]
     wait: Option<String>,
+    /// How long to wait, at most an hour; `60s` if it is not said.
+    #[param(example = "5m")]
     timeout: Option<String>,
 }
 
-/// `PUT /models/{name}/serving`.
+/// Enables serving of a model, or changes its settings.
+///
+/// A key that is not mentioned stays as it is, `null` goes back to the default; the same request again changes nothing.
+#[utoipa::path(
+    put,
+    path = "/models/{name}/serving",
+    operation_id = "enable_serving",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+        EnableQuery,
+    ),
+    request_body(content = Option<ModelSettings>, content_type = "application/json"),
+    responses(
+        (status = OK, description = "It is enabled, with these settings.", body = ModelDetail),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        RequestTooLarge,
+        TemporarilyUnavailable,
+        DeadlineExceeded,
+    ),
+)]
 pub(super) async fn enable(
     access: Access,
     Segments(name): Segments<String>,
@@ -50,7 +82,23 @@ pub(super) async fn enable(
     Ok(Json(models::detail(&access, &name, right, &headers)))
 }
 
-/// `DELETE /models/{name}/serving`.
+/// Disables serving of a model: drains, stops, and forgets its settings.
+#[utoipa::path(
+    delete,
+    path = "/models/{name}/serving",
+    operation_id = "disable_serving",
+    tag = "models",
+    params(
+        ("name" = String, Path, description = "The registered model, percent-encoded.", example = "iris"),
+    ),
+    responses(
+        (status = NO_CONTENT, description = "It is disabled; requests in flight end."),
+        InvalidParameterValue,
+        PermissionDenied,
+        ResourceDoesNotExist,
+        TemporarilyUnavailable,
+    ),
+)]
 pub(super) async fn disable(
     access: Access,
     Segments(name): Segments<String>,
@@ -79,7 +127,8 @@ impl EnableQuery {
     }
 }
 
-/// Waits until each version that the registry wants from now on is Ready or Failed.
+/// Waits until each version that is wanted from now on is Ready with workers as they are wanted, or Failed, or cannot get
+/// other workers.
 async fn until_settled(state: &ControlState, model: &str, limit: Duration) -> Result<(), Refused> {
     let mut snapshots = state.engine.snapshot();
     let mut aspired = state.aspired.clone();
@@ -89,6 +138,7 @@ async fn until_settled(state: &ControlState, model: &str, limit: Duration) -> Re
         // What is known from before the call may lack a version that was registered a moment ago.
         state.registry.polled().await;
         was_polled.store(true, Ordering::Relaxed);
+        state.intents.has_heeded().await;
         state.engine.caught_up().await;
         loop {
             if state.intents.settings(model).is_none() {
@@ -140,27 +190,39 @@ fn is_settled(state: &ControlState, model: &str) -> bool {
     else {
         return false;
     };
+    let Some(settings) = state.intents.settings(model) else {
+        return false;
+    };
+    let chosen = settings.versions.of(wanted);
     let snapshot = state.engine.snapshot();
     let snapshot = snapshot.borrow();
     let Some(seen) = snapshot.models.get(model) else {
         return false;
     };
     // A wanted version that drains makes room for its successor of the same number.
-    wanted.versions.keys().all(|number| {
-        let phase = seen.versions.get(number).map(|version| &version.phase);
-        matches!(phase, Some(Phase::Ready | Phase::Failed(_)))
-    })
+    chosen
+        .iter()
+        .all(|number| seen.versions.get(number).is_some_and(is_decided))
+}
+
+fn is_decided(version: &VersionSnapshot) -> bool {
+    match version.phase {
+        Phase::Ready => !version.renewing || version.renewal_failure.is_some(),
+        Phase::Failed(_) => !version.renewing,
+        _ => false,
+    }
 }
 
 fn progress(model: &ModelSnapshot) -> String {
     let coming = model.versions.iter().filter_map(|(number, version)| {
-        let state = view::version_state(&version.phase).filter(|state| state.is_coming())?;
-        let step = version
-            .step
-            .as_ref()
-            .map(|step| format!(", {step}"))
-            .unwrap_or_default();
-        Some(format!("; version {number} is {state}{step}"))
+        let state = view::version_state(&version.phase)?;
+        let doing = match (&version.step, version.renewing) {
+            (Some(step), _) => format!(", {step}"),
+            (None, true) => ", its workers are being replaced".to_owned(),
+            (None, false) => String::new(),
+        };
+        (state.is_coming() || version.renewing)
+            .then(|| format!("; version {number} is {state}{doing}"))
     });
     coming.collect()
 }

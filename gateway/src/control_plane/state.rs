@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use auth::{Authenticator, Rights, TokenStore};
-use prometheus_client::registry::Registry as MetricsRegistry;
 use serving_core::{Aspired, Clock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{BuildTurns, Engine, IntentBook};
-use crate::ports::{Environments, Registry, WorkerFiles};
+use super::{BuildTurns, Engine, IntentBook, StreamPlaces, Webhooks};
+use crate::metrics::Page;
+use crate::ports::{Environments, Processes, Registry, WorkerFiles};
 use crate::store::Store;
 
 /// Everything that the control plane works with.
@@ -28,12 +28,18 @@ pub struct ControlState {
     pub aspired: watch::Receiver<Option<Arc<Aspired>>>,
     /// The model registry.
     pub registry: Arc<dyn Registry>,
+    /// What the registry delivers without being asked.
+    pub webhooks: Webhooks,
     /// The workers' logs.
     pub files: Arc<dyn WorkerFiles>,
+    /// What workers take of the machine.
+    pub processes: Arc<dyn Processes>,
     /// What workers run in.
     pub environments: Arc<dyn Environments>,
     /// Who has one built ahead of time.
     pub builds: BuildTurns,
+    /// Who follows the event log, or the log of a version.
+    pub streams: StreamPlaces,
     /// Who is calling.
     pub authenticator: Arc<Authenticator>,
     /// What callers may do.
@@ -41,7 +47,7 @@ pub struct ControlState {
     /// Tokens and grants.
     pub tokens: Arc<dyn TokenStore>,
     /// What `/metrics` shows.
-    pub metrics: Arc<MetricsRegistry>,
+    pub metrics: Page,
     /// The time, for events and expiry.
     pub clock: Arc<dyn Clock>,
     /// Ends streams that have no end of their own.

@@ -7,9 +7,18 @@ use serving_core::Phase;
 
 use super::access::Access;
 use super::health::routes_published;
-use crate::api::{HumaneDuration, RegistryState, Status, Timestamp};
+use crate::api::{HumaneDuration, RegistryState, RightsState, Status, Timestamp};
 
-/// `GET /status`: counts, no names, so every known caller may see it.
+/// How the gateway as a whole is doing: counts, no names, so every known caller may see it.
+#[utoipa::path(
+    get,
+    path = "/status",
+    operation_id = "show_status",
+    tag = "gateway",
+    responses(
+        (status = OK, description = "How it is doing.", body = Status),
+    ),
+)]
 pub(super) async fn show(access: Access) -> Json<Status> {
     let state = &access.state;
     let registry = state.registry.status();
@@ -42,5 +51,9 @@ pub(super) async fn show(access: Access) -> Json<Status> {
             last_success: registry.last_success.map(Timestamp),
             error: registry.error,
         },
+        rights: state.authenticator.inherited().map(|rights| RightsState {
+            answered: rights.is_answered(),
+        }),
+        webhooks: state.webhooks.state(),
     })
 }

@@ -1,5 +1,6 @@
 //! Making, listing and revoking tokens, for both token APIs.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,9 @@ use auth::{Grant, Grants, NewToken, Secret, TokenId, TokenRecord};
 
 use super::{Access, Refused};
 use crate::error::ErrorCode;
+
+/// How long a list waits for the registry to say who is an admin; others count as none.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A token that is asked for.
 #[derive(Debug, Default)]
@@ -40,12 +44,14 @@ impl Access {
                 "only an admin may make tokens for others or give rights",
             ));
         }
+        if !wish.grants.is_empty() {
+            self.to_give_rights()?;
+        }
         let name = wish
             .principal
             .map_or_else(|| Arc::clone(&self.principal.name), Arc::from);
-        let scopes = self.principal.scopes.clone();
         let new = NewToken {
-            scopes: scopes.clone(),
+            scopes: self.principal.scopes.clone(),
             comment: wish.comment,
             lifetime: wish.lifetime,
             not_after: self.principal.expires,
@@ -61,30 +67,39 @@ impl Access {
         }
         tokens.insert(record.clone()).await?;
         self.state.authenticator.reload().await?;
-        let kept = tokens.load().await?;
-        let grants: Grants = kept.grants.into_iter().collect();
-        let admin = grants.is_admin(&name) && scopes.is_everything();
+        let known = self.known(vec![record.clone()]).await?.pop();
+        let admin = known.is_some_and(|known| known.admin);
         Ok((Known { record, admin }, token))
     }
 
     /// The tokens that the caller may know of, oldest first.
     pub(crate) async fn tokens(&self) -> Result<Vec<Known>, Refused> {
-        let kept = self.state.tokens.load().await?;
-        let grants: Grants = kept.grants.into_iter().collect();
-        let mut known: Vec<_> = kept
-            .tokens
-            .into_iter()
-            .filter(|record| self.may_know(record))
-            .map(|record| Known {
-                admin: grants.is_admin(&record.principal) && record.scopes.is_everything(),
-                record,
-            })
-            .collect();
+        let kept = self.state.tokens.load().await?.tokens.into_iter();
+        let records = kept.filter(|record| self.may_know(record));
+        let mut known = self.known(records.collect()).await?;
         known.sort_by(|one, other| {
             let key = |known: &Known| (known.record.created, known.record.id.clone());
             key(one).cmp(&key(other))
         });
         Ok(known)
+    }
+
+    /// What there is to tell about tokens; who is an admin, is said by the grants or by the registry, if it answers soon.
+    async fn known(&self, records: Vec<TokenRecord>) -> Result<Vec<Known>, Refused> {
+        let names = || records.iter().map(|record| Arc::clone(&record.principal));
+        let admins: HashSet<Arc<str>> = if let Some(rights) = self.state.authenticator.inherited() {
+            let names: BTreeSet<_> = names().collect();
+            rights.admins(names, PATIENCE).await
+        } else {
+            let kept = self.state.tokens.load().await?;
+            let grants: Grants = kept.grants.into_iter().collect();
+            names().filter(|name| grants.is_admin(name)).collect()
+        };
+        let known = records.into_iter().map(|record| Known {
+            admin: record.scopes.is_everything() && admins.contains(&record.principal),
+            record,
+        });
+        Ok(known.collect())
     }
 
     /// Everybody's for an admin, their own for others. A token with scopes knows of those that are narrowed like it.
@@ -98,8 +113,9 @@ impl Access {
     /// Revokes one of the tokens that the caller may know of; it holds no longer when this returns.
     pub(crate) async fn revoke_token(&self, id: &str) -> Result<(), Refused> {
         let id = TokenId::from(id);
-        let known = self.tokens().await?;
-        if !known.iter().any(|known| known.record.id == id) {
+        let kept = self.state.tokens.load().await?.tokens;
+        let is_known = |record: &TokenRecord| record.id == id && self.may_know(record);
+        if !kept.iter().any(is_known) {
             return Err(Refused::missing(format!(
                 "there is no token {:?}",
                 id.as_str()

@@ -1,11 +1,10 @@
 //! The URLs that clients score at, as they are shown.
 
 use http::HeaderMap;
-use http::header::HOST;
-use http::uri::Authority;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::About;
+use crate::base_url::base_url;
 
 /// Everything but the unreserved characters of RFC 3986, and `@`, which begins an alias and may stand in a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -24,14 +23,10 @@ pub(super) struct Uris {
 impl Uris {
     /// From the configured address, else from the request's `Host`, else from the listener's address.
     pub(super) fn new(about: &About, headers: &HeaderMap) -> Self {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = host.and_then(|host| host.parse::<Authority>().ok());
-        let base = match (&about.public_url, host) {
-            (Some(url), _) => url.as_str().trim_end_matches('/').to_owned(),
-            (None, Some(host)) => format!("http://{host}"),
-            (None, None) => format!("http://{}", about.listen),
-        };
-        Self { base }
+        let base = base_url(about.public_url.as_ref(), headers);
+        Self {
+            base: base.unwrap_or_else(|| format!("http://{}", about.listen)),
+        }
     }
 
     /// Where `reference` of `model` is scored.

@@ -4,7 +4,10 @@ use serving_core::{Failure, FailureKind, ModelSnapshot, Phase, Version, VersionS
 
 use super::ControlState;
 use super::uris::Uris;
-use crate::api::{FailureDetail, LabelDetail, ModelState, VersionDetail, VersionState};
+use crate::api::{
+    FailureDetail, LabelDetail, ModelState, ReplicaDetail, VersionDetail, VersionState, Versions,
+};
+use crate::ports::WorkerProcess;
 
 /// How serving of `model` stands, and why it is not READY; `None` if it is not enabled.
 pub(crate) fn model_state(
@@ -50,21 +53,52 @@ pub(crate) fn version_state(phase: &Phase) -> Option<VersionState> {
 }
 
 /// The versions of a model, newest first.
-pub(super) fn versions(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<VersionDetail> {
+pub(super) fn versions(
+    name: &str,
+    model: &ModelSnapshot,
+    workers: &[WorkerProcess],
+    uris: &Uris,
+) -> Vec<VersionDetail> {
     let shown = model.versions.iter().rev();
     shown
-        .filter_map(|(number, version)| version_detail(name, *number, version, model, uris))
+        .filter_map(|(number, version)| {
+            let workers = workers.iter();
+            let own = workers
+                .filter(|worker| worker.id.model.as_str() == name && worker.id.version == *number);
+            let mut detail = version_detail(name, *number, version, model, uris)?;
+            detail.replicas_detail = own.map(replica_detail).collect();
+            // A sum that leaves one out would look like less than it is.
+            let known: Option<Vec<u64>> = detail
+                .replicas_detail
+                .iter()
+                .map(|replica| replica.memory_bytes)
+                .collect();
+            detail.memory_bytes = known
+                .filter(|known| !known.is_empty())
+                .map(|known| known.iter().sum());
+            Some(detail)
+        })
         .collect()
 }
 
-/// The labels of a model and where they point.
-pub(super) fn labels(name: &str, model: &ModelSnapshot, uris: &Uris) -> Vec<LabelDetail> {
+/// The labels of a model, of which these versions are served, and where they point.
+pub(super) fn labels(
+    name: &str,
+    model: &ModelSnapshot,
+    served: &Versions,
+    uris: &Uris,
+) -> Vec<LabelDetail> {
+    let reason = |target: u64| {
+        let reason = || format!("the setting versions leaves out version {target}");
+        served.leaves_out(target).then(reason)
+    };
     let shown = model.labels.iter();
     shown
         .map(|(label, route)| LabelDetail {
             label: label.to_string(),
             current: route.current.map(|version| version.0),
             aspired: route.aspired.map(|version| version.0),
+            reason: route.aspired.and_then(|version| reason(version.0)),
             uri: uris.scoring(name, label.as_str()),
         })
         .collect()
@@ -93,6 +127,7 @@ fn version_detail(
         version: number.0,
         state: version_state(&version.phase)?,
         step: version.step.as_ref().map(ToString::to_string),
+        step_since: version.step_since.map(Into::into),
         since: version.since.into(),
         stage: stages.first().map(ToString::to_string),
         aliases: aliases.iter().map(|alias| alias[1..].to_owned()).collect(),
@@ -101,12 +136,25 @@ fn version_detail(
             .collect(),
         replicas: version.replicas,
         memory_bytes: None,
+        renewing: version.renewing,
+        last_renewal_failure: version.renewal_failure.as_ref().map(failure_detail),
         crashes: version.crashes,
         last_error: match &version.phase {
             Phase::Failed(failure) => Some(failure_detail(failure)),
             _ => None,
         },
+        replicas_detail: Vec::new(),
     })
+}
+
+fn replica_detail(worker: &WorkerProcess) -> ReplicaDetail {
+    ReplicaDetail {
+        replica: worker.replica.0,
+        process_id: worker.process,
+        since: worker.since.into(),
+        memory_bytes: worker.memory_bytes,
+        cpu_seconds: worker.cpu.map(|cpu| cpu.as_secs_f64()),
+    }
 }
 
 /// A failure as it is shown.

@@ -17,6 +17,7 @@ use super::upstream::{Reuse, SendError};
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::{AnswerShape, MediaType, Rejection, Segments, Translation, translate};
 use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::telemetry::Trail;
 
 /// A request is put to this many more workers after the first died with it. A request that kills workers must not
 /// go through all of them.
@@ -35,6 +36,7 @@ const PASSED_ON: [HeaderName; 3] = [
 #[derive(Debug)]
 pub(super) struct Question {
     media_type: MediaType,
+    uri: Uri,
     headers: HeaderMap,
     body: Segments,
     memory: Arc<Reserved>,
@@ -60,10 +62,16 @@ impl Question {
         headers.insert(X_REQUEST_ID, id.header());
         Self {
             media_type,
+            uri: invocations(id),
             headers,
             body: body.segments,
             memory: Arc::new(body.reserved),
         }
+    }
+
+    /// Bytes of its body, decoded.
+    pub(super) fn size(&self) -> usize {
+        self.body.len()
     }
 
     /// Asks until there is an answer, the deadline has passed, or too many workers died. A worker that cannot be reached
@@ -72,6 +80,7 @@ impl Question {
         self,
         stack: &VersionStack,
         mut exchange: Exchange,
+        trail: &Trail,
     ) -> Result<Answered, ApiError> {
         let deadline = exchange.deadline();
         let mut deaths = 0;
@@ -86,7 +95,9 @@ impl Question {
                 chosen.servable.dialect(),
                 self.body.clone(),
             )?;
+            let leg = trail.goes_to(replica);
             let Ok(connected) = timeout_at(deadline, chosen.servable.connect(reuse)).await else {
+                leg.failed("timeout");
                 return Err(no_answer_in_time(stack));
             };
             reuse = Reuse::Never;
@@ -95,7 +106,8 @@ impl Question {
                 Ok(connection) => connection,
                 Err(reason) => {
                     debug!(%replica, %reason, "cannot connect, trying another worker");
-                    drop(chosen);
+                    leg.failed("connect");
+                    drop((leg, chosen));
                     let _ = timeout_at(deadline, stack.changed(&seen, CONNECT_PAUSE)).await;
                     if Instant::now() >= deadline {
                         return Err(stack
@@ -105,9 +117,10 @@ impl Question {
                     continue;
                 }
             };
-            let request = self.request(&translation);
-            let Ok(sent) = timeout_at(deadline, exchange.send(request, connection, chosen)).await
-            else {
+            let mut request = self.request(&translation);
+            leg.tell(request.headers_mut());
+            let sending = exchange.send(request, connection, chosen, leg);
+            let Ok(sent) = timeout_at(deadline, sending).await else {
                 return Err(no_answer_in_time(stack));
             };
             match sent {
@@ -135,7 +148,7 @@ impl Question {
     fn request(&self, translation: &Translation) -> Request<SegmentsBody> {
         let mut request = Request::new(SegmentsBody::holding(&translation.body, &self.memory));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_static("/invocations");
+        *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         let content_type = HeaderValue::from_static(translation.content_type);
         let length = HeaderValue::from(translation.body.len());
@@ -144,6 +157,12 @@ impl Question {
         headers.insert(header::CONTENT_LENGTH, length);
         request
     }
+}
+
+/// MLflow's servers look at no query, but show it in the line that they print for each request.
+fn invocations(id: &RequestId) -> Uri {
+    let uri = format!("/invocations?request_id={}", id.in_a_query());
+    Uri::try_from(uri).unwrap_or_else(|_| Uri::from_static("/invocations"))
 }
 
 impl From<Rejection> for ApiError {

@@ -163,7 +163,12 @@ fn description<'a>(
 }
 
 fn uri(model: &str, reference: &str) -> String {
+    format!("{}/invocations", path(model, reference))
+}
+
+/// Where a version is described; its operations are below.
+pub(super) fn path(model: &str, reference: &str) -> String {
     let model = utf8_percent_encode(model, SEGMENT);
     let reference = utf8_percent_encode(reference, SEGMENT);
-    format!("/model/{model}/{reference}/invocations")
+    format!("/model/{model}/{reference}")
 }

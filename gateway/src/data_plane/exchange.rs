@@ -25,6 +25,7 @@ use super::body::SegmentsBody;
 use super::metrics::Counted;
 use super::stack::{Chosen, VersionStack};
 use super::upstream::{Connection, SendError, WorkerBody};
+use crate::telemetry::Leg;
 
 /// How long an abandoned request is listened to. One that takes longer counts as stuck for good.
 const LISTENED: Duration = Duration::from_secs(3600);
@@ -37,6 +38,10 @@ pub(super) struct Call {
     entered: Entered<Arc<VersionStack>>,
     arrival: Instant,
     pub(super) deadline: Instant,
+    /// When it got a place at work.
+    admitted: Option<Instant>,
+    /// Bytes of the worker's answer, once that has begun.
+    told: Option<u64>,
     _in_flight: Counted,
 }
 
@@ -48,6 +53,8 @@ pub(super) struct Exchange {
     body: Option<WorkerBody>,
     /// Whether some of the body has come.
     is_begun: bool,
+    /// What the worker does, for whoever wants to know.
+    leg: Option<Leg>,
     // Freed in this order: the worker, the place, the version itself.
     by: Option<Chosen>,
     permit: Option<Permit>,
@@ -69,6 +76,8 @@ impl Call {
         Self {
             deadline: arrival + stack.settings().timeout,
             _in_flight: Counted::up(&stack.metrics().in_flight),
+            admitted: None,
+            told: None,
             arrival,
             entered,
         }
@@ -81,16 +90,25 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.stack().metrics().took(self.arrival.elapsed());
+        let metrics = self.stack().metrics();
+        metrics.took(self.arrival.elapsed());
+        if let Some(admitted) = self.admitted {
+            metrics.was_at_work(admitted.elapsed());
+        }
+        if let Some(bytes) = self.told {
+            metrics.was_told(bytes);
+        }
     }
 }
 
 impl Exchange {
-    pub(super) fn new(permit: Permit, call: Call) -> Self {
+    pub(super) fn new(permit: Permit, mut call: Call) -> Self {
+        call.admitted = Some(Instant::now());
         Self {
             head: None,
             body: None,
             is_begun: false,
+            leg: None,
             by: None,
             permit: Some(permit),
             deadline: call.deadline,
@@ -108,18 +126,29 @@ impl Exchange {
         request: Request<SegmentsBody>,
         connection: Connection,
         by: Chosen,
+        leg: Leg,
     ) -> Result<Parts, SendError> {
         let head = Box::pin(by.servable.send(request, connection));
         self.by = Some(by);
+        let leg = self.leg.insert(leg);
         let answered = self.head.insert(head).await;
         self.head = None;
+        match &answered {
+            Ok(response) => leg.answered(response.status()),
+            Err(SendError::Unanswered(_)) => leg.failed("unanswered"),
+            Err(SendError::Garbled(_)) => leg.failed("garbled"),
+        }
         match answered {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 self.body = Some(body);
+                if let Some(call) = &mut self.call {
+                    call.told = Some(0);
+                }
                 Ok(parts)
             }
             Err(reason) => {
+                self.leg = None;
                 self.by = None;
                 Err(reason)
             }
@@ -136,6 +165,10 @@ impl Exchange {
         };
         let frame = ready!(Pin::new(&mut *body).poll_frame(context));
         self.is_begun = true;
+        if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            call.told = call.told.map(|told| told + bytes);
+        }
         if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
             self.end();
         }
@@ -168,6 +201,7 @@ impl Exchange {
 
     fn end(&mut self) {
         self.body = None;
+        self.leg = None;
         self.by = None;
         self.permit = None;
         self.call = None;
@@ -192,6 +226,9 @@ impl Drop for Exchange {
             return;
         }
         let is_late = Instant::now() >= self.deadline;
+        if let Some(leg) = &self.leg {
+            leg.failed(if is_late { "timeout" } else { "cancelled" });
+        }
         if self.is_begun && !is_late {
             return;
         }

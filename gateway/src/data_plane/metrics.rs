@@ -1,6 +1,6 @@
 //! Figures of the data plane. Only versions that were ready once have labels, and lose them when they are gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,16 +18,36 @@ const BUCKETS: [f64; 15] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
+/// Seconds. Of the parts of a request: fewer, for there are a thousand versions' of them to be scraped.
+const SPLIT_BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
+/// Bytes, from one row to the usual limit of a body.
+const SIZE_BUCKETS: [f64; 4] = [1024.0, 32_768.0, 1_048_576.0, 16_777_216.0];
+
 /// The data plane's metrics.
 #[derive(Debug)]
 pub struct DataPlaneMetrics {
     requests: Family<RequestLabels, Counter>,
-    durations: Family<VersionLabels, Histogram, fn() -> Histogram>,
+    durations: Histograms,
+    queue_durations: Histograms,
+    worker_durations: Histograms,
+    request_sizes: Histograms,
+    response_sizes: Histograms,
     in_flight: Family<VersionLabels, Gauge>,
     queue_length: Family<VersionLabels, Gauge>,
-    /// How many stacks of each version there are: two for a moment, when one life follows another.
-    stacks: Mutex<HashMap<ServableId, usize>>,
+    queue_limit: Family<VersionLabels, Gauge>,
+    /// The stacks of each version.
+    stacks: Mutex<HashMap<ServableId, Stacks>>,
 }
+
+/// The stacks of one version: two for a moment, when one life follows another.
+#[derive(Debug, Default)]
+struct Stacks {
+    count: usize,
+    /// Every status but 200 that any of them answered: the last one takes the labels of all away.
+    codes: BTreeSet<u16>,
+}
+
+type Histograms = Family<VersionLabels, Histogram, fn() -> Histogram>;
 
 /// One version's own figures, without a look-up per request. The last one dropped takes its labels away.
 #[derive(Debug)]
@@ -39,8 +59,13 @@ pub(super) struct VersionMetrics {
     /// Every other status that was answered.
     others: Mutex<BTreeMap<u16, Counter>>,
     durations: Histogram,
+    queue_durations: Histogram,
+    worker_durations: Histogram,
+    request_sizes: Histogram,
+    response_sizes: Histogram,
     pub(super) in_flight: Gauge,
     pub(super) queue_length: Gauge,
+    queue_limit: Gauge,
 }
 
 /// Counts one up until it is dropped.
@@ -64,12 +89,19 @@ struct RequestLabels {
 impl DataPlaneMetrics {
     /// New metrics, registered in `registry`.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
-        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let total: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let split: fn() -> Histogram = || Histogram::new(SPLIT_BUCKETS);
+        let size: fn() -> Histogram = || Histogram::new(SIZE_BUCKETS);
         let metrics = Self {
             requests: Family::default(),
-            durations: Family::new_with_constructor(histogram),
+            durations: Family::new_with_constructor(total),
+            queue_durations: Family::new_with_constructor(split),
+            worker_durations: Family::new_with_constructor(split),
+            request_sizes: Family::new_with_constructor(size),
+            response_sizes: Family::new_with_constructor(size),
             in_flight: Family::default(),
             queue_length: Family::default(),
+            queue_limit: Family::default(),
             stacks: Mutex::default(),
         };
         registry.register(
@@ -83,6 +115,30 @@ impl DataPlaneMetrics {
             Unit::Seconds,
             metrics.durations.clone(),
         );
+        registry.register_with_unit(
+            "request_queue_duration",
+            "How long a scoring request that was read waited for a free place",
+            Unit::Seconds,
+            metrics.queue_durations.clone(),
+        );
+        registry.register_with_unit(
+            "request_worker_duration",
+            "From a scoring request having a free place to the end of the worker's answer",
+            Unit::Seconds,
+            metrics.worker_durations.clone(),
+        );
+        registry.register_with_unit(
+            "request_size",
+            "Bodies of scoring requests, after decoding",
+            Unit::Bytes,
+            metrics.request_sizes.clone(),
+        );
+        registry.register_with_unit(
+            "response_size",
+            "Bodies of workers' answers, as far as they came",
+            Unit::Bytes,
+            metrics.response_sizes.clone(),
+        );
         registry.register(
             "in_flight",
             "Scoring requests inside, waiting ones included",
@@ -92,6 +148,11 @@ impl DataPlaneMetrics {
             "queue_length",
             "Scoring requests that wait for a free place",
             metrics.queue_length.clone(),
+        );
+        registry.register(
+            "queue_limit",
+            "Scoring requests that may wait for a free place (the setting max_queue)",
+            metrics.queue_limit.clone(),
         );
         Arc::new(metrics)
     }
@@ -110,7 +171,7 @@ impl DataPlaneMetrics {
     /// The figures of one version.
     pub(super) fn version(self: &Arc<Self>, id: &ServableId) -> VersionMetrics {
         let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
-        *stacks.entry(id.clone()).or_default() += 1;
+        stacks.entry(id.clone()).or_default().count += 1;
         let labels = VersionLabels {
             model: id.model.as_str().into(),
             version: id.version.0,
@@ -121,8 +182,13 @@ impl DataPlaneMetrics {
                 .get_or_create_owned(&labels.answered(StatusCode::OK.as_u16())),
             others: Mutex::default(),
             durations: self.durations.get_or_create_owned(&labels),
+            queue_durations: self.queue_durations.get_or_create_owned(&labels),
+            worker_durations: self.worker_durations.get_or_create_owned(&labels),
+            request_sizes: self.request_sizes.get_or_create_owned(&labels),
+            response_sizes: self.response_sizes.get_or_create_owned(&labels),
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queue_length: self.queue_length.get_or_create_owned(&labels),
+            queue_limit: self.queue_limit.get_or_create_owned(&labels),
             metrics: Arc::clone(self),
             id: id.clone(),
             labels,
@@ -137,15 +203,45 @@ impl VersionMetrics {
             return;
         }
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let requests = &self.metrics.requests;
-        let counter = others.entry(status.as_u16()).or_insert_with(|| {
-            requests.get_or_create_owned(&self.labels.answered(status.as_u16()))
+        let (metrics, code) = (&self.metrics, status.as_u16());
+        let counter = others.entry(code).or_insert_with(|| {
+            let mut stacks = metrics
+                .stacks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            stacks
+                .entry(self.id.clone())
+                .or_default()
+                .codes
+                .insert(code);
+            let labels = self.labels.answered(code);
+            metrics.requests.get_or_create_owned(&labels)
         });
         counter.inc();
     }
 
+    pub(super) fn may_wait(&self, requests: u32) {
+        self.queue_limit.set(requests.into());
+    }
+
     pub(super) fn took(&self, time: Duration) {
         self.durations.observe(time.as_secs_f64());
+    }
+
+    pub(super) fn waited(&self, time: Duration) {
+        self.queue_durations.observe(time.as_secs_f64());
+    }
+
+    pub(super) fn was_at_work(&self, time: Duration) {
+        self.worker_durations.observe(time.as_secs_f64());
+    }
+
+    pub(super) fn was_asked(&self, bytes: usize) {
+        self.request_sizes.observe(in_floating_point(bytes as u64));
+    }
+
+    pub(super) fn was_told(&self, bytes: u64) {
+        self.response_sizes.observe(in_floating_point(bytes));
     }
 }
 
@@ -156,21 +252,26 @@ impl Drop for VersionMetrics {
             .stacks
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = stacks.get_mut(&self.id) {
-            *count -= 1;
-            if *count > 0 {
+        if let Some(version) = stacks.get_mut(&self.id) {
+            version.count -= 1;
+            if version.count > 0 {
                 return;
             }
         }
-        stacks.remove(&self.id);
-        metrics.durations.remove(&self.labels);
+        let codes = stacks.remove(&self.id).unwrap_or_default().codes;
+        for histograms in [
+            &metrics.durations,
+            &metrics.queue_durations,
+            &metrics.worker_durations,
+            &metrics.request_sizes,
+            &metrics.response_sizes,
+        ] {
+            histograms.remove(&self.labels);
+        }
         metrics.in_flight.remove(&self.labels);
         metrics.queue_length.remove(&self.labels);
-        let others = self
-            .others
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        for code in others.keys().copied().chain([StatusCode::OK.as_u16()]) {
+        metrics.queue_limit.remove(&self.labels);
+        for code in codes.into_iter().chain([StatusCode::OK.as_u16()]) {
             metrics.requests.remove(&self.labels.answered(code));
         }
     }
@@ -186,6 +287,14 @@ impl VersionLabels {
     }
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bodies are far below 2^53 bytes, and end in buckets"
+)]
+fn in_floating_point(bytes: u64) -> f64 {
+    bytes as f64
+}
+
 impl Counted {
     pub(super) fn up(gauge: &Gauge) -> Self {
         gauge.inc();
@@ -196,5 +305,50 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serving_core::Version;
+
+    use super::*;
+    use crate::metrics::Exposition;
+
+    #[test]
+    fn each_status_is_one_more_series_of_a_version() {
+        let mut registry = Registry::default();
+        let metrics = DataPlaneMetrics::register(&mut registry);
+        let series = || {
+            let text = Exposition::Plain.write(&registry).unwrap();
+            text.lines().filter(|line| line.contains("iris")).count()
+        };
+        let version = metrics.version(&ServableId::new("iris", Version(1)));
+        let before = series();
+        for code in [200, 400, 404, 429, 503] {
+            version.answered(StatusCode::from_u16(code).unwrap());
+            version.answered(StatusCode::from_u16(code).unwrap());
+        }
+        assert_eq!(series(), before + 4);
+    }
+
+    #[test]
+    fn the_last_life_takes_the_labels_of_all_lives_away() {
+        let mut registry = Registry::default();
+        let metrics = DataPlaneMetrics::register(&mut registry);
+        let id = ServableId::new("iris", Version(1));
+        let first = metrics.version(&id);
+        first.answered(StatusCode::OK);
+        first.answered(StatusCode::BAD_REQUEST);
+        let second = metrics.version(&id);
+        drop(first);
+        second.answered(StatusCode::BAD_GATEWAY);
+        let series = || {
+            let text = Exposition::Plain.write(&registry).unwrap();
+            text.lines().filter(|line| line.contains("iris")).count()
+        };
+        assert!(series() > 0);
+        drop(second);
+        assert_eq!(series(), 0);
     }
 }

@@ -1,4 +1,5 @@
 //! The data plane: scores. No lock across a wait, no SQL, no registry, no file: everything it needs is in memory.
+//! (Where rights come from the registry, a caller about whom nothing is known yet waits until it has been asked.)
 //!
 //! A request goes through these modules in this order: `target` (what does the path name), [`auth`] (who is it, and may
 //! it), [`serving_core::Router`] (which version is that now), `intake` and `decode` (its body, limited), `stack` and
@@ -13,6 +14,7 @@ mod body_memory;
 mod cutoff;
 mod decode;
 mod describe;
+mod document;
 mod exchange;
 mod intake;
 mod metrics;
@@ -25,17 +27,18 @@ mod worker_error;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use auth::{Authenticator, Rights};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use serving_core::Router;
 use tokio::time::Instant;
+use url::Url;
 
-use crate::error::ErrorCode;
+use crate::error::{ApiError, ErrorCode};
 use crate::ports::WorkerFiles;
 use crate::request_id::RequestId;
+use crate::telemetry::Trail;
 use body_memory::BodyMemory;
 use reply::Refusal;
 use target::{InvalidTarget, Operation, Target};
@@ -67,6 +70,7 @@ pub struct DataPlane {
     config: DataPlaneConfig,
     memory: Arc<BodyMemory>,
     metrics: Arc<DataPlaneMetrics>,
+    public_url: Option<Url>,
 }
 
 impl Default for DataPlaneConfig {
@@ -97,7 +101,15 @@ impl DataPlane {
             memory: BodyMemory::new(config.body_memory),
             config,
             metrics,
+            public_url: None,
         }
+    }
+
+    /// The same for clients that reach the gateway under this address; otherwise the request's `Host` tells.
+    #[must_use]
+    pub fn reached_at(mut self, public_url: Option<Url>) -> Self {
+        self.public_url = public_url;
+        self
     }
 
     /// Whether a path is answered here.
@@ -113,7 +125,12 @@ impl DataPlane {
     {
         let arrival = Instant::now();
         let id = RequestId::take_or_make(request.headers());
+        let trail = Trail::of(request.extensions());
         let target = Target::parse(request.uri().path());
+        if let Ok(target) = &target {
+            trail.matched(target.operation.route());
+            trail.asked_for(&target.model, &target.reference);
+        }
         let is_score = matches!(&target, Ok(target) if target.operation == Operation::Score);
         let answered = match target {
             Ok(target) if !target.operation.takes(request.method()) => {
@@ -151,6 +168,7 @@ impl DataPlane {
             Operation::Score => self.score(request, target, &references, id, arrival).await,
             Operation::Ping => self.ping(target, &references),
             Operation::Describe => self.describe(target, &references),
+            Operation::Document => self.document(target, &references),
         }
     }
 
@@ -165,22 +183,15 @@ impl DataPlane {
             .authenticator
             .authenticate(request.headers(), peer.ip())
             .await
-            .map_err(|reason| Refusal::new(ErrorCode::Unauthenticated, reason.to_string()))?;
-        match self.rights.right(&principal, &target.model).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(score::unknown_model(target)),
-            Err(reason) => {
-                let code = ErrorCode::TemporarilyUnavailable;
-                let mut refusal = Refusal::new(code, reason.to_string());
-                refusal.retry_after = Some(RIGHTS_PAUSE);
-                Err(refusal)
-            }
+            .map_err(ApiError::from)?;
+        Trail::of(request.extensions()).called_by(&principal);
+        let right = self.rights.right(&principal, &target.model).await;
+        match right.map_err(ApiError::from)? {
+            Some(_) => Ok(()),
+            None => Err(score::unknown_model(target)),
         }
     }
 }
-
-/// When to come again while nobody can tell what a caller may do.
-const RIGHTS_PAUSE: Duration = Duration::from_secs(5);
 
 fn method_not_allowed(operation: Operation, id: &RequestId) -> Response<Body> {
     let message = format!("this path takes {}", operation.allow());

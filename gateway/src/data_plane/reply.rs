@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serving_core::ServableId;
 
 use super::body::{Body, full};
-use crate::error::{ApiError, ErrorCode, whole_seconds};
+use crate::error::{ApiError, ErrorCode, ToldCode, whole_seconds};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 
 const SERVED_MODEL_NAME: HeaderName = HeaderName::from_static("served-model-name");
@@ -43,6 +43,7 @@ impl Refusal {
             shown["stack_trace"] = stack_trace.into();
         }
         let mut response = json(self.status, shown.to_string());
+        response.extensions_mut().insert(ToldCode(self.error_code));
         let headers = response.headers_mut();
         if let Some(pause) = self.retry_after {
             headers.insert(header::RETRY_AFTER, whole_seconds(pause).into());

@@ -23,6 +23,7 @@ use super::worker_error;
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::MediaType;
 use crate::request_id::RequestId;
+use crate::telemetry::Trail;
 
 /// Longer error messages of a worker are not repeated. They may echo the request.
 const LONGEST_ERROR: usize = 4 << 20;
@@ -45,6 +46,7 @@ impl DataPlane {
     {
         let entered = self.enter(target, references)?;
         let servable = entered.id.clone();
+        Trail::of(request.extensions()).reached(&servable);
         let stack = Arc::clone(&entered.target);
         let scored = self.scored(request, entered, id, arrival).await;
         let mut response = scored.unwrap_or_else(|refusal| refusal.into_response(id));
@@ -86,12 +88,20 @@ impl DataPlane {
         // A body that will be refused anyway is not worth its memory.
         stack.refuses_now()?;
         let question = self.read(&parts.headers, body, id, call.deadline).await?;
-        let permit = stack.admit(call.deadline).await?;
+        stack.metrics().was_asked(question.size());
+        let trail = Trail::of(&parts.extensions);
+        let (queued, since) = (trail.queues(), Instant::now());
+        let permit = stack.admit(call.deadline).await;
+        drop(queued);
+        stack.metrics().waited(since.elapsed());
+        let permit = permit?;
         let Answered {
             head,
             shape,
             mut exchange,
-        } = question.ask(&stack, Exchange::new(permit, call)).await?;
+        } = question
+            .ask(&stack, Exchange::new(permit, call), &trail)
+            .await?;
         if !head.status.is_success() {
             if head.status == StatusCode::GATEWAY_TIMEOUT {
                 // The worker's own deadline: its thread computes on (MLflow 3.17).

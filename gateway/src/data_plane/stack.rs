@@ -59,6 +59,7 @@ impl VersionStack {
             about: OnceLock::new(),
             listeners: Mutex::default(),
         };
+        stack.metrics.may_wait(stack.settings().max_queue);
         // All replicas of a version tell the same; kept for when there is none.
         stack.about();
         stack
@@ -145,6 +146,7 @@ impl VersionStack {
         }
         let settings = self.settings.borrow();
         self.admission.resize(places(&settings, &set));
+        self.metrics.may_wait(settings.max_queue);
         Ok(usize::try_from(settings.max_queue).unwrap_or(usize::MAX))
     }
 

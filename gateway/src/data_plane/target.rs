@@ -1,4 +1,4 @@
-//! The path of a scoring URL: `/model/{name}/{reference}/invocations`, `…/ping`, or neither.
+//! The path of a scoring URL: `/model/{name}/{reference}/invocations`, `…/ping`, `…/openapi.json`, or none.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -23,6 +23,8 @@ pub(super) enum Operation {
     Ping,
     /// `GET /model/{name}/{reference}`.
     Describe,
+    /// `GET …/openapi.json`.
+    Document,
 }
 
 /// Why a path leads nowhere.
@@ -52,6 +54,7 @@ impl Target {
             (None, _) => Operation::Describe,
             (Some("invocations"), None) => Operation::Score,
             (Some("ping"), None) => Operation::Ping,
+            (Some("openapi.json"), None) => Operation::Document,
             _ => return Err(InvalidTarget::UnknownPath),
         };
         let (model, reference) = (decode(model)?, decode(reference)?);
@@ -71,7 +74,17 @@ impl Operation {
     pub(super) fn allow(self) -> &'static str {
         match self {
             Self::Score => "POST",
-            Self::Ping | Self::Describe => "GET, HEAD",
+            Self::Ping | Self::Describe | Self::Document => "GET, HEAD",
+        }
+    }
+
+    /// The pattern of its paths.
+    pub(super) fn route(self) -> &'static str {
+        match self {
+            Self::Score => "/model/{name}/{reference}/invocations",
+            Self::Ping => "/model/{name}/{reference}/ping",
+            Self::Describe => "/model/{name}/{reference}",
+            Self::Document => "/model/{name}/{reference}/openapi.json",
         }
     }
 
@@ -79,7 +92,9 @@ impl Operation {
     pub(super) fn takes(self, method: &Method) -> bool {
         match self {
             Self::Score => method == Method::POST,
-            Self::Ping | Self::Describe => method == Method::GET || method == Method::HEAD,
+            Self::Ping | Self::Describe | Self::Document => {
+                method == Method::GET || method == Method::HEAD
+            }
         }
     }
 }
@@ -145,6 +160,12 @@ mod tests {
             ),
             ("/model/iris/1/ping", "iris", "1", Operation::Ping),
             ("/model/iris/1", "iris", "1", Operation::Describe),
+            (
+                "/model/iris/1/openapi.json",
+                "iris",
+                "1",
+                Operation::Document,
+            ),
             ("/model/iris/1/", "iris", "1", Operation::Describe),
             ("/model/a%2Fb%20c/@x", "a/b c", "@x", Operation::Describe),
             ("/model/100%25%2525/1", "100%%25", "1", Operation::Describe),

@@ -10,6 +10,8 @@ use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::telemetry::Trail;
+
 /// A rest of this size is read away by hyper or lost without harm: it is in the buffers already.
 const LITTLE: u64 = 8 * 1024;
 
@@ -18,6 +20,7 @@ const LITTLE: u64 = 8 * 1024;
 pub(super) struct RequestBody {
     incoming: Incoming,
     progress: Arc<AtomicBool>,
+    trail: Trail,
 }
 
 /// What is known of a body that was given away.
@@ -41,9 +44,11 @@ pub(super) fn follow(request: Request<Incoming>) -> (Request<RequestBody>, Progr
         read: Arc::clone(&read),
         is_little,
     };
+    let trail = Trail::of(request.extensions());
     let request = request.map(|incoming| RequestBody {
         incoming,
         progress: read,
+        trail,
     });
     (request, progress)
 }
@@ -66,6 +71,10 @@ impl Body for RequestBody {
         let polled = Pin::new(&mut self.incoming).poll_frame(context);
         if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
             self.progress.store(true, Ordering::Release);
+        }
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let read = frame.data_ref().map_or(0, Bytes::len);
+            self.trail.took_in(read);
         }
         polled
     }

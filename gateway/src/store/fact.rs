@@ -24,6 +24,13 @@ pub enum ControlFact {
         /// The keys that differ now. No values: they may be secrets.
         keys: Vec<String>,
     },
+    /// A tag of the registered model is no setting that can be taken.
+    TagRefused {
+        /// The setting that it is about.
+        key: String,
+        /// For people.
+        problem: String,
+    },
     /// New workers were asked for.
     RestartRequested {
         /// Principal.

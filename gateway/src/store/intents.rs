@@ -100,10 +100,11 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(StoreError::from)?;
+        let mut newest = None;
         for fact in facts {
-            insert_event(&mut transaction, at, model, None, &fact.into()).await?;
+            newest = Some(insert_event(&mut transaction, at, model, None, &fact.into()).await?);
         }
-        transaction.commit().await.map_err(StoreError::from)?;
+        self.commit_with_events(transaction, newest).await?;
         Ok(Some(intent))
     }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::events::newest_event;
 use super::{OpenError, Store, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -71,7 +73,13 @@ impl Store {
             }
         };
         let source = match MIGRATIONS.run(&pool).await {
-            Ok(()) => return Ok(Self { pool }),
+            Ok(()) => match newest_event(&pool).await {
+                Ok(newest) => {
+                    let newest = watch::Sender::new(newest);
+                    return Ok(Self { pool, newest });
+                }
+                Err(error) => error,
+            },
             Err(MigrateError::VersionMissing(_)) => return Err(OpenError::Newer { path }),
             Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
                 error.into()

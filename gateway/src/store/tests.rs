@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::api::ModelSettings;
+use crate::metrics::LifeMetrics;
 
 const START: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -57,13 +58,9 @@ fn event(version: u64) -> Event {
     }
 }
 
-fn all_events(limit: u32) -> EventQuery {
-    EventQuery {
-        model: iris(),
-        version: None,
-        before: None,
-        limit,
-    }
+async fn newest(store: &Store, limit: u32) -> Vec<LoggedEvent> {
+    let all = EventFilter::of(iris());
+    store.events_before(&all, None, limit).await.unwrap()
 }
 
 #[tokio::test]
@@ -92,7 +89,7 @@ async fn an_intent_and_its_event_survive_together() {
     assert!(changed.is_some());
     let store = reopened(&folder, store).await;
     assert!(store.intents().await.unwrap()["iris"].serve);
-    let events = store.events(&all_events(10)).await.unwrap();
+    let events = newest(&store, 10).await;
     assert_eq!(events.len(), 1);
     assert_eq!(
         events[0].fact,
@@ -125,7 +122,7 @@ async fn a_refused_change_and_one_that_is_cut_off_leave_neither_intent_nor_event
 
     let store = reopened(&folder, store).await;
     assert!(store.intents().await.unwrap().is_empty());
-    assert!(store.events(&all_events(10)).await.unwrap().is_empty());
+    assert!(newest(&store, 10).await.is_empty());
 }
 
 #[tokio::test]
@@ -133,13 +130,13 @@ async fn events_come_newest_first_in_pages_that_new_events_do_not_shift() {
     let (_folder, store) = store().await;
     let seen: Vec<_> = (1..=5).map(event).collect();
     store.append_events(&seen).await.unwrap();
-    let first = store.events(&all_events(2)).await.unwrap();
+    let first = newest(&store, 2).await;
     store.append_events(&[event(6)]).await.unwrap();
-    let query = EventQuery {
-        before: Some(first[1].id),
-        ..all_events(10)
-    };
-    let rest = store.events(&query).await.unwrap();
+    let all = EventFilter::of(iris());
+    let rest = store
+        .events_before(&all, Some(first[1].id), 10)
+        .await
+        .unwrap();
     let versions: Vec<_> = first
         .iter()
         .chain(&rest)
@@ -163,11 +160,11 @@ async fn events_of_one_version_are_its_own_however_large_its_number() {
         ])
         .await
         .unwrap();
-    let query = EventQuery {
+    let filter = EventFilter {
         version: Some(Version(u64::MAX)),
-        ..all_events(10)
+        ..EventFilter::of(iris())
     };
-    let events = store.events(&query).await.unwrap();
+    let events = store.events_before(&filter, None, 10).await.unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].version, Some(Version(u64::MAX)));
 }
@@ -188,18 +185,18 @@ async fn old_and_surplus_events_are_forgotten_model_by_model() {
         .await
         .unwrap();
     assert_eq!(forgotten, 6);
-    let left = store.events(&all_events(10)).await.unwrap();
+    let left = newest(&store, 10).await;
     assert_eq!(
         left.iter()
             .filter_map(|event| event.version)
             .collect::<Vec<_>>(),
         [8, 7].map(Version)
     );
-    let quiet = EventQuery {
-        model: "quiet".into(),
-        ..all_events(10)
-    };
-    assert_eq!(store.events(&quiet).await.unwrap().len(), 1);
+    let quiet = EventFilter::of("quiet");
+    assert_eq!(
+        store.events_before(&quiet, None, 10).await.unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -209,7 +206,7 @@ async fn what_another_release_has_logged_is_still_an_entry() {
         .execute(&store.pool)
         .await
         .unwrap();
-    let events = store.events(&all_events(10)).await.unwrap();
+    let events = newest(&store, 10).await;
     assert_eq!(events[0].fact, LoggedFact::Unknown("teleported".to_owned()));
 }
 
@@ -230,12 +227,18 @@ async fn the_writer_writes_what_is_in_the_queue_before_it_ends() {
     write_events(
         store.clone(),
         receiver,
+        SeenLabels {
+            snapshot: watch::channel(Arc::default()).1,
+            known: Box::pin(std::future::pending()),
+            ending: CancellationToken::new(),
+        },
+        LifeMetrics::new(),
         retention,
         Arc::new(SystemClock),
         shutdown,
     )
     .await;
-    assert_eq!(store.events(&all_events(1000)).await.unwrap().len(), 700);
+    assert_eq!(newest(&store, 1000).await.len(), 700);
     assert!(sender.is_closed());
 }
 
@@ -336,7 +339,7 @@ async fn two_processes_that_change_the_same_model_at_once_lose_no_change() {
         store.intents().await.unwrap()["iris"].settings.max_queue,
         Some(20)
     );
-    assert_eq!(store.events(&all_events(100)).await.unwrap().len(), 20);
+    assert_eq!(newest(&store, 100).await.len(), 20);
 }
 
 #[tokio::test]
@@ -360,6 +363,7 @@ async fn the_last_aspired_value_is_kept_and_an_unreadable_one_is_none() {
         incarnation: Incarnation::from("1"),
         versions: std::collections::BTreeMap::default(),
         labels: [("Production".into(), Version(1))].into(),
+        tags: [("replicas".to_owned(), "2".to_owned())].into(),
     };
     let aspired = Arc::new(Aspired {
         models: [(iris(), model)].into(),

@@ -29,6 +29,7 @@ async fn who_has_caught_up_shows_what_was_wanted_before_the_question() {
         incarnation: Incarnation::from("1"),
         versions: [].into(),
         labels: [].into(),
+        tags: [].into(),
     };
     let models = [("iris".into(), model)].into();
     let aspired = watch::Sender::new(Some(Arc::new(Aspired { models })));

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serving_core::{Event, Fact, Failure, FailureKind, Generation, Label, ReplicaId, Version};
+use serving_core::{
+    Event, Fact, Failure, FailureKind, Generation, Label, Note, ReplicaId, Version,
+};
 
 use super::harness::{Caller, Plane, now};
 
@@ -38,6 +40,14 @@ fn one_of_each() -> Vec<Event> {
             },
         ),
         (Some(1), Fact::Prepared { took }),
+        (
+            Some(1),
+            Fact::Noted(
+                Note::new("environment_reused", "Environment 0123 was there")
+                    .took(took)
+                    .about("environment", "0123"),
+            ),
+        ),
         (
             Some(1),
             Fact::ReplicaStarted {
@@ -161,4 +171,94 @@ async fn events_outlive_their_model_and_a_name_without_any_has_to_exist() {
         .get(Caller::Reader, "/api/v1/models/iris/events?page_token=x")
         .await;
     assert_eq!(answer.refusal().0, 400);
+}
+
+#[tokio::test]
+async fn filters_hold_together_and_each_is_checked() {
+    let plane = Plane::new().await;
+    plane.store.append_events(&one_of_each()).await.unwrap();
+    let types = async |path: &str| {
+        let page = plane.get(Caller::Reader, path).await.json();
+        let events = page["events"].as_array().unwrap().iter();
+        let types = events.map(|event| event["type"].as_str().unwrap().to_owned());
+        types.collect::<Vec<_>>()
+    };
+    let of_iris = async |query: &str| types(&format!("/api/v1/models/iris/events?{query}")).await;
+    assert_eq!(of_iris("type=ready").await, ["ready"]);
+    // What the loader has noted is found by the loader's own word.
+    assert_eq!(
+        of_iris("type=environment_reused").await,
+        ["environment_reused"]
+    );
+    assert_eq!(of_iris("type=noted").await, [""; 0]);
+    assert_eq!(
+        of_iris("type=failed,ready,%20retired").await,
+        ["retired", "failed", "ready"]
+    );
+    assert_eq!(of_iris("label=production").await, ["label_moved"; 3]);
+    assert_eq!(of_iris("label=champion").await, [""; 0]);
+    assert_eq!(
+        of_iris("version=2&type=label_moved,failed").await,
+        ["failed"]
+    );
+    assert_eq!(
+        of_iris("since=2026-01-01T00:00:02Z&until=2026-01-01T00:00:04Z").await,
+        ["replica_started", "environment_reused"]
+    );
+    assert_eq!(
+        types("/api/v1/events?model=iris&type=ready").await,
+        ["ready"]
+    );
+    for query in [
+        "since=yesterday",
+        "until=",
+        "version=x",
+        "page_token=-",
+        "max_results=0",
+    ] {
+        let answer = plane
+            .get(
+                Caller::Reader,
+                &format!("/api/v1/models/iris/events?{query}"),
+            )
+            .await;
+        assert_eq!(
+            answer.refusal(),
+            (400, "INVALID_PARAMETER_VALUE".to_owned()),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_everything_holds_what_the_caller_may_see() {
+    let plane = Plane::new().await;
+    let of = |model: &str, second| Event {
+        model: model.into(),
+        ..at(second, Some(1), Fact::Restarting {})
+    };
+    let events = [
+        of("iris", 1),
+        of("secret", 2),
+        of("odd one", 3),
+        of("iris", 4),
+    ];
+    plane.store.append_events(&events).await.unwrap();
+    let models = async |caller| {
+        let page = plane.get(caller, "/api/v1/events").await.json();
+        let events = page["events"].as_array().unwrap().iter();
+        let models = events.map(|event| event["model"].as_str().unwrap().to_owned());
+        models.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        models(Caller::Admin).await,
+        ["iris", "odd one", "secret", "iris"]
+    );
+    assert_eq!(models(Caller::Manager).await, ["iris", "odd one", "iris"]);
+    assert_eq!(models(Caller::Reader).await, ["iris", "iris"]);
+    assert_eq!(models(Caller::Stranger).await, [""; 0]);
+    let hidden = plane
+        .get(Caller::Reader, "/api/v1/events?model=secret")
+        .await;
+    assert_eq!(hidden.refusal().0, 404);
 }

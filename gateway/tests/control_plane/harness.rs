@@ -2,28 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use auth::{Authenticator, AuthenticatorConfig, Grant, NewToken, TokenStore};
+use auth::{
+    Authenticator, AuthenticatorConfig, Grant, InheritedConfig, InheritedRights, NewToken,
+    RightsSource, TokenStore,
+};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use gateway::api::Settings;
-use gateway::control_plane::{About, BuildTurns, ControlState, Engine, IntentBook, router};
-use gateway::data_plane::Example;
-use gateway::ports::{
-    Catalog, LogKind, RegisteredModel, RegisteredVersion, Registry, RegistryStatus,
-    RegistryUnavailable, WorkerFiles,
+use gateway::config::WebhooksConfig;
+use gateway::control_plane::{
+    About, BuildTurns, ControlState, Engine, IntentBook, StreamPlaces, TagFollower, Webhooks,
+    admin_router, router,
 };
-use gateway::store::Store;
+use gateway::data_plane::{DataPlaneMetrics, Example};
+use gateway::metrics::{self, LifeMetrics, PREFIX};
+use gateway::ports::{
+    Catalog, GatewayProcess, Processes, RegisteredModel, RegisteredVersion, Registry,
+    RegistryStatus, RegistryUnavailable, WorkerProcess,
+};
+use gateway::store::{Store, WebhookSecretFile};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
 use serving_core::{
     Aspired, AspiredModel, AspiredVersion, Clock, Generation, Incarnation, LabelRoute, ModelName,
@@ -31,10 +37,13 @@ use serving_core::{
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::scripted_environments::ScriptedEnvironments;
+use super::scripted_files::ScriptedFiles;
+use super::scripted_webhooks::ScriptedWebhooks;
 
 /// 2026-01-01T00:00:00Z: the only time there is in these tests.
 pub(crate) fn now() -> SystemTime {
@@ -54,14 +63,22 @@ pub(crate) enum Caller {
 pub(crate) struct Plane {
     pub(crate) engine: Arc<ScriptedEngine>,
     pub(crate) registry: Arc<ScriptedRegistry>,
+    pub(crate) webhooks: Arc<ScriptedWebhooks>,
     pub(crate) files: Arc<ScriptedFiles>,
+    pub(crate) processes: Arc<ScriptedProcesses>,
+    pub(crate) lives: Arc<LifeMetrics>,
+    pub(crate) scoring: Arc<DataPlaneMetrics>,
     pub(crate) environments: Arc<ScriptedEnvironments>,
     pub(crate) store: Store,
     pub(crate) intents: Arc<IntentBook>,
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
+    authenticator: Arc<Authenticator>,
     pub(crate) shutdown: CancellationToken,
-    router: Router,
-    credentials: BTreeMap<&'static str, String>,
+    pub(crate) router: Router,
+    /// What is answered on the address of those who look after the gateway.
+    pub(crate) admin: Router,
+    pub(crate) credentials: BTreeMap<&'static str, String>,
+    _running: JoinSet<()>,
     _folder: TempDir,
 }
 
@@ -94,7 +111,26 @@ pub(crate) struct ScriptedRegistry {
     pub(crate) polling: watch::Sender<bool>,
 }
 
-pub(crate) struct ScriptedFiles(pub(crate) PathBuf);
+/// The workers that run.
+#[derive(Default)]
+pub(crate) struct ScriptedProcesses(pub(crate) Mutex<Vec<WorkerProcess>>);
+
+impl Processes for ScriptedProcesses {
+    fn workers(&self) -> Vec<WorkerProcess> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn gateway(&self) -> Option<GatewayProcess> {
+        Some(GatewayProcess {
+            resident_memory: 50 << 20,
+            virtual_memory: 1 << 30,
+            cpu: Duration::from_millis(1500),
+            threads: 9,
+            open_files: 30,
+            max_files: Some(1024),
+        })
+    }
+}
 
 struct FixedClock;
 
@@ -175,29 +211,44 @@ impl Registry for ScriptedRegistry {
         let error = self.down.lock().unwrap().clone();
         RegistryStatus {
             last_success: error.is_none().then_some(now()),
+            polls: 5,
+            failed_polls: u64::from(error.is_some()),
             error,
         }
     }
 }
 
-impl WorkerFiles for ScriptedFiles {
-    fn logs(&self, id: &ServableId, kind: LogKind) -> Vec<PathBuf> {
-        let kind = match kind {
-            LogKind::Build => "build",
-            LogKind::Worker => "worker",
-        };
-        vec![
-            self.0.join(format!("{kind}-{}.1.log", id.version)),
-            self.0.join(format!("{kind}-{}.log", id.version)),
-        ]
-    }
+struct ScriptedRights;
 
-    fn note(&self, _: &ServableId, _: &str) {}
+impl metrics::RightsCache for ScriptedRights {
+    fn figures(&self) -> metrics::RightsFigures {
+        metrics::RightsFigures {
+            hits: 90,
+            misses: 7,
+            refreshes: 2,
+            failures: 1,
+            entries: 6,
+        }
+    }
 }
 
 impl Plane {
     /// `iris` and `secret` are registered, nothing is enabled.
     pub(crate) async fn new() -> Self {
+        Self::over(None, 100).await
+    }
+
+    /// The same with rights from `source`; the tokens of [`Caller`] are there, and their grants count for nothing.
+    pub(crate) async fn inheriting(source: Arc<dyn RightsSource>) -> Self {
+        Self::over(Some(source), 100).await
+    }
+
+    /// The same with room for so many streams of events.
+    pub(crate) async fn with_streams(most: usize) -> Self {
+        Self::over(None, most).await
+    }
+
+    async fn over(source: Option<Arc<dyn RightsSource>>, most: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let credentials = issue_tokens(&store).await;
@@ -209,6 +260,15 @@ impl Plane {
         )
         .await
         .unwrap();
+        let authenticator = Arc::new(match source {
+            Some(source) => {
+                authenticator.inherit(InheritedRights::new(source, InheritedConfig::default()))
+            }
+            None => authenticator,
+        });
+        let mut running = JoinSet::new();
+        let following = Arc::clone(&authenticator);
+        running.spawn(async move { following.run(CancellationToken::new()).await });
         let engine = Arc::new(ScriptedEngine {
             snapshot: watch::Sender::default(),
             restarted: Mutex::default(),
@@ -216,28 +276,64 @@ impl Plane {
             behind: watch::Sender::default(),
         });
         let registry = Arc::new(ScriptedRegistry::default());
-        let files = Arc::new(ScriptedFiles(folder.path().to_owned()));
+        let files = Arc::new(ScriptedFiles::new(folder.path().to_owned()));
         let environments = Arc::new(ScriptedEnvironments::default());
         let intents = IntentBook::open(store.clone(), Settings::default(), false)
             .await
             .unwrap();
         let aspired = watch::Sender::new(Some(Arc::default()));
+        let tags = TagFollower::new(
+            Arc::clone(&intents),
+            store.clone(),
+            aspired.subscribe(),
+            Arc::new(FixedClock),
+        );
         let mut metrics = prometheus_client::registry::Registry::default();
-        metrics.register("requests", "Requests", Counter::<u64>::default());
+        let scripted_webhooks = Arc::new(ScriptedWebhooks::default());
+        let config = WebhooksConfig {
+            secret: None,
+            max_age: Duration::from_secs(300),
+        };
+        let secret = WebhookSecretFile::new(folder.path());
+        let port = Arc::clone(&scripted_webhooks) as _;
+        let figures = metrics.sub_registry_with_prefix(PREFIX);
+        let webhooks = Webhooks::open(&config, secret, port, figures).unwrap();
+        let scoring = DataPlaneMetrics::register(metrics.sub_registry_with_prefix(PREFIX));
+        let processes = Arc::new(ScriptedProcesses::default());
+        let lives = LifeMetrics::new();
+        lives.register(
+            metrics.sub_registry_with_prefix(PREFIX),
+            engine.snapshot.subscribe(),
+            Box::new(|| 4),
+        );
+        let sources = metrics::Sources {
+            version: "1.2.3".to_owned(),
+            started: now(),
+            snapshot: engine.snapshot.subscribe(),
+            processes: Arc::clone(&processes) as _,
+            registry: Arc::clone(&registry) as _,
+            authenticator: Arc::clone(&authenticator),
+            rights: Some(Arc::new(ScriptedRights)),
+        };
+        metrics::register(&mut metrics, sources);
         let shutdown = CancellationToken::new();
-        let state = ControlState {
+        running.spawn(tags.run(shutdown.clone()));
+        let state = Arc::new(ControlState {
             store: store.clone(),
             intents: Arc::clone(&intents),
             engine: Arc::clone(&engine) as _,
             aspired: aspired.subscribe(),
             registry: Arc::clone(&registry) as _,
+            webhooks,
             files: Arc::clone(&files) as _,
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
+            streams: StreamPlaces::new(most),
             rights: authenticator.rights(),
-            authenticator: Arc::new(authenticator),
+            authenticator: Arc::clone(&authenticator),
+            processes: Arc::clone(&processes) as _,
             tokens,
-            metrics: Arc::new(metrics),
+            metrics: metrics::Page::new(metrics),
             clock: Arc::new(FixedClock),
             shutdown: shutdown.clone(),
             about: About {
@@ -247,18 +343,25 @@ impl Plane {
                 public_url: None,
                 listen: ([127, 0, 0, 1], 8080).into(),
             },
-        };
+        });
         let plane = Self {
             engine,
             registry,
+            webhooks: scripted_webhooks,
             files,
+            processes,
+            lives,
+            scoring,
             environments,
             store,
             intents,
             aspired,
+            authenticator,
             shutdown,
+            admin: admin_router(Arc::clone(&state)),
             router: router(state),
             credentials,
+            _running: running,
             _folder: folder,
         };
         plane.register(&["iris", "secret"]);
@@ -327,6 +430,7 @@ impl Plane {
             incarnation: Incarnation::from("1"),
             versions: versions.collect(),
             labels: BTreeMap::new(),
+            tags: BTreeMap::new(),
         };
         self.aspired.send_modify(|aspired| {
             let mut models = aspired
@@ -335,6 +439,27 @@ impl Plane {
                 .unwrap_or_default();
             models.insert(name.into(), model);
             *aspired = Some(Arc::new(Aspired { models }));
+        });
+    }
+
+    /// What the registry's tags say about a model that it wants.
+    pub(crate) fn tag(&self, name: &str, tags: &[(&str, &str)]) {
+        self.aspired.send_modify(|aspired| {
+            let mut models = aspired.as_ref().unwrap().models.clone();
+            let model = models.get_mut(name).unwrap();
+            let pair = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
+            model.tags = tags.iter().map(pair).collect();
+            *aspired = Some(Arc::new(Aspired { models }));
+        });
+    }
+
+    /// Changes what is seen of one version.
+    pub(crate) fn see(&self, name: &str, number: u64, change: impl Fn(&mut VersionSnapshot)) {
+        self.engine.snapshot.send_modify(|snapshot| {
+            let mut seen = Snapshot::clone(snapshot);
+            let model = seen.models.get_mut(name).unwrap();
+            change(model.versions.get_mut(&Version(number)).unwrap());
+            *snapshot = Arc::new(seen);
         });
     }
 
@@ -393,6 +518,11 @@ impl Plane {
             self.store.grant(principal, grant).await.unwrap();
         }
         self.keep(NewToken::new(principal)).await.1
+    }
+
+    /// Lets changes of tokens and grants be seen at once.
+    pub(crate) async fn reload(&self) {
+        self.authenticator.reload().await.unwrap();
     }
 
     /// A token made beside the API, and its id.
@@ -492,9 +622,12 @@ fn version(phase: Phase) -> VersionSnapshot {
     VersionSnapshot {
         generation: Generation(1),
         step: (phase == Phase::Building).then(|| "installing 12 packages".into()),
+        step_since: (phase == Phase::Building).then(now),
         phase,
         since: now(),
         replicas: u32::from(ready),
         crashes: 0,
+        renewing: false,
+        renewal_failure: None,
     }
 }

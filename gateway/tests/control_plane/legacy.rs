@@ -166,3 +166,52 @@ async fn versions_are_listed_from_the_start_and_states_are_translated() {
         expected.map(|(name, state)| (json!(name), json!(state)))
     );
 }
+
+#[tokio::test]
+async fn enabling_waits_until_the_registry_has_told_its_versions() {
+    let plane = Plane::new().await;
+    plane.registry.polling.send_replace(true);
+    let path = "/api/2.0/mlflow/endpoints/enable";
+    let enabling = call(&plane, "POST", path, IRIS);
+    let mut enabling = std::pin::pin!(enabling);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut enabling).await;
+    assert!(early.is_err(), "answered before the registry did");
+    plane.registry.polling.send_replace(false);
+    assert_eq!(enabling.await.json(), json!({}));
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_object_is_refused_and_says_so() {
+    let plane = Plane::new().await;
+    for body in [
+        "[]",
+        "registered_model_name=iris",
+        "{",
+        r#"{"registered_model_name": 1}"#,
+    ] {
+        for prefix in PREFIXES {
+            let answer = call(&plane, "POST", &format!("{prefix}/enable"), body).await;
+            let refusal = (400, "INVALID_PARAMETER_VALUE".to_owned());
+            assert_eq!(answer.refusal(), refusal, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_less_than_everything_is_refused_rather_than_widened() {
+    let plane = Plane::new().await;
+    let path = "/api/2.0/token/create";
+    for body in [r#"{"scopes": ["sql"]}"#, r#"{"autoscope_enabled": true}"#] {
+        let answer = call(&plane, "POST", path, body).await;
+        let refusal = (400, "INVALID_PARAMETER_VALUE".to_owned());
+        assert_eq!(answer.refusal(), refusal, "{body}");
+    }
+    let answer = call(
+        &plane,
+        "POST",
+        path,
+        r#"{"comment": null, "scopes": [], "other": 1}"#,
+    )
+    .await;
+    assert_eq!(answer.json()["token_info"]["expiry_time"], -1);
+}

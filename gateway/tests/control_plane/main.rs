@@ -4,14 +4,25 @@
 
 mod engine;
 mod environments;
+mod event_stream;
 mod events;
 mod general;
 mod harness;
+mod label_history;
 mod legacy;
+mod log_following;
 mod logs;
+mod metrics;
 mod models;
 mod names;
+mod observing;
+mod openapi;
+mod registry_rights;
 mod rights;
 mod scripted_environments;
+mod scripted_files;
+mod scripted_webhooks;
 mod serving;
+mod settings;
 mod tokens;
+mod webhooks;

@@ -5,7 +5,7 @@ use serving_core::Phase;
 use super::harness::{Caller, Plane};
 
 /// Statuses in the order of [`Caller::ALL`]: admin, manager, reader, stranger, anonymous.
-const MATRIX: [(&str, &str, &str, [u16; 5]); 24] = [
+const MATRIX: [(&str, &str, &str, [u16; 5]); 25] = [
     ("GET", "/api/v1/models", "", [200, 200, 200, 200, 401]),
     ("GET", "/api/v1/models/iris", "", [200, 200, 200, 404, 401]),
     (
@@ -23,6 +23,12 @@ const MATRIX: [(&str, &str, &str, [u16; 5]); 24] = [
     (
         "GET",
         "/api/v1/models/iris/versions/1/logs",
+        "",
+        [200, 200, 200, 404, 401],
+    ),
+    (
+        "GET",
+        "/api/v1/models/iris/versions/1/logs/attempts",
         "",
         [200, 200, 200, 404, 401],
     ),

@@ -1,9 +1,9 @@
 //! A data plane over one model, `iris`: version 7 answers, 8 is being built, 9 failed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use gateway::data_plane::{
     Body, DataPlane, DataPlaneConfig, DataPlaneMetrics, Upstream, VersionStack,
 };
-use gateway::ports::{LogKind, WorkerFiles};
+use gateway::ports::{Attempt, LogKind, WorkerFiles};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use prometheus_client::registry::Registry;
@@ -239,8 +239,8 @@ impl Answer {
 }
 
 impl WorkerFiles for Notes {
-    fn logs(&self, _: &ServableId, _: LogKind) -> Vec<PathBuf> {
-        Vec::new()
+    fn attempts(&self, _: &ServableId, _: LogKind) -> io::Result<Vec<Attempt>> {
+        Ok(Vec::new())
     }
 
     fn note(&self, id: &ServableId, text: &str) {

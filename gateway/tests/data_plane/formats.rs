@@ -176,7 +176,7 @@ async fn a_worker_is_told_what_it_needs_and_no_more() {
     let seen = worker.last();
     assert_eq!(
         (seen.method.as_str(), seen.path.as_str()),
-        ("POST", "/invocations")
+        ("POST", "/invocations?request_id=abc")
     );
     let mut headers: Vec<_> = seen
         .headers

@@ -6,12 +6,16 @@
 )]
 
 mod abandoned;
+mod access_log;
 mod answers;
+mod collector;
+mod documents;
 mod fixture;
 mod formats;
 mod limits;
 mod paths;
 mod server;
 mod status_codes;
+mod traces;
 mod worker;
 mod workers;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway::data_plane::Upstream;
 use gateway::server::{ControlPlane, Server, ServerConfig};
+use gateway::telemetry::Trails;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::fixture::{MIB, Setup};
 use crate::worker::{FakeWorker, answer, streamed};
 
-struct Running {
-    address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -38,9 +39,26 @@ impl Running {
         config: ServerConfig,
         routes: axum::Router,
     ) -> Self {
+        Self::run(setup, workers, config, routes, Trails::default()).await
+    }
+
+    /// With somebody who wants to know what requests did.
+    pub(crate) async fn telling(setup: Setup, workers: Vec<Upstream>, trails: Trails) -> Self {
+        let config = ServerConfig::default();
+        Self::run(setup, workers, config, axum::Router::new(), trails).await
+    }
+
+    pub(crate) async fn run(
+        setup: Setup,
+        workers: Vec<Upstream>,
+        config: ServerConfig,
+        routes: axum::Router,
+        trails: Trails,
+    ) -> Self {
         let gateway = setup.over(workers);
         let control = ControlPlane::new(routes, tokio::runtime::Handle::current());
         let server = Server::new(config, Arc::clone(&gateway.plane), control);
+        let server = server.telling(trails);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -67,18 +85,18 @@ impl Running {
         .await
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Sends `request` and reads until the server closes.
-    async fn talk(&self, request: &[u8]) -> String {
+    pub(crate) async fn talk(&self, request: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request).await.unwrap();
         read_all(&mut stream).await
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
         self.tasks.join_next().await.unwrap().unwrap();
     }
@@ -90,7 +108,7 @@ async fn read_all(stream: &mut TcpStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
-async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     while !text.contains(end) {
@@ -101,7 +119,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     text
 }
 
-fn scoring(headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn scoring(headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "POST /model/iris/7/invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\

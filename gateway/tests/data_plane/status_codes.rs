@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use auth::{Authenticator, AuthenticatorConfig, Grant, MemoryTokenStore, NewToken, TokenStore};
+use async_trait::async_trait;
+use auth::{
+    Authenticator, AuthenticatorConfig, Grant, MemoryTokenStore, NewToken, Principal, Right,
+    Rights, RightsError, TokenStore,
+};
 use http::{HeaderValue, Request};
 use http_body_util::Full;
 
@@ -274,4 +278,39 @@ async fn a_request_that_takes_too_long_is_504() {
     let gateway = Setup::default().timeout(50).over([worker.upstream()]);
     let message = gateway.score("[1]").await.is(504, "DEADLINE_EXCEEDED");
     assert!(message.contains("0.05 s"), "{message}");
+}
+
+/// A registry that does not tell what callers may do.
+struct Untold(RightsError);
+
+#[async_trait]
+impl Rights for Untold {
+    async fn right(&self, _: &Principal, _: &str) -> Result<Option<Right>, RightsError> {
+        Err(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn rights_that_cannot_be_found_out_are_503_and_those_that_never_will_are_500() {
+    let worker = FakeWorker::predicting();
+    let reason = || "http://mlflow:5000 refused gatekeeper".to_owned();
+    for (trouble, status, code) in [
+        (
+            RightsError::Unavailable(reason()),
+            503,
+            "TEMPORARILY_UNAVAILABLE",
+        ),
+        (RightsError::Misconfigured(reason()), 500, "INTERNAL_ERROR"),
+    ] {
+        let setup = Setup {
+            rights: Arc::new(Untold(trouble)),
+            ..Setup::default()
+        };
+        let gateway = setup.over([worker.upstream()]);
+        let answer = gateway.send(post(INVOCATIONS, "[1]")).await;
+        answer.is(status, code);
+        let retry_after = answer.headers.get("retry-after");
+        assert_eq!(retry_after.is_some(), status == 503);
+        assert!(!answer.text().contains("gatekeeper"));
+    }
 }

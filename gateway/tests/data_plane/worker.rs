@@ -108,6 +108,16 @@ impl FakeWorker {
         self.upstream_of("3.17.2", Duration::from_secs(5))
     }
 
+    /// A worker of a version that says this about itself.
+    pub(crate) fn upstream_about(&self, about: About) -> Upstream {
+        Upstream::new(UpstreamConfig {
+            endpoint: Endpoint::Unix(self.folder.path().join("s")),
+            mlflow_version: "3.17.2".to_owned(),
+            keep_alive: Duration::from_secs(5),
+            about: Arc::new(about),
+        })
+    }
+
     pub(crate) fn upstream_of(&self, mlflow_version: &str, keep_alive: Duration) -> Upstream {
         Upstream::new(UpstreamConfig {
             endpoint: Endpoint::Unix(self.folder.path().join("s")),

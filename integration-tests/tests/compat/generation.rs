@@ -44,6 +44,16 @@ impl Generation {
         &self.name
     }
 
+    /// Its interpreter.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// MLflow 1 has no basic-auth.
+    pub(crate) fn has_users(&self) -> bool {
+        !self.name.starts_with("mlflow-1.")
+    }
+
     /// Starts a server, logs and registers `iris`, serves it with MLflow's own command and with a gateway.
     pub(crate) async fn start(&self, world: &World) -> Result<Actors> {
         let (run, environment) = (world.run().await?, &self.environment);

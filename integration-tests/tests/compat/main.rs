@@ -2,6 +2,7 @@
 
 mod formats;
 mod generation;
+mod rights;
 
 use std::process::ExitCode;
 
@@ -10,7 +11,23 @@ use integration_tests::{Test, run};
 use generation::Generation;
 
 fn main() -> ExitCode {
-    run(Generation::all().into_iter().map(test).collect())
+    let mut tests: Vec<_> = Generation::all().into_iter().map(test).collect();
+    let with_users = Generation::all().into_iter().filter(Generation::has_users);
+    tests.extend(with_users.map(test_of_rights));
+    run(tests)
+}
+
+/// One test a generation whose server can know its users.
+fn test_of_rights(generation: Generation) -> Test {
+    let name = format!(
+        "compat::users_of_{}_may_what_it_lets_them",
+        generation.name()
+    );
+    Test::new(name, move |world| {
+        Box::pin(async move {
+            rights::users_may_here_what_the_registry_lets_them(generation, &world).await
+        })
+    })
 }
 
 /// One test a generation: its server and its worker are started once.

@@ -222,7 +222,8 @@ async fn machine(world: &World) -> Result<Vec<(String, &'static str)>> {
         (channels.alias(), "[channels]"),
         (path(channels.folder())?, "[channels]"),
         (platform().to_owned(), "[platform]"),
-        (path(world.building_gateway().await?.data())?, "[data]"),
+        // Its place is not told: a failure that names it has [run] there.
+        ("<data_dir>".to_owned(), "[data]"),
         (path(world.run().await?.path())?, "[run]"),
         (
             world.environment().await?.mlflow_version().await?,

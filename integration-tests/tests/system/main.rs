@@ -7,35 +7,55 @@ mod describing;
 mod enabling;
 mod environment_commands;
 mod environment_failures;
+mod event_stream;
 mod failed_promotion;
 mod following;
 mod formats;
 mod interrupted_builds;
+mod logs;
 mod many_versions;
+mod memory_limit;
+mod metrics;
 mod names;
+mod observing;
+mod openapi;
+mod outside_callers;
 mod registry_down;
+mod registry_rights;
 mod seed_snippets;
+mod settings;
 mod status_codes;
 mod uv_environment;
+mod webhooks;
 mod workers;
 mod zero_downtime;
 
 fn main() -> std::process::ExitCode {
     let themes = [
         seed_snippets::tests(),
+        outside_callers::tests(),
         formats::tests(),
         describing::tests(),
         status_codes::tests(),
         big_bodies::tests(),
         names::tests(),
+        observing::tests(),
+        openapi::tests(),
         workers::tests(),
         enabling::tests(),
         following::tests(),
         failed_promotion::tests(),
         zero_downtime::tests(),
+        settings::tests(),
         crashes::tests(),
+        event_stream::tests(),
+        logs::tests(),
         registry_down::tests(),
+        registry_rights::tests(),
+        webhooks::tests(),
         many_versions::tests(),
+        memory_limit::tests(),
+        metrics::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),
         conda_environments::tests(),

@@ -89,13 +89,13 @@ async fn no_request_fails_while_each_promotion_archives_the_last_version(
 }
 
 /// Requests through the stage URI at a steady rate, each in its own time.
-struct Load {
+pub(crate) struct Load {
     stop: watch::Sender<bool>,
     work: JoinSet<Result<BTreeMap<String, u32>>>,
 }
 
 impl Load {
-    fn start(client: &Client, model: &'static str) -> Self {
+    pub(crate) fn start(client: &Client, model: &'static str) -> Self {
         let (stop, mut stopped) = watch::channel(false);
         let client = client.clone();
         let mut work = JoinSet::new();
@@ -122,7 +122,7 @@ impl Load {
     }
 
     /// How often each version answered; an error if one request failed or was misrouted.
-    async fn stop(mut self) -> Result<BTreeMap<String, u32>> {
+    pub(crate) async fn stop(mut self) -> Result<BTreeMap<String, u32>> {
         self.stop.send_replace(true);
         self.work.join_next().await.context("the load")??
     }

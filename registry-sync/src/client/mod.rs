@@ -3,13 +3,14 @@
 mod pages;
 mod refusal;
 mod types;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::redirect;
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -20,10 +21,11 @@ use types::ModelReply;
 
 pub(crate) use pages::{Models, Versions, by_name};
 #[cfg(test)]
-pub(crate) use types::{AliasRow, TagRow};
+pub(crate) use types::AliasRow;
 pub(crate) use types::{
-    ArtifactListing, ArtifactRow, DownloadUriReply, ModelRow, VersionReply, VersionRow,
+    ArtifactListing, ArtifactRow, DownloadUriReply, ModelRow, TagRow, VersionReply, VersionRow,
 };
+pub use webhooks::{Webhook, WebhookEvent, WebhookTrial, WebhookWish};
 
 /// More than the largest answer of a sane registry: 10,000 versions are about 5 MB.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
@@ -175,10 +177,18 @@ impl Client {
         what: &str,
         usage: &Usage,
     ) -> Result<T, RegistryError> {
-        let request = self
-            .request(authority, url)
-            .query(query)
-            .timeout(self.0.request_timeout);
+        let request = self.request(authority, Method::GET, url).query(query);
+        self.answer(request, what, usage).await
+    }
+
+    /// The answer to `request` as JSON.
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        what: &str,
+        usage: &Usage,
+    ) -> Result<T, RegistryError> {
+        let request = request.timeout(self.0.request_timeout);
         let response = self.send(request, what, usage).await?;
         let content_type = refusal::content_type(&response);
         let body = self.body(response, MAX_ANSWER, what).await?;
@@ -197,7 +207,7 @@ impl Client {
         query: &[(&str, &str)],
         what: &str,
     ) -> Result<Response, RegistryError> {
-        let request = self.request(authority, url).query(query);
+        let request = self.request(authority, Method::GET, url).query(query);
         self.send(request, what, &Usage::default()).await
     }
 
@@ -214,8 +224,8 @@ impl Client {
         }
     }
 
-    fn request(&self, authority: Authority, url: Url) -> RequestBuilder {
-        let request = self.0.http.get(url);
+    fn request(&self, authority: Authority, method: Method, url: Url) -> RequestBuilder {
+        let request = self.0.http.request(method, url);
         match (authority, &self.0.credentials) {
             (Authority::Stranger, _) | (_, RegistryCredentials::None) => request,
             (Authority::Registry, RegistryCredentials::Basic { username, password }) => {

@@ -124,12 +124,12 @@ impl ModelRow {
 }
 
 /// A string, a number or null (empty).
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_any(Scalar)
 }
 
 /// An integer, as a number, as a string, or null (0).
-fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Ok(optional_integer(deserializer)?.unwrap_or_default())
 }
 

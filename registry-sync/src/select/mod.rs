@@ -12,6 +12,8 @@
 //! - `Production` and `Staging`: the largest active number in the stage, as MLflow's own clients choose;
 //! - `@alias`: the version that the registry names (MLflow 2.3 and later).
 //!
+//! Tags of a registered model that begin with `sluicegate.` are passed on without it, unread.
+//!
 //! Left out, and never a reason to lose the others: prompts, versions whose number is not one, and versions of
 //! a model that is not in the view (it appeared or went between two calls; the next poll knows).
 
@@ -25,10 +27,13 @@ use serving_core::{
     Aspired, AspiredModel, AspiredVersion, Incarnation, Label, ModelName, Source, Version,
 };
 
-use crate::client::{ModelRow, VersionRow};
+use crate::client::{ModelRow, TagRow, VersionRow};
 use crate::sync::Interest;
 
 pub(crate) use source::VersionSource;
+
+/// Tags of a registered model that begin like this are settings of its serving.
+const SETTING: &str = "sluicegate.";
 
 /// What one poll saw. `models` is read before `versions`, so that the target of each alias is among them.
 #[derive(Clone, Debug, Default)]
@@ -143,7 +148,14 @@ fn model(row: &ModelRow) -> AspiredModel {
         incarnation: Incarnation::from(row.creation_timestamp.to_string()),
         versions: BTreeMap::new(),
         labels: BTreeMap::new(),
+        tags: row.tags.iter().filter_map(setting).collect(),
     }
+}
+
+/// The setting that a tag of a registered model is about, and what it says; every other tag is others' business.
+fn setting(tag: &TagRow) -> Option<(String, String)> {
+    let key = tag.key.strip_prefix(SETTING)?;
+    (!key.is_empty()).then(|| (key.to_owned(), tag.value.clone()))
 }
 
 fn version(row: &VersionRow) -> Option<AspiredVersion> {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serving_core::Source;
 
 use super::*;
-use crate::client::{AliasRow, TagRow};
+use crate::client::AliasRow;
 
 fn model(name: &str, aliases: &[(&str, &str)]) -> ModelRow {
     let aliases = aliases.iter().map(|(alias, version)| AliasRow {
@@ -290,4 +290,28 @@ proptest! {
             prop_assert_eq!(model.labels.get("Production").copied(), largest);
         }
     }
+}
+
+#[test]
+fn only_tags_that_are_settings_are_passed_on() {
+    let tag = |key: &str, value: &str| TagRow {
+        key: key.into(),
+        value: value.into(),
+    };
+    let row = ModelRow {
+        tags: vec![
+            tag("sluicegate.replicas", "2"),
+            tag("sluicegate.", "nothing"),
+            tag("sluicegate", "nothing"),
+            tag("team", "flowers"),
+        ],
+        ..model("iris", &[])
+    };
+    let view = RegistryView {
+        models: vec![row],
+        versions: Vec::new(),
+    };
+    let models = select(&view, &Interest::All).aspired.models;
+    let expected = [("replicas".to_owned(), "2".to_owned())];
+    assert_eq!(models["iris"].tags, expected.into());
 }

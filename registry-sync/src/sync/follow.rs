@@ -12,7 +12,9 @@ use serving_core::Aspired;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::board::Board;
 use super::catalog::Catalog;
+use super::hints::Hints;
 use super::pace::Pace;
 use super::{Interest, SyncStatus};
 use crate::client::Usage;
@@ -47,7 +49,9 @@ pub(super) struct Follower<R> {
     pub(super) nudged: watch::Receiver<u64>,
     /// How far in `nudged` a poll has come that saw everything and is published.
     pub(super) answered: watch::Sender<u64>,
-    pub(super) aspired: watch::Sender<Option<Arc<Aspired>>>,
+    pub(super) board: Board,
+    /// Models to be looked at once more.
+    pub(super) hints: Hints,
     pub(super) catalog: watch::Sender<Arc<Catalog>>,
     pub(super) status: watch::Sender<SyncStatus>,
 }
@@ -58,7 +62,8 @@ impl<R: Registry> Follower<R> {
         loop {
             let wishes = *self.nudged.borrow_and_update();
             let interest = self.interest.borrow_and_update().clone();
-            let known = self.aspired.borrow().clone();
+            let known = self.board.current();
+            self.board.begin_whole();
             let usage = Usage::default();
             let start = Instant::now();
             let reading = self
@@ -96,14 +101,11 @@ impl<R: Registry> Follower<R> {
         if self.interest.has_changed().unwrap_or(false) {
             return false;
         }
+        let interest = self.interest.borrow();
         let aspired = reading.selection.aspired;
-        self.aspired.send_if_modified(|current| {
-            let differs = current.as_deref() != Some(&aspired);
-            if differs {
-                *current = Some(Arc::new(aspired));
-            }
-            differs
-        });
+        for model in self.board.publish_whole(aspired, &interest) {
+            self.hints.add(model);
+        }
         true
     }
 
@@ -112,6 +114,8 @@ impl<R: Registry> Follower<R> {
             if error.is_none() {
                 status.last_success = Some(SystemTime::now());
             }
+            status.polls += 1;
+            status.failed_polls += u64::from(error.is_some());
             status.consecutive_failures = self.pace.failures();
             status.error = error.map(ToString::to_string);
             status.took = start.elapsed();

@@ -1,7 +1,7 @@
 //! Single calls: credentials, redirects, limits, and errors that say what to do.
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
 use registry_sync::{Interest, RegistryConfig, RegistryCredentials, RegistryError, RegistrySync};
@@ -33,6 +33,18 @@ async fn whether_a_model_is_registered_is_asked_by_its_exact_name() {
     assert_eq!(
         running.handle.is_registered(&"IRIS".into()).await,
         Ok(false)
+    );
+    registry.hook(|_, _| {
+        let reply = json!({
+            "error_code": "INVALID_PARAMETER_VALUE",
+            "message": "Invalid model name 'a/b'. Names cannot contain '/' or ':'.",
+        });
+        Some((StatusCode::BAD_REQUEST, axum::Json(reply)).into_response())
+    });
+    assert_eq!(
+        running.handle.is_registered(&"a/b".into()).await,
+        Ok(false),
+        "a name that is not allowed is no failure of the registry"
     );
     registry.hook(|_, _| Some(text(403, "Permission denied")));
     let error = running

@@ -224,6 +224,17 @@ async fn models_that_the_gateway_may_not_see_any_more_are_kept_and_deleted_ones_
         });
         running.poll().await.unwrap();
         assert_eq!(running.until(|_| true).await, before);
+        // A 400 says nothing of a model that was registered.
+        registry.hook(|asked, _| {
+            let get = asked.path.ends_with("registered-models/get");
+            get.then(|| refusal(400, "INVALID_PARAMETER_VALUE", "no such workspace"))
+        });
+        running.poll().await.unwrap_err();
+        assert_eq!(running.until(|_| true).await, before);
+        registry.hook(|asked, _| {
+            let get = asked.path.ends_with("registered-models/get");
+            get.then(|| text(403, "Permission denied"))
+        });
         // Nothing is kept that is not of interest any more.
         running.interest.send_replace(models(&["wine"]));
         running.until(|aspired| aspired.models.len() == 1).await;

@@ -34,6 +34,8 @@ pub(super) struct Life<S, T> {
     /// As the snapshot shows it.
     pub(super) phase: Phase,
     pub(super) since: SystemTime,
+    /// When the step in `status` began.
+    pub(super) step_since: SystemTime,
     pub(super) task: AbortHandle,
 }
 
@@ -101,14 +103,41 @@ impl<S, T> Life<S, T> {
         self.spec = spec;
     }
 
+    /// Takes in what its supervisor has reported.
+    pub(super) fn take(&mut self, status: Status, now: SystemTime) {
+        if status.step != self.status.step {
+            self.step_since = now;
+        }
+        self.status = status;
+        if !self.draining() && self.status.phase != Phase::Ready {
+            self.show(self.status.phase.clone(), now);
+        }
+    }
+
+    /// Whether orders that change workers were not taken up yet, so that the status tells of what was before. How many
+    /// workers are wanted changes nothing for one that has failed: it stays what it is, and takes up no such order.
+    fn lags(&self) -> bool {
+        let Some(taken) = &self.status.taken else {
+            return true;
+        };
+        let orders = self.orders.borrow();
+        let serves = self.status.phase == Phase::Ready;
+        orders.give_another_chance(taken) || (serves && orders.want_other_replicas(taken))
+    }
+
     pub(super) fn snapshot(&self) -> VersionSnapshot {
+        let lags = self.lags();
+        let decided = matches!(self.phase, Phase::Ready | Phase::Failed(_));
         VersionSnapshot {
             generation: self.generation,
             phase: self.phase.clone(),
             since: self.since,
             step: self.status.step.clone(),
+            step_since: self.status.step.as_ref().map(|_| self.step_since),
             replicas: self.status.live,
             crashes: self.status.crashes,
+            renewing: decided && (lags || self.status.renewing),
+            renewal_failure: self.status.renewal_failure.clone().filter(|_| !lags),
         }
     }
 }

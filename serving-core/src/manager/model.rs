@@ -42,12 +42,21 @@ impl<S, T> Model<S, T> {
                 continue;
             }
             self.due = true;
-            life.status = life.reports.borrow_and_update().clone();
-            if !life.draining() && life.status.phase != Phase::Ready {
-                life.show(life.status.phase.clone(), now);
-            }
+            let status = life.reports.borrow_and_update().clone();
+            life.take(status, now);
         }
         self.due
+    }
+
+    /// Orders new replicas of a version. Returns whether there is one to have them.
+    pub(super) fn restart(&mut self, version: Version) -> bool {
+        let life = self.lives.get(&version).filter(|life| !life.draining());
+        if let Some(life) = life {
+            life.orders.send_modify(|orders| orders.restarts += 1);
+            // Whoever looks next sees that it is under way.
+            self.due = true;
+        }
+        life.is_some()
     }
 
     pub(super) fn seen(&self) -> SeenModel {

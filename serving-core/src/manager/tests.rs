@@ -5,4 +5,5 @@ mod laws;
 mod lives;
 mod observer;
 mod recoveries;
+mod takeovers;
 mod world;

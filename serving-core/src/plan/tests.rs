@@ -23,6 +23,7 @@ fn wanted<const N: usize>(versions: [Arc<VersionSpec>; N], labels: &[(&str, u64)
         incarnation: Some("model".into()),
         settings: Arc::default(),
         versions: versions.map(|spec| (spec.id.version, spec)).into(),
+        left_out: BTreeMap::new(),
         labels: labels
             .iter()
             .map(|(label, version)| ((*label).into(), Version(*version)))

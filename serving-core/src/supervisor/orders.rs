@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::spec::VersionSpec;
 
 /// What is wanted of one life of a version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Orders {
     /// Always the same servable; source and settings may change.
     pub(crate) spec: Arc<VersionSpec>,
@@ -41,6 +41,11 @@ impl Orders {
     /// has changed its words alone is no reason: the version is the same one.
     pub(crate) fn ask_for_new_replicas(&self, earlier: &Self) -> bool {
         self.restarts != earlier.restarts || self.other_loader_words(earlier)
+    }
+
+    /// Whether another number of replicas is wanted than `earlier`.
+    pub(crate) fn want_other_replicas(&self, earlier: &Self) -> bool {
+        self.spec.settings.replicas != earlier.spec.settings.replicas
     }
 
     fn other_loader_words(&self, earlier: &Self) -> bool {

@@ -1,4 +1,5 @@
-//! Making a new edition of a version that serves: prepared again, with a first replica, beside the old ones.
+//! Making a new edition of a version that serves: prepared again, beside the old replicas; with a first replica, unless
+//! memory is short.
 
 use std::sync::Arc;
 
@@ -10,11 +11,11 @@ use crate::loader::{LoadError, Retry};
 use crate::permits::Urgency;
 use crate::restart::RestartPolicy;
 use crate::spec::VersionSpec;
-use crate::supervisor::workshop::{Edition, Workshop};
+use crate::supervisor::workshop::{Renewed, Workshop};
 
 /// At most one at a time. As long as it does not succeed, the old replicas stay.
 pub(super) struct Renewal<S> {
-    attempt: Option<BoxFuture<'static, Result<Edition<S>, LoadError>>>,
+    attempt: Option<BoxFuture<'static, Result<Renewed<S>, LoadError>>>,
     failures: u32,
     retry_at: Option<Instant>,
 }
@@ -60,7 +61,7 @@ impl<S: Send + Sync + 'static> Renewal<S> {
     }
 
     /// Waits for the attempt that is under way; for ever if there is none. Cancel-safe.
-    pub(super) async fn finished(&mut self) -> Result<Edition<S>, LoadError> {
+    pub(super) async fn finished(&mut self) -> Result<Renewed<S>, LoadError> {
         let result = match &mut self.attempt {
             Some(attempt) => attempt.await,
             None => std::future::pending().await,
@@ -84,9 +85,9 @@ fn attempt<S: Send + Sync + 'static>(
     workshop: &Arc<Workshop<S>>,
     spec: Arc<VersionSpec>,
     urgency: Urgency,
-) -> BoxFuture<'static, Result<Edition<S>, LoadError>> {
+) -> BoxFuture<'static, Result<Renewed<S>, LoadError>> {
     let ticket = workshop.equipment.prepares.ticket(urgency);
     let workshop = Arc::clone(workshop);
     // The version stays in its phase: callers see nothing of this.
-    async move { workshop.make(spec, ticket, |_| {}).await }.boxed()
+    async move { workshop.remake(spec, ticket).await }.boxed()
 }

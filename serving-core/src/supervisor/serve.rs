@@ -19,9 +19,10 @@ use crate::permits::Urgency;
 use crate::phase::{Failure, FailureKind, Phase};
 use crate::replicas::{Recycle, Replica, ReplicasWriter};
 use crate::restart::CrashRecord;
+use crate::supervisor::given_up::{GivenUp, Postponed};
 use crate::supervisor::orders::Orders;
 use crate::supervisor::renewal::Renewal;
-use crate::supervisor::workshop::{Edition, Loaded, Workshop};
+use crate::supervisor::workshop::{Edition, Loaded, Renewed, Workshop};
 use crate::supervisor::{STOP_DEADLINE, Supervisor};
 
 struct Serving<'a, S> {
@@ -40,9 +41,12 @@ struct Serving<'a, S> {
     running: Vec<Running<S>>,
     loads: FuturesUnordered<BoxFuture<'static, LoadDone<S>>>,
     exits: FuturesUnordered<BoxFuture<'static, Option<(ReplicaId, Exit)>>>,
+    /// The loader's own wishes to have a replica replaced.
+    wishes: FuturesUnordered<BoxFuture<'static, Option<Recycle>>>,
     stops: FuturesUnordered<BoxFuture<'static, ()>>,
     renewal: Renewal<S>,
     crashes: CrashRecord,
+    given_up: GivenUp,
     /// Failed starts in a row, since a replica last came up.
     failed_starts: u32,
     /// What `prepared` stands for may be gone or broken: the next try begins with preparing.
@@ -60,7 +64,9 @@ struct Running<S> {
     stop: Box<dyn Stop>,
     /// Why another one is to take its place, if so.
     replace: Option<Arc<str>>,
-    /// Its exit is of no interest any more.
+    /// The same, for later.
+    postponed: Option<Postponed>,
+    /// Its exit and its loader's wishes are of no interest any more.
     gone: CancellationToken,
 }
 
@@ -95,9 +101,11 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             running: Vec::new(),
             loads: FuturesUnordered::new(),
             exits: FuturesUnordered::new(),
+            wishes: FuturesUnordered::new(),
             stops: FuturesUnordered::new(),
             renewal: Renewal::none(),
             crashes: CrashRecord::default(),
+            given_up: GivenUp::default(),
             failed_starts: 0,
             doubtful: false,
             resume_at: None,
@@ -109,7 +117,9 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             let newest = orders.borrow_and_update().clone();
             serving.obey(newest);
             serving.arrange();
+            serving.report();
             let renew_at = serving.renewal.retry_at();
+            let replace_at = serving.postponed_until();
             // Each branch only takes in what happened: what follows from it is decided above, in one place.
             tokio::select! {
                 biased;
@@ -119,9 +129,11 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                 Some(done) = serving.loads.next() => serving.loaded(done),
                 made = serving.renewal.finished() => serving.renewed(made),
                 Some(recycle) = recycles.recv() => serving.recycle(recycle),
+                Some(wish) = serving.wishes.next() => serving.wished(wish),
                 Some(()) = serving.stops.next() => {}
                 () = until(serving.cut_off_at) => break,
                 () = until(serving.resume_at) => serving.resume_at = None,
+                () = until(replace_at) => serving.replace_postponed(),
                 () = until(renew_at) => {
                     serving.renewal.resume(workshop, &serving.orders.spec);
                 }
@@ -134,6 +146,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
 impl<S: Send + Sync + 'static> Serving<'_, S> {
     fn obey(&mut self, newest: Orders) {
         let renew = newest.ask_for_new_replicas(&self.orders);
+        let resized = newest.want_other_replicas(&self.orders);
         let retire = newest.retire && self.cut_off_at.is_none();
         self.orders = newest;
         if retire {
@@ -148,11 +161,27 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
                 Urgency::Awaited
             };
             self.renew(urgency);
+        } else if resized && self.cut_off_at.is_none() {
+            self.resized();
+        }
+    }
+
+    /// Another number of replicas is wanted: what has failed before gets another chance, and who waits hears of that.
+    fn resized(&mut self) {
+        let is_wanting = self.orders.ask_for_new_replicas(&self.made_under);
+        let at_rest = !self.renewal.under_way() && self.renewal.retry_at().is_none();
+        if is_wanting && at_rest && !self.running.is_empty() {
+            self.renew(Urgency::Awaited);
+        }
+        self.fail_renewal(None);
+        if self.failed_starts > 0 && !self.running.is_empty() {
+            self.resume_at = None;
         }
     }
 
     fn renew(&mut self, urgency: Urgency) {
         let spec = Arc::clone(&self.orders.spec);
+        self.fail_renewal(None);
         self.renewal = Renewal::begin(self.workshop, spec, urgency);
     }
 
@@ -167,18 +196,29 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
 
     /// Starts and puts aside replicas until what runs is what is wanted.
     fn arrange(&mut self) {
-        let wanted = self.orders.spec.settings.replicas.get() as usize;
+        let wanted = self.wanted();
         let retiring = self.cut_off_at.is_some();
+        // What stops still has its memory.
+        let stops_first = self.orders.spec.settings.takeover.stops_first() && !retiring;
         while self.running.len() > wanted && !retiring {
             self.put_aside_one();
         }
         if self.running.len() >= wanted {
             self.crashes.whole(Instant::now());
         }
+        if self.running.iter().all(|one| one.postponed.is_none()) {
+            self.given_up.none(Instant::now());
+        }
         if self.resume_at.is_some() {
             return;
         }
-        let coming = self.running.len() + self.loads.len();
+        let outdated = self.running.iter().any(|one| one.replace.is_some());
+        let at_rest = self.loads.is_empty() && self.stops.is_empty();
+        if stops_first && outdated && at_rest && self.running.len() >= wanted {
+            self.put_aside_one();
+        }
+        let leaving = if stops_first { self.stops.len() } else { 0 };
+        let coming = self.running.len() + self.loads.len() + leaving;
         if retiring {
             // For callers that are still inside, one is enough.
             if coming == 0 {
@@ -193,10 +233,33 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             for _ in coming..wanted {
                 self.load();
             }
-        } else if self.loads.is_empty() && self.running.iter().any(|one| one.replace.is_some()) {
+        } else if self.loads.is_empty() && outdated && !stops_first {
             // The new one comes before the old one goes, and one at a time: replicas can be large.
             self.load();
         }
+    }
+
+    fn wanted(&self) -> usize {
+        self.orders.spec.settings.replicas.get() as usize
+    }
+
+    /// Tells the manager how far what runs is from what is ordered.
+    fn report(&self) {
+        let under_way = self.renewal.under_way();
+        let differs = self.running.len() != self.wanted()
+            || self.running.iter().any(|one| one.replace.is_some())
+            || self.renewal.retry_at().is_some();
+        let taken = self.orders.clone();
+        self.workshop.status.update(|status| {
+            status.taken = Some(taken);
+            status.renewing = under_way || (status.phase == Phase::Ready && differs);
+        });
+    }
+
+    fn fail_renewal(&self, failure: Option<Failure>) {
+        self.workshop
+            .status
+            .update(|status| status.renewal_failure = failure);
     }
 
     fn load(&self) {
@@ -239,16 +302,19 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     /// Waits before the next start. If there is no replica, callers are told why.
     fn pause(&mut self, pause: Duration, error: LoadError) {
         self.resume_at = Some(Instant::now() + pause);
+        let failure = Failure {
+            // It could be started before: no error is final now.
+            kind: FailureKind::Transient,
+            code: error.code,
+            message: error.message,
+            last_lines: error.last_lines,
+            next_try: Some(self.clock.now() + pause),
+            attempts: self.failed_starts,
+        };
         if self.running.is_empty() {
-            self.give_up_for_now(Failure {
-                // It could be started before: no error is final now.
-                kind: FailureKind::Transient,
-                code: error.code,
-                message: error.message,
-                last_lines: error.last_lines,
-                next_try: Some(self.clock.now() + pause),
-                attempts: self.failed_starts,
-            });
+            self.give_up_for_now(failure);
+        } else {
+            self.fail_renewal(Some(failure));
         }
     }
 
@@ -279,6 +345,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         let Instance {
             servable,
             exit,
+            give_up,
             stop,
         } = instance;
         let gone = CancellationToken::new();
@@ -286,16 +353,29 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             let gone = gone.clone();
             async move { Some((id, gone.run_until_cancelled(exit).await?)) }.boxed()
         });
+        self.wishes.push({
+            let gone = gone.clone();
+            let replica = id;
+            async move {
+                let reason = gone.run_until_cancelled(give_up).await?;
+                Some(Recycle { replica, reason })
+            }
+            .boxed()
+        });
         let replica = self.replicas.add(id, servable);
         let replace = (edition < self.edition).then(|| NEWER_EDITION.into());
         self.running.push(Running {
             replica,
             stop,
             replace,
+            postponed: None,
             gone,
         });
         self.failed_starts = 0;
         self.doubtful = false;
+        if !self.orders.ask_for_new_replicas(&self.made_under) {
+            self.fail_renewal(None);
+        }
         self.workshop
             .log(Fact::ReplicaStarted { replica: id, took });
         let live = self.live();
@@ -313,6 +393,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         if let Some(place) = place {
             let dead = self.running.remove(place);
             dead.replica.gate().close();
+            dead.gone.cancel();
             self.crashed(id, exit.reason, exit.last_lines);
             // The process is gone, but what surrounds it has to be cleared away in good order too.
             self.stops.push(stop(dead.stop).boxed());
@@ -344,7 +425,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         }
     }
 
-    fn renewed(&mut self, made: Result<Edition<S>, LoadError>) {
+    fn renewed(&mut self, made: Result<Renewed<S>, LoadError>) {
         let ordered = self.orders.ask_for_new_replicas(&self.made_under);
         let edition = match made {
             Ok(edition) => edition,
@@ -353,6 +434,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         if ordered {
             // Something was changed that may have been the cause.
             self.crashes.forget();
+            self.given_up.forget();
         }
         self.made_under = self.orders.clone();
         self.prepared = edition.prepared;
@@ -361,7 +443,11 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             old.replace = Some(NEWER_EDITION.into());
         }
         self.resume_at = None;
-        self.adopt(self.edition, edition.first);
+        match edition.first {
+            Some(first) => self.adopt(self.edition, first),
+            // The old ones make room first.
+            None => self.doubtful = false,
+        }
     }
 
     fn renewal_failed(&mut self, error: LoadError, ordered: bool) {
@@ -390,16 +476,45 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             _ => (FailureKind::Permanent, None),
         };
         // The old replicas serve on, so the phase stays what it is.
-        self.workshop.log(Fact::Failed {
-            failure: Failure {
-                kind,
-                code: error.code,
-                message: error.message,
-                last_lines: error.last_lines,
-                next_try,
-                attempts,
-            },
-        });
+        let failure = Failure {
+            kind,
+            code: error.code,
+            message: error.message,
+            last_lines: error.last_lines,
+            next_try,
+            attempts,
+        };
+        self.fail_renewal(Some(failure.clone()));
+        self.workshop.log(Fact::Failed { failure });
+    }
+
+    fn wished(&mut self, wish: Option<Recycle>) {
+        let Some(Recycle { replica, reason }) = wish else {
+            return;
+        };
+        let mut running = self.running.iter_mut();
+        if let Some(one) = running.find(|one| one.replica.id == replica && one.replace.is_none()) {
+            let policy = &self.workshop.equipment.config.restart;
+            let postponed = self.given_up.one_more(&reason, policy, Instant::now());
+            one.postponed = Some(postponed);
+            self.replace_postponed();
+        }
+    }
+
+    /// When `replace_postponed` should be called.
+    fn postponed_until(&self) -> Option<Instant> {
+        let postponed = self.running.iter().filter_map(|one| one.postponed.as_ref());
+        postponed.map(|one| one.until).min()
+    }
+
+    /// Has those replaced whose time has come.
+    fn replace_postponed(&mut self) {
+        let now = Instant::now();
+        for one in &mut self.running {
+            if let Some(due) = one.postponed.take_if(|postponed| postponed.until <= now) {
+                one.replace.get_or_insert(due.reason);
+            }
+        }
     }
 
     fn recycle(&mut self, recycle: Recycle) {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 
-use crate::phase::Phase;
+use crate::phase::{Failure, Phase};
+use crate::supervisor::orders::Orders;
 
 /// Where one life of a version is, as its supervisor knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,12 @@ pub(crate) struct Status {
     pub(crate) live: u32,
     /// How often a replica died by itself or its successor could not be started.
     pub(crate) crashes: u32,
+    /// The newest orders that are taken into account in all of this.
+    pub(crate) taken: Option<Orders>,
+    /// Whether replicas are being started or replaced, so that what answers becomes what is ordered.
+    pub(crate) renewing: bool,
+    /// Why the last attempt at that failed, while replicas answer.
+    pub(crate) renewal_failure: Option<Failure>,
 }
 
 /// The supervisor's end. The manager is woken by each change.
@@ -36,6 +43,9 @@ impl Default for Status {
             served: false,
             live: 0,
             crashes: 0,
+            taken: None,
+            renewing: false,
+            renewal_failure: None,
         }
     }
 }

@@ -24,6 +24,9 @@ use crate::work::WorkPermits;
 /// Steps are for people: more often than this they are not passed on.
 const STEP_INTERVAL: Duration = Duration::from_millis(200);
 
+/// What is shown of a version that answers while a new replica of it starts.
+const STARTING: &str = "starting a new worker";
+
 /// What all versions share.
 pub(crate) struct Equipment<S> {
     pub(crate) loader: Arc<dyn Loader<S>>,
@@ -47,6 +50,12 @@ pub(crate) struct Loaded<S> {
     pub(crate) id: ReplicaId,
     pub(crate) instance: Instance<S>,
     pub(crate) took: Duration,
+}
+
+/// A newly prepared version, and its first replica if that was to be started beside the old ones.
+pub(crate) struct Renewed<S> {
+    pub(crate) prepared: Arc<dyn Prepared<S>>,
+    pub(crate) first: Option<Loaded<S>>,
 }
 
 /// A prepared version and its first replica.
@@ -79,21 +88,55 @@ impl<S> Workshop<S> {
         enter: impl Fn(Phase),
     ) -> Result<Edition<S>, LoadError> {
         enter(Phase::Building);
-        let (progress, mut steps) = Progress::channel();
-        let make = async {
+        self.telling(async |progress| {
             let prepared = self.prepare(spec, ticket, progress).await?;
             enter(Phase::Starting);
             let first = self
                 .load(self.next_replica(), prepared.as_ref(), ticket.urgency)
                 .await?;
             Ok(Edition { prepared, first })
-        };
-        let made = tokio::select! {
-            made = make => made,
+        })
+        .await
+    }
+
+    /// Prepares the version anew while it serves. Where memory is short a first replica is not started yet: an old one
+    /// has to be gone before.
+    pub(crate) async fn remake(
+        &self,
+        spec: Arc<VersionSpec>,
+        ticket: Ticket,
+    ) -> Result<Renewed<S>, LoadError> {
+        let stops_first = spec.settings.takeover.stops_first();
+        self.telling(async |progress| {
+            let words = progress.clone();
+            let prepared = self.prepare(spec, ticket, progress).await?;
+            if stops_first {
+                let first = None;
+                return Ok(Renewed { prepared, first });
+            }
+            words.step(STARTING);
+            let first = self
+                .load(self.next_replica(), prepared.as_ref(), ticket.urgency)
+                .await?;
+            Ok(Renewed {
+                prepared,
+                first: Some(first),
+            })
+        })
+        .await
+    }
+
+    /// Does `work` and passes on what it says about its progress, its notes to the log.
+    async fn telling<R>(&self, work: impl AsyncFnOnce(Progress) -> R) -> R {
+        let (progress, mut steps) = Progress::channel();
+        let (log, id) = (self.equipment.log.clone(), self.id.clone());
+        let progress = progress.with_notes(move |note| log.version(&id, Fact::Noted(note)));
+        let done = tokio::select! {
+            done = work(progress) => done,
             never = self.pass_on(&mut steps) => match never {},
         };
         self.status.update(|status| status.step = None);
-        made
+        done
     }
 
     /// A number that no replica of this life has had.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::aspired::Source;
+use crate::event::Note;
 use crate::id::{Generation, ReplicaId, ServableId};
 use crate::loader::{Exit, Instance, LoadError, LoadJob, Loader, Prepared, Stop};
 use crate::spec::VersionSpec;
@@ -20,6 +21,8 @@ pub struct Script {
     pub prepare: Step,
     /// Whether all of that is found done: then it takes no permit.
     pub cached: bool,
+    /// What is worth keeping once it is prepared.
+    pub note: Option<Note>,
     /// Starting a replica of it.
     pub load: Step,
     /// How long a replica takes to stop.
@@ -89,6 +92,7 @@ struct State {
 struct Live {
     servable: ScriptedServable,
     exit: Option<oneshot::Sender<Result<Exit, Panic>>>,
+    give_up: Option<oneshot::Sender<Arc<str>>>,
 }
 
 struct Panic;
@@ -131,6 +135,18 @@ impl ScriptedLoader {
         self.end_of(id, Err(Panic))
     }
 
+    /// Has the oldest live replica of `id` that did not ask for it yet ask for another one in its place. Returns whether
+    /// there was one.
+    pub fn give_up(&self, id: &ServableId, reason: &str) -> bool {
+        let mut state = self.state();
+        let give_up = state
+            .live
+            .iter_mut()
+            .filter(|live| live.servable.spec.id == *id)
+            .find_map(|live| live.give_up.take());
+        give_up.is_some_and(|give_up| give_up.send(reason.into()).is_ok())
+    }
+
     fn end_of(&self, id: &ServableId, end: Result<Exit, Panic>) -> bool {
         let mut state = self.state();
         let exit = state
@@ -146,6 +162,11 @@ impl ScriptedLoader {
         let state = self.state();
         let alive = state.live.iter().filter(|live| live.exit.is_some());
         alive.map(|live| live.servable.clone()).collect()
+    }
+
+    /// How many replicas there are, those that are being stopped included.
+    pub fn alive(&self) -> usize {
+        self.state().live.len()
     }
 
     /// The calls so far.
@@ -164,6 +185,7 @@ impl ScriptedLoader {
 
     fn begin(&self, servable: ScriptedServable) -> Instance<ScriptedServable> {
         let (exit, exited) = oneshot::channel();
+        let (give_up, given_up) = oneshot::channel();
         let mut state = self.state();
         let other = state.live.iter().find(|live| {
             live.servable.spec.id == servable.spec.id
@@ -176,6 +198,7 @@ impl ScriptedLoader {
         state.live.push(Live {
             servable: servable.clone(),
             exit: Some(exit),
+            give_up: Some(give_up),
         });
         Instance {
             servable: servable.clone(),
@@ -185,6 +208,12 @@ impl ScriptedLoader {
                     #[expect(clippy::panic, reason = "the test says so")]
                     Ok(Err(Panic)) => panic!("the exit panicked"),
                     // Stopped: an exit that was asked for is none.
+                    Err(_) => std::future::pending().await,
+                }
+            }),
+            give_up: Box::pin(async move {
+                match given_up.await {
+                    Ok(reason) => reason,
                     Err(_) => std::future::pending().await,
                 }
             }),
@@ -235,6 +264,7 @@ impl Default for Script {
         Self {
             prepare: Step::works(1),
             cached: false,
+            note: None,
             load: Step::works(1),
             stop: Duration::ZERO,
         }
@@ -261,6 +291,9 @@ impl Loader<ScriptedServable> for ScriptedLoader {
         };
         job.progress.step("building");
         script.prepare.play("preparing").await?;
+        if let Some(note) = script.note {
+            job.progress.note(note);
+        }
         Ok(Arc::new(ScriptedVersion {
             loader: self.clone(),
             spec: job.spec,

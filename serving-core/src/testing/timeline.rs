@@ -57,6 +57,7 @@ fn fact(fact: &Fact) -> String {
     match fact {
         Fact::Discovered { generation } => format!("discovered as generation {generation}"),
         Fact::Prepared { .. } => "prepared".to_owned(),
+        Fact::Noted(note) => format!("{}: {}", note.kind, note.message),
         Fact::ReplicaStarted { replica, .. } => format!("replica {replica} started"),
         Fact::ReplicaCrashed {
             replica,

@@ -1,6 +1,6 @@
 //! What a gateway says about itself: does it answer, does it know the token, does it reach its registry.
 
-use gateway::api::Status;
+use gateway::api::{RightsState, Status, WebhookPage, WebhooksState};
 
 use super::Finding;
 use crate::client::Client;
@@ -15,6 +15,13 @@ pub(super) async fn run(client: &Client) -> Vec<Finding> {
         Ok(status) => {
             let mut findings = vec![alive];
             findings.extend(judge(&status, client.has_token()));
+            // Only an admin may ask the registry for them; others learn what the gateway knows anyway.
+            let page = if status.admin {
+                client.webhooks().await.ok()
+            } else {
+                None
+            };
+            findings.push(webhooks(&status.webhooks, page.as_ref()));
             findings
         }
         Err(error) => vec![
@@ -63,7 +70,21 @@ fn judge(status: &Status, has_token: bool) -> Vec<Finding> {
             "check `registry` and the MLFLOW_TRACKING_… variables of the gateway; what was served goes on",
         )
     };
-    vec![version, token, registry, models(status)]
+    let mut findings = vec![version, token, registry];
+    findings.extend(status.rights.as_ref().map(rights));
+    findings.push(models(status));
+    findings
+}
+
+fn rights(state: &RightsState) -> Finding {
+    if state.answered {
+        return Finding::ok("rights", "they come from the registry, which tells them");
+    }
+    Finding::fail(
+        "rights",
+        "the registry does not tell the gateway what callers may do; the last answers stand for a while",
+        "the gateway's log has the reason; its account at the registry (MLFLOW_TRACKING_…) has to be an admin's",
+    )
 }
 
 fn models(status: &Status) -> Finding {
@@ -84,6 +105,34 @@ fn models(status: &Status) -> Finding {
     } else {
         Finding::ok("models", message)
     }
+}
+
+/// Webhooks are no must: without them, changes are found by polling.
+fn webhooks(state: &WebhooksState, page: Option<&WebhookPage>) -> Finding {
+    let installed = match page {
+        Some(page) => Some(page.webhooks.iter().any(|webhook| webhook.active)),
+        None => state.installed,
+    };
+    let state = page.map_or(state, |page| &page.deliveries);
+    let counts = format!("{} refused", state.refused);
+    if state.refused > 0 && state.refused > state.accepted {
+        return Finding::warn(
+            "webhooks",
+            format!("{} deliveries taken, {counts}", state.accepted),
+            "`sluicegate webhooks install` gives the registry the gateway's secret again",
+        );
+    }
+    let message = match (installed, state.last_delivery) {
+        (Some(false), _) => {
+            "none is installed at the registry: changes are found by polling".to_owned()
+        }
+        (None, None) => "nothing was delivered yet: changes are found by polling".to_owned(),
+        (Some(true), None) => {
+            "installed; nothing was delivered since the gateway started".to_owned()
+        }
+        (_, Some(time)) => format!("installed; last delivery {time}, {counts}"),
+    };
+    Finding::ok("webhooks", message)
 }
 
 #[cfg(test)]
@@ -113,6 +162,35 @@ mod tests {
             findings.iter().all(|finding| finding.level == Level::Ok),
             "{findings:?}"
         );
+    }
+
+    #[test]
+    fn rights_that_the_registry_does_not_tell_are_a_failure() {
+        let mut status = status(true, 0);
+        for (answered, level) in [(true, Level::Ok), (false, Level::Fail)] {
+            status.rights = Some(RightsState { answered });
+            let findings = judge(&status, true);
+            let finding = findings.iter().find(|finding| finding.check == "rights");
+            assert_eq!(finding.map(|finding| finding.level), Some(level));
+        }
+    }
+
+    #[test]
+    fn webhooks_are_told_of_and_warned_of_when_they_are_refused() {
+        let state = |value| serde_json::from_value::<WebhooksState>(value).unwrap();
+        let of = |value| webhooks(&state(value), None);
+        let told = [
+            of(json!({"has_secret": false, "accepted": 0, "repeated": 0, "refused": 0})),
+            of(json!({
+                "has_secret": true, "installed": true, "last_delivery": "2026-03-01T12:00:00Z",
+                "accepted": 3, "repeated": 0, "refused": 1
+            })),
+            of(json!({"has_secret": true, "accepted": 0, "repeated": 0, "refused": 4})),
+            of(
+                json!({"has_secret": true, "installed": false, "accepted": 0, "repeated": 0, "refused": 0}),
+            ),
+        ];
+        insta::assert_snapshot!(text(&told));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod gateway_checks;
 mod host_checks;
 mod package_checks;
 mod places;
+mod rights_check;
 
 use gateway::config::{Config, Overrides, process_environment};
 use serde::Serialize;
@@ -45,8 +46,9 @@ pub(super) async fn run(
         data_dir: args.data_dir,
         ..Overrides::default()
     };
-    match Config::load_local(overrides, process_environment()) {
+    match Config::load_local(overrides.clone(), process_environment()) {
         Ok(config) => {
+            findings.extend(rights_check::run(overrides).await);
             findings.extend(host_checks::run(&config, environment));
             findings.extend(package_checks::run(&config).await);
         }

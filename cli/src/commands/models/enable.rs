@@ -15,7 +15,7 @@ pub(super) async fn run(
     format: Format,
 ) -> Result<(), CommandError> {
     let name = &args.name;
-    if !args.wait {
+    if !args.waiting.wait {
         let enabled = client.serve_model(name, &Map::new()).await?;
         output::note(&format!(
             "serving of {name} is enabled; `sluicegate models show {name}` tells how far it is"
@@ -25,7 +25,14 @@ pub(super) async fn run(
             Format::Table => Ok(()),
         };
     }
-    let ready = wait::until_ready(client, name, args.timeout.0, &Progress::new()).await?;
+    let ready = wait::until_ready(
+        client,
+        name,
+        &Map::new(),
+        args.waiting.timeout.0,
+        &Progress::new(),
+    )
+    .await?;
     if format == Format::Json {
         return output::json(&ready);
     }

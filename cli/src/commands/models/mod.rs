@@ -33,7 +33,7 @@ pub(crate) async fn run(
         ModelsVerb::Settings(args) => settings::run(&client, &args, format).await,
         ModelsVerb::Restart(args) => restart::run(&client, &args).await,
         ModelsVerb::Events(args) => events::run(&client, &args, format).await,
-        ModelsVerb::Logs(args) => logs::run(&client, &args).await,
+        ModelsVerb::Logs(args) => logs::run(&client, &args, format).await,
         ModelsVerb::Score(args) => score::run(&client, args).await,
         ModelsVerb::Uris(args) => uris::run(&client, &args.name, format).await,
     }

@@ -3,11 +3,13 @@
 use gateway::api::ModelDetail;
 use serde_json::{Map, Value};
 
-use super::show::settings_rows;
-use crate::args::models::SettingsArgs;
+use super::show::settings_table;
+use super::wait;
+use crate::args::models::{SettingsArgs, WaitArgs};
 use crate::client::Client;
 use crate::error::CommandError;
 use crate::output::{self, Format};
+use crate::progress::Progress;
 
 pub(super) async fn run(
     client: &Client,
@@ -19,7 +21,12 @@ pub(super) async fn run(
     let mut model = client.model(name).await?;
     // A change alone must not enable serving, which the call would do.
     if model.settings.is_some() && !changes.is_empty() {
-        model = client.serve_model(name, &changes).await?;
+        let WaitArgs { wait, timeout } = &args.waiting;
+        model = if *wait {
+            wait::until_ready(client, name, &changes, timeout.0, &Progress::new()).await?
+        } else {
+            client.serve_model(name, &changes).await?
+        };
     }
     print(&model, format)
 }
@@ -34,10 +41,7 @@ fn print(model: &ModelDetail, format: Format) -> Result<(), CommandError> {
     };
     match format {
         Format::Json => output::json(settings),
-        Format::Table => output::line(&output::table(
-            &["SETTING", "VALUE"],
-            settings_rows(settings),
-        )),
+        Format::Table => output::line(&settings_table(model, settings)),
     }
 }
 
@@ -78,6 +82,8 @@ mod tests {
             "warm_up=false",
             "environment={\"OMP_NUM_THREADS\": \"2\", \"A\": \"b=c\"}",
             "max_queue=",
+            "versions=latest:2",
+            "memory_limit=1GB",
         ]
         .map(str::to_owned);
         assert_eq!(
@@ -88,6 +94,8 @@ mod tests {
                 "warm_up": false,
                 "environment": {"OMP_NUM_THREADS": "2", "A": "b=c"},
                 "max_queue": null,
+                "versions": "latest:2",
+                "memory_limit": "1GB",
             })
         );
         assert!(changes(&["replicas".to_owned()]).is_err());

@@ -30,11 +30,10 @@ fn text(model: &ModelDetail) -> String {
     }
     let failures = model.versions.iter();
     blocks.extend(failures.filter_map(|version| failure_text(&model.name, version)));
+    let renewals = model.versions.iter();
+    blocks.extend(renewals.filter_map(|version| renewal_failure_text(&model.name, version)));
     if let Some(settings) = &model.settings {
-        blocks.push(output::table(
-            &["SETTING", "VALUE"],
-            settings_rows(settings),
-        ));
+        blocks.push(settings_table(model, settings));
     }
     blocks.join("\n\n")
 }
@@ -54,9 +53,10 @@ fn head(model: &ModelDetail) -> String {
 }
 
 fn version_row(version: &VersionDetail) -> Vec<String> {
-    let state = match &version.step {
-        Some(step) => format!("{}: {step}", version.state),
-        None => version.state.to_string(),
+    let state = match (&version.step, version.renewing) {
+        (Some(step), _) => format!("{}: {step}", version.state),
+        (None, true) => format!("{}: workers are being replaced", version.state),
+        (None, false) => version.state.to_string(),
     };
     let workers = match (version.replicas, version.memory_bytes) {
         (replicas, Some(bytes)) => format!("{replicas} ({} MB)", bytes / (1 << 20)),
@@ -74,6 +74,10 @@ fn version_row(version: &VersionDetail) -> Vec<String> {
 
 fn label_row(label: &LabelDetail) -> Vec<String> {
     let answers = match (label.current, label.aspired) {
+        (current, Some(aspired)) if label.reason.is_some() => {
+            let now = current.map_or_else(|| "nobody".to_owned(), |current| current.to_string());
+            format!("{now} (versions leaves out {aspired})")
+        }
         (Some(current), Some(aspired)) if current != aspired => {
             format!("{current}, then {aspired}")
         }
@@ -98,6 +102,22 @@ fn failure_text(model: &str, version: &VersionDetail) -> Option<String> {
     Some(format!("version {number}: {text}{next_try}\n  {log}"))
 }
 
+/// Why the old workers are still there.
+pub(super) fn renewal_failure_text(model: &str, version: &VersionDetail) -> Option<String> {
+    let failure = version.last_renewal_failure.as_ref()?;
+    let number = version.version;
+    let text = failures::text(
+        failure.code.as_deref(),
+        &failure.message,
+        &failure.last_lines,
+    );
+    let next_try = next_try(failure);
+    let log = failures::log_command(model, number, Some(failure));
+    Some(format!(
+        "version {number}: the old workers answer, new ones cannot be had: {text}{next_try}\n  {log}"
+    ))
+}
+
 fn next_try(failure: &FailureDetail) -> String {
     match (failure.next_try, failure.attempts) {
         (Some(at), attempts) => format!("\n  tried {attempts} times, next at {at}"),
@@ -105,8 +125,25 @@ fn next_try(failure: &FailureDetail) -> String {
     }
 }
 
-/// Settings as rows of a table.
-pub(super) fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
+/// Settings, where they come from, and tags that change nothing.
+pub(super) fn settings_table(model: &ModelDetail, settings: &Settings) -> String {
+    let from = |key: &String| {
+        let origin = model.settings_from.get(key);
+        origin.map_or("-", |origin| origin.as_str()).to_owned()
+    };
+    let rows = settings_rows(settings).into_iter().map(|mut row| {
+        row.push(from(&row[0]));
+        row
+    });
+    let table = output::table(&["SETTING", "VALUE", "FROM"], rows);
+    let problems = model.tag_problems.iter().map(|tag| {
+        let (key, problem) = (&tag.key, &tag.problem);
+        format!("\nthe registry's tag sluicegate.{key} changes nothing: {problem}")
+    });
+    std::iter::once(table).chain(problems).collect()
+}
+
+fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
     let environment: Vec<String> = settings
         .environment
         .iter()
@@ -120,6 +157,14 @@ pub(super) fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
         ("env_manager", settings.env_manager.to_string()),
         ("environment", or_dash(&environment.join(" "))),
         ("warm_up", settings.warm_up.to_string()),
+        (
+            "memory_limit",
+            settings
+                .memory_limit
+                .map_or_else(|| "-".to_owned(), |limit| limit.to_string()),
+        ),
+        ("versions", settings.versions.to_string()),
+        ("takeover", settings.takeover.to_string()),
     ]
     .map(|(name, value)| vec![name.to_owned(), value])
     .into()
@@ -146,6 +191,8 @@ mod tests {
             "state": "READY",
             "permission": "MANAGE",
             "settings": Settings::default(),
+            "settings_from": {"replicas": "person", "timeout": "tag"},
+            "tag_problems": [{"key": "replicsa", "problem": "unknown setting"}],
             "versions": [
                 {
                     "version": 3, "state": "FAILED", "since": "2026-03-01T12:00:02Z", "uris": [], "replicas": 0, "crashes": 0,
@@ -160,11 +207,20 @@ mod tests {
                 },
                 {
                     "version": 1, "state": "READY", "since": "2026-03-01T12:00:00Z", "aliases": ["champion", "old"],
-                    "uris": ["http://gateway/model/iris/1/invocations"], "replicas": 2, "memory_bytes": 524_288_000, "crashes": 0
+                    "uris": ["http://gateway/model/iris/1/invocations"], "replicas": 2, "memory_bytes": 524_288_000, "crashes": 0,
+                    "renewing": true,
+                    "last_renewal_failure": {
+                        "kind": "transient", "message": "the disk is full", "last_lines": [], "attempts": 2,
+                        "next_try": "2026-03-01T12:01:00Z"
+                    }
                 }
             ],
             "labels": [
                 {"label": "Production", "current": 1, "aspired": 2, "uri": "http://gateway/model/iris/Production/invocations"},
+                {
+                    "label": "Staging", "aspired": 4, "reason": "the setting versions leaves out version 4",
+                    "uri": "http://gateway/model/iris/Staging/invocations"
+                },
                 {"label": "@champion", "current": 1, "aspired": 1, "uri": "http://gateway/model/iris/@champion/invocations"}
             ]
         }))

@@ -22,8 +22,8 @@ pub(crate) async fn run(
     format: Format,
 ) -> Result<(), CommandError> {
     let tokens = if args.local.local {
-        let data_dir = local::data_dir(args.local.data_dir)?;
-        Tokens::Local(LocalTokens::open(&data_dir).await?)
+        let config = local::config(args.local.data_dir)?;
+        Tokens::Local(LocalTokens::open(&config.data_dir, config.rights).await?)
     } else {
         Tokens::Remote(Client::new(args.connection.resolve(environment)?)?)
     };

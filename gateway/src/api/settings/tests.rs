@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use std::time::Duration;
+
 use super::*;
 
 fn apply(changes: Value) -> Result<ModelSettings, String> {
@@ -15,6 +17,7 @@ fn every_key_takes_effect() {
     let settings = apply(json!({
         "replicas": 2, "max_concurrency": 4, "max_queue": 0, "timeout": "1m 30s",
         "env_manager": "local", "environment": {"A": "1"}, "warm_up": false,
+        "memory_limit": "1GB", "versions": {"latest": 2}, "takeover": "resource_preserving",
     }))
     .unwrap();
     let defaults = Settings::default();
@@ -26,6 +29,12 @@ fn every_key_takes_effect() {
     assert_eq!(engine.loader["env_manager"], "local");
     assert_eq!(engine.loader["environment"], r#"{"A":"1"}"#);
     assert_eq!(engine.loader["warm_up"], "false");
+    assert_eq!(engine.loader["memory_limit"], (1 << 30).to_string());
+    assert_eq!(
+        engine.versions,
+        serving_core::VersionPolicy::Latest(NonZeroU32::new(2).unwrap())
+    );
+    assert_eq!(engine.takeover, serving_core::Takeover::ResourcePreserving);
 }
 
 #[test]
@@ -63,6 +72,12 @@ fn a_refusal_names_the_key_what_is_allowed_and_the_nearest_key() {
         json!({"environment": {"A=B": "secret"}}),
         json!({"environment": {"TOKEN": 5}}),
         json!({"warm_up": "yes"}),
+        json!({"memory_limit": "lots"}),
+        json!({"memory_limit": 2}),
+        json!({"versions": "latest"}),
+        json!({"versions": []}),
+        json!({"takeover": "resource_preservin"}),
+        json!({"takeover": 1}),
     ];
     let messages: Vec<_> = refusals
         .into_iter()
@@ -76,4 +91,41 @@ fn values_of_variables_can_be_hidden() {
     let settings = apply(json!({"environment": {"TOKEN": "hush"}})).unwrap();
     let shown = settings.or(&Settings::default()).without_values();
     assert_eq!(shown.environment["TOKEN"], "***");
+}
+
+#[test]
+fn each_setting_tells_where_it_comes_from() {
+    let person = apply(json!({"replicas": 2})).unwrap();
+    let tags = apply(json!({"replicas": 3, "timeout": "5s"})).unwrap();
+    let origins = Origin::of_all(&person, &tags);
+    assert_eq!(origins.len(), KNOWN.len());
+    let of = |key: &str| origins[key];
+    assert_eq!(of("replicas"), Origin::Person);
+    assert_eq!(of("timeout"), Origin::Tag);
+    assert_eq!(of("versions"), Origin::Default);
+    let laid = person.or(&tags.or(&Settings::default()));
+    assert_eq!(
+        (laid.replicas.get(), laid.timeout.to_string()),
+        (2, "5s".to_owned())
+    );
+}
+
+#[test]
+fn a_person_can_lift_a_limit_of_memory_that_a_tag_sets() {
+    let tagged = apply(json!({"memory_limit": "1GB"})).unwrap();
+    let defaults = tagged.or(&Settings::default());
+    let unlimited = apply(json!({"memory_limit": "none"})).unwrap();
+    let holds = unlimited.or(&defaults);
+    assert_eq!(holds.memory_limit, None);
+    let engine = holds.to_engine(&Settings::default());
+    assert!(!engine.loader.contains_key("memory_limit"));
+    // It is a choice, and as such kept and shown; going back is something else.
+    assert_eq!(json!(unlimited), json!({"memory_limit": "none"}));
+    let kept: ModelSettings = serde_json::from_value(json!(unlimited)).unwrap();
+    assert_eq!(kept, unlimited);
+    let origins = Origin::of_all(&unlimited, &tagged);
+    assert_eq!(origins["memory_limit"], Origin::Person);
+    let back = json!({"memory_limit": null});
+    let back = unlimited.apply(back.as_object().unwrap()).unwrap();
+    assert_eq!(back.or(&defaults).memory_limit, defaults.memory_limit);
 }

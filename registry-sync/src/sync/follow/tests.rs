@@ -74,7 +74,8 @@ impl Loop {
             interest: interest_seen,
             nudged,
             answered,
-            aspired,
+            board: Board::new(aspired),
+            hints: Hints::default(),
             catalog: watch::channel(Arc::default()).0,
             status,
         };
@@ -109,6 +110,7 @@ fn aspired(names: &[&str]) -> Aspired {
         incarnation: Incarnation::from("1"),
         versions: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
+        tags: std::collections::BTreeMap::new(),
     };
     let models = names.iter().map(|name| (ModelName::from(*name), model()));
     Aspired {

@@ -1,13 +1,13 @@
 //! Random histories of a registry, its people and its misfortunes: no law is broken on the way, and
 //! once the misfortunes stop, what is served is exactly what is aspired.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::{Strategy, any};
 use proptest::test_runner::{Config, RngSeed};
 use proptest::{prop_oneof, proptest};
@@ -17,7 +17,8 @@ use super::world::{Stack, World, config, id};
 use crate::testing::{Call, Outcome, Script, Step};
 use crate::{
     Entered, Generation, Incarnation, Label, LabelRoute, ManagerConfig, ModelName, Phase,
-    Reference, RoutingTable, ServableId, Settings, Snapshot, Source, Version, VersionRoute,
+    Reference, RoutingTable, ServableId, Settings, Snapshot, Source, Takeover, Version,
+    VersionPolicy, VersionRoute,
 };
 
 const MODELS: [&str; 2] = ["iris", "wine"];
@@ -35,7 +36,7 @@ enum Turn {
     RecreateVersion(usize, u64),
     RecreateModel(usize),
     DeleteModel(usize),
-    Enable(usize, u32, bool),
+    Enable(usize, Wish),
     Disable(usize),
     Crash(usize, u64),
     Script(usize, u64, Outcome, Outcome),
@@ -43,6 +44,24 @@ enum Turn {
     Recycle(usize, u64),
     Enter(usize, u64),
     Leave,
+}
+
+/// Some settings: replicas, a word for the loader, which versions, whether memory is short.
+type Wish = (u32, bool, VersionPolicy, bool);
+
+fn wishes() -> impl Strategy<Value = Wish> {
+    let listed = btree_set(1..4_u64, 1..3);
+    let policy = prop_oneof![
+        3 => proptest::strategy::Just(VersionPolicy::All),
+        2 => (1..3_u32).prop_map(|count| VersionPolicy::Latest(NonZeroU32::new(count).unwrap())),
+        1 => listed.prop_map(|listed| VersionPolicy::Listed(listed.into_iter().map(Version).collect())),
+    ];
+    (
+        1..4_u32,
+        any::<bool>(),
+        policy,
+        proptest::bool::weighted(0.2),
+    )
 }
 
 fn turns() -> impl Strategy<Value = Turn> {
@@ -68,7 +87,7 @@ fn turns() -> impl Strategy<Value = Turn> {
         1 => (model(), version()).prop_map(|(model, version)| Turn::RecreateVersion(model, version)),
         1 => model().prop_map(Turn::RecreateModel),
         1 => model().prop_map(Turn::DeleteModel),
-        4 => (model(), 1..4_u32, any::<bool>()).prop_map(|(model, replicas, word)| Turn::Enable(model, replicas, word)),
+        4 => (model(), wishes()).prop_map(|(model, wish)| Turn::Enable(model, wish)),
         1 => model().prop_map(Turn::Disable),
         4 => (model(), version()).prop_map(|(model, version)| Turn::Crash(model, version)),
         3 => (model(), version(), outcome(), outcome()).prop_map(|(model, version, prepare, load)| Turn::Script(model, version, prepare, load)),
@@ -190,6 +209,10 @@ type Lives = (Incarnation, Incarnation);
 /// What is wanted and what callers get, at one moment.
 struct Look {
     wanted: BTreeMap<ServableId, Lives>,
+    /// What is aspired and not wanted.
+    left_out: BTreeMap<ServableId, Lives>,
+    /// Models whose old versions go first.
+    stops_first: BTreeSet<ModelName>,
     wanted_labels: BTreeMap<(ModelName, Label), (Incarnation, Version)>,
     reachable: BTreeMap<ServableId, (Generation, Lives)>,
     labels: BTreeMap<(ModelName, Label), LabelRoute>,
@@ -240,9 +263,15 @@ impl Player {
             Turn::DeleteModel(model) => world.registry(|aspired| {
                 aspired.models.remove(MODELS[*model]);
             }),
-            Turn::Enable(model, replicas, word) => {
+            Turn::Enable(model, (replicas, word, versions, is_short)) => {
                 let mut settings = Settings {
                     replicas: NonZeroU32::new(*replicas).unwrap(),
+                    versions: versions.clone(),
+                    takeover: if *is_short {
+                        Takeover::ResourcePreserving
+                    } else {
+                        Takeover::AvailabilityPreserving
+                    },
                     ..Settings::default()
                 };
                 let word = if *word { "uv" } else { "conda" };
@@ -258,6 +287,7 @@ impl Player {
                     prepare: Step::ends(*prepare),
                     load: Step::ends(*load),
                     stop: Duration::from_secs(*version),
+                    note: None,
                     cached: false,
                 };
                 world.loader.script(&id(MODELS[*model], *version), script);
@@ -296,6 +326,8 @@ impl Player {
         let enabled = crate::overlay(&aspired, &intents);
         let mut look = Look {
             wanted: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+            stops_first: BTreeSet::new(),
             wanted_labels: BTreeMap::new(),
             reachable: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -307,6 +339,16 @@ impl Player {
                     ServableId::new(name.clone(), *version),
                     (model.incarnation.clone(), wanted.incarnation.clone()),
                 );
+            }
+            if intents.settings(name).unwrap().takeover == Takeover::ResourcePreserving {
+                look.stops_first.insert(name.clone());
+            }
+            for (version, aspired) in &aspired.models[name].versions {
+                let id = ServableId::new(name.clone(), *version);
+                if !look.wanted.contains_key(&id) {
+                    let lives = (model.incarnation.clone(), aspired.incarnation.clone());
+                    look.left_out.insert(id, lives);
+                }
             }
             for (label, version) in &model.labels {
                 let key = (name.clone(), label.clone());
@@ -386,6 +428,25 @@ impl Player {
                 assert_eq!(spec.settings.loader, settings.loader, "{id}");
             }
         }
+        // What is left out stays only where too little of what is chosen answers, or a label waits.
+        for id in look
+            .left_out
+            .keys()
+            .filter(|id| look.reachable.contains_key(*id))
+        {
+            let chosen = || look.wanted.keys().filter(|wanted| wanted.model == id.model);
+            let all_answer = chosen().all(|wanted| look.reachable.contains_key(wanted));
+            assert!(!all_answer || chosen().next().is_none(), "{id} was to go");
+        }
+        for (id, seen) in look.snapshot.models.iter().flat_map(|(name, model)| {
+            let id = |version: &Version| ServableId::new(name.clone(), *version);
+            model
+                .versions
+                .iter()
+                .map(move |(version, seen)| (id(version), seen))
+        }) {
+            assert!(!seen.renewing, "{id} is renewed for ever");
+        }
         let unreached = |id: &ServableId| !look.reachable.contains_key(id);
         assert!(!live.iter().any(|replica| unreached(&replica.spec.id)));
         for ((model, label), (_, target)) in &look.wanted_labels {
@@ -431,6 +492,13 @@ fn compare(before: &Look, after: &Look, turn: &dyn Debug) {
             continue;
         }
         let (_, target) = after.wanted_labels[key];
+        let target_comes = after
+            .wanted
+            .contains_key(&ServableId::new(key.0.clone(), target));
+        if after.stops_first.contains(&key.0) || (after.left_out.contains_key(&id) && !target_comes)
+        {
+            continue;
+        }
         let now = after.labels[key].current;
         assert!(
             now == Some(current) || now == Some(target),
@@ -449,7 +517,8 @@ fn compare(before: &Look, after: &Look, turn: &dyn Debug) {
         };
         let fits = match after.wanted.get(id) {
             Some(wanted) => wanted == lives,
-            None => protected(),
+            None if after.stops_first.contains(&id.model) => false,
+            None => protected() || after.left_out.get(id) == Some(lives),
         };
         assert!(fits, "{id} is still reachable after {turn:?}");
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::world::{World, config, id, label, number};
 use crate::testing::{Call, Outcome, Script, Step, Timeline};
-use crate::{ManagerConfig, ReplicaId, Settings, Source};
+use crate::{ManagerConfig, Note, ReplicaId, Settings, Source};
 
 fn settings(replicas: u32) -> Settings {
     Settings {
@@ -49,6 +49,29 @@ async fn a_version_that_was_re_created_never_answers_with_the_old_one() {
             "12.0 iris@1 replica 0 started",
             "12.0 iris@1 ready",
             "12.0 iris@1 Production moved from nowhere to 1",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_loader_found_worth_keeping_is_in_the_log_before_what_came_of_it() {
+    let mut world = World::with_iris();
+    let note = Note::new("house_reused", "House 7 was there");
+    let script = Script {
+        note: Some(note),
+        ..Script::default()
+    };
+    world.loader.script(&id("iris", 1), script);
+    world.register("iris", 1);
+    world.pass(10).await;
+    assert_eq!(
+        world.story(),
+        [
+            "0.0 iris@1 discovered as generation 1",
+            "1.0 iris@1 house_reused: House 7 was there",
+            "1.0 iris@1 prepared",
+            "2.0 iris@1 replica 0 started",
+            "2.0 iris@1 ready",
         ]
     );
 }
@@ -224,6 +247,29 @@ async fn recycled_replicas_are_replaced_one_at_a_time_and_the_new_one_comes_firs
         ]
     );
     assert_eq!(live(&world), [2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_its_loader_gives_up_is_replaced_once_another_one_answers() {
+    let mut world = World::with_iris();
+    world.register("iris", 1);
+    world.pass(10).await;
+    world.story();
+    let caller = world.enter("iris", &number(1)).unwrap();
+    assert!(world.loader.give_up(&id("iris", 1), "it used 1.3GB"));
+    world.pass(10).await;
+    assert_eq!(
+        world.story(),
+        [
+            "11.0 iris@1 replica 1 started",
+            "11.0 iris@1 replica 0 replaced: it used 1.3GB",
+        ]
+    );
+    assert_eq!(live(&world), [1]);
+    drop(caller);
+    assert!(world.loader.give_up(&id("iris", 1), "it used 1.4GB"));
+    world.pass(10).await;
+    assert_eq!(live(&world), [2], "its successor may be given up, too");
 }
 
 #[tokio::test(start_paused = true)]

@@ -221,3 +221,41 @@ async fn a_replica_that_cannot_be_added_leaves_the_others_and_the_phase_alone() 
     let prepares = |call: &&Call| matches!(call, Call::Prepare(..));
     assert_eq!(world.loader.calls().iter().filter(prepares).count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn replicas_that_are_given_up_again_and_again_are_replaced_after_growing_pauses() {
+    let mut world = serving().await;
+    let mut minutes = 0;
+    let mut replaced = Vec::new();
+    while minutes < 60 {
+        // Each is too large as soon as it answers.
+        while world.loader.give_up(&id("iris", 1), "it used 1.3GB") {}
+        world.pass(60).await;
+        minutes += 1;
+        let story = world.story().into_iter();
+        replaced.extend(story.filter(|line| line.contains("replaced")));
+    }
+    let waited: Vec<&str> = replaced
+        .iter()
+        .map(|line| line.split_once("it used 1.3GB").unwrap().1)
+        .collect();
+    let kept = |times: u32, pause: &str| {
+        format!("; given up {times} times of late, so it was kept for {pause} s more")
+    };
+    assert_eq!(waited[0], "");
+    assert_eq!(waited[1], kept(2, "1.0"));
+    assert_eq!(waited[4], kept(5, "8.0"));
+    assert_eq!(waited[5], kept(6, "300.0"));
+    assert!(waited.len() <= 5 + 60 / 5, "{waited:?}");
+    assert_eq!(world.seen(&id("iris", 1)).unwrap().crashes, 0);
+    // A good run is what it takes.
+    world.pass(1000).await;
+    world.story();
+    assert!(world.loader.give_up(&id("iris", 1), "it used 1.3GB"));
+    world.pass(3).await;
+    let story = world.story();
+    assert!(
+        story.last().unwrap().ends_with("it used 1.3GB"),
+        "{story:?}"
+    );
+}

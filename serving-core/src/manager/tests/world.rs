@@ -131,6 +131,7 @@ impl World {
                 incarnation: Incarnation::from("first"),
                 versions: [].into(),
                 labels: [].into(),
+                tags: [].into(),
             });
             change(model);
         });
