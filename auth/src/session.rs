@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::authenticator::Clock;
 use crate::credential::Credential;
+use crate::secret::Secret;
 
 /// A header that a page of ours sends, and that no form and no other origin can: they would have to ask for leave first
 /// (CORS), which is never given.
@@ -88,6 +89,11 @@ impl SessionKey {
     /// One that was kept; `None` if it has another length than 32 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+
+    /// One that was kept as text: 32 bytes in base64 for URLs, without padding.
+    pub fn from_text(text: &Secret) -> Option<Self> {
+        Self::from_bytes(&URL_SAFE_NO_PAD.decode(text.expose()).ok()?)
     }
 
     /// To be kept where only the gateway's own user can read it.

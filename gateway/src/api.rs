@@ -11,6 +11,7 @@ mod log;
 mod model;
 mod nearest;
 mod schemas;
+mod session;
 mod settings;
 mod size;
 mod status;
@@ -34,6 +35,7 @@ pub use model::{
     ReplicaDetail, VersionDetail, VersionState,
 };
 pub use nearest::nearest;
+pub use session::{SessionInfo, SignIn};
 pub(crate) use settings::LONGEST_TIMEOUT;
 pub use settings::{
     EnvManager, InvalidSetting, MemoryLimit, ModelSettings, Origin, Settings, TagProblem,

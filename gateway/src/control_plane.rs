@@ -30,6 +30,7 @@ pub(crate) mod openapi;
 mod respond;
 mod restart;
 mod serving;
+mod session;
 mod state;
 mod status;
 mod stream_places;
@@ -79,6 +80,7 @@ pub fn router(state: impl Into<Arc<ControlState>>) -> Router {
     ));
     Router::from(everybody)
         .layer(Extension(openapi::Document::new()))
+        .merge(crate::ui::routes())
         .merge(known_callers)
         .fallback(respond::nothing_here)
         .with_state(state)
@@ -109,13 +111,16 @@ fn routes() -> (Routes, Routes) {
         .routes(routes!(webhooks::manage::list, webhooks::manage::remove))
         .routes(routes!(webhooks::manage::install))
         .routes(routes!(webhooks::manage::test))
+        .routes(routes!(session::show, session::sign_out))
         .routes(routes!(status::show));
     let known_callers = Routes::new()
         .nest("/api/v1", api)
         .routes(routes!(metrics::show))
         .merge(crate::databricks::routes());
     // The signature of a delivery is its credential.
-    let deliveries = Routes::new().routes(routes!(webhooks::deliver::deliver));
+    let deliveries = Routes::new()
+        .routes(routes!(webhooks::deliver::deliver))
+        .routes(routes!(session::sign_in));
     let everybody = Routes::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))

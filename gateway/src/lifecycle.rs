@@ -31,7 +31,7 @@ use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{
-    DataDirLock, EventRetention, SeenLabels, Store, WebhookSecretFile, keep_last_aspired,
+    DataDirLock, EventRetention, SeenLabels, Store, SecretFile, keep_last_aspired,
     write_events,
 };
 use crate::telemetry::{self, AccessLog, Traces, Trails};
@@ -175,7 +175,7 @@ impl Household {
         let traces = Traces::open(&config.observing.traces, Handle::current())?;
         let store = Store::open(&config.local.data_dir).await.map_err(stored)?;
         let tokens: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let authenticator = rights::open(&config, &tokens).await?;
+        let authenticator = rights::open(&config, &tokens, &store).await?;
         let following = rights::follow(Arc::clone(&authenticator), close.clone());
         keepers.start("following tokens", following);
 
@@ -218,7 +218,7 @@ impl Household {
         let life_metrics = LifeMetrics::new();
         let webhooks = Webhooks::open(
             &config.observing.webhooks,
-            WebhookSecretFile::new(&config.local.data_dir),
+            SecretFile::of_webhooks(&config.local.data_dir),
             registry.webhooks(),
             metrics.sub_registry_with_prefix(PREFIX),
         )

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use auth::{
     Authenticator, AuthenticatorConfig, Credentials, HttpClient, InheritedConfig, InheritedRights,
-    MlflowUsers, Secret, SourceError, TokenStore, TokensAndGrants,
+    MlflowUsers, Secret, SessionKey, Sessions, SourceError, TokenStore, TokensAndGrants,
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,13 @@ use tracing::{debug, info, warn};
 
 use crate::config::{Config, RegistryCredentials, RegistryKind, RightsSource};
 use crate::run_error::RunError;
+use crate::store::{SecretFile, Store};
 
 /// Pause before the gateway's own account is looked at again, while the registry does not answer.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a person who signed in with a browser stays so: a day's work, and not the night.
+const SESSION: Duration = Duration::from_secs(12 * 3600);
 
 /// The name that says that what follows is a token, for Databricks as for us.
 const TOKEN_USER: &str = "token";
@@ -24,6 +28,7 @@ const TOKEN_USER: &str = "token";
 pub(crate) async fn open(
     config: &Config,
     tokens: &Arc<dyn TokenStore>,
+    store: &Store,
 ) -> Result<Arc<Authenticator>, RunError> {
     if !config.auth.enabled {
         warn!(
@@ -35,11 +40,26 @@ pub(crate) async fn open(
     hint(config, &kept);
     let clock: auth::Clock = Arc::new(SystemTime::now);
     let opened = Authenticator::open(Arc::clone(tokens), clock, AuthenticatorConfig::default());
-    let opened = opened.await.map_err(stored)?;
+    let sessions = sessions(config, store).await?;
+    let opened = opened.await.map_err(stored)?.with_sessions(sessions);
     Ok(Arc::new(match config.auth.rights {
         RightsSource::Grants => opened,
         RightsSource::Registry => opened.inherit(inherited(config)?),
     }))
+}
+
+/// Sessions of browsers, under a key that outlives the process.
+async fn sessions(config: &Config, store: &Store) -> Result<Arc<Sessions>, RunError> {
+    let file = SecretFile::of_sessions(&config.local.data_dir);
+    let kept = file.read().map_err(stored)?;
+    let kept = kept.map_or_else(|| file.make(), Ok).map_err(stored)?;
+    let key = SessionKey::from_text(&kept)
+        .ok_or_else(|| stored("the key of sessions in the data folder is damaged: remove session.secret"))?;
+    let sessions = Arc::new(Sessions::new(&key, SESSION, Arc::new(SystemTime::now)));
+    for (id, until) in store.ended_sessions().await.map_err(stored)? {
+        sessions.remember_ended(id, until);
+    }
+    Ok(sessions)
 }
 
 /// Keeps tokens and rights at hand until `shutdown`, and says once whether the gateway's own account can tell rights.

@@ -2,6 +2,7 @@
 //!
 //! Several processes may have it open: `sluicegate tokens create --local` writes while the gateway runs.
 
+mod ended_sessions;
 mod error;
 mod event_filter;
 mod event_writer;
@@ -15,7 +16,7 @@ mod lock;
 mod open;
 mod time;
 mod tokens;
-mod webhook_secret;
+mod secret_file;
 
 pub use error::{OpenError, StoreError};
 pub use event_filter::EventFilter;
@@ -26,7 +27,7 @@ pub use intents::{Change, ChangeError, StoredIntent};
 pub use label_moves::LabelMove;
 pub use last_aspired::keep_last_aspired;
 pub use lock::{DataDirLock, LockError};
-pub use webhook_secret::WebhookSecretFile;
+pub use secret_file::SecretFile;
 
 use sqlx::SqlitePool;
 use tokio::sync::watch;

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::ACCEPT;
 use http::request::Parts;
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, Method};
 
 use super::{ControlState, Refused};
 use crate::telemetry::Trail;
@@ -17,6 +17,7 @@ use crate::telemetry::Trail;
 /// What a caller came with, for answers that go on for so long that it has to be asked again who is calling.
 #[derive(Clone)]
 pub(super) struct Credential {
+    method: Method,
     headers: HeaderMap,
     peer: IpAddr,
 }
@@ -30,7 +31,7 @@ pub(super) async fn authenticate(
     let peer = peer(request.extensions());
     match state
         .authenticator
-        .authenticate(request.headers(), peer)
+        .authenticate_request(request.method(), request.headers(), peer)
         .await
     {
         Ok(principal) => {
@@ -53,8 +54,16 @@ fn peer(extensions: &Extensions) -> IpAddr {
 impl Credential {
     /// Whose it is now; refuses what was revoked or has expired since.
     pub(super) async fn principal(&self, state: &ControlState) -> Result<Principal, Refused> {
-        let known = state.authenticator.authenticate(&self.headers, self.peer);
+        let (method, headers) = (&self.method, &self.headers);
+        let known = state
+            .authenticator
+            .authenticate_request(method, headers, self.peer);
         known.await.map_err(|reason| Refused(reason.into()))
+    }
+
+    /// Where it comes from.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     /// The headers of the request.
@@ -84,6 +93,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Credential {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         Ok(Self {
+            method: parts.method.clone(),
             headers: parts.headers.clone(),
             peer: peer(&parts.extensions),
         })

@@ -109,6 +109,7 @@ pub(super) async fn nothing_here(uri: Uri) -> Refused {
 pub(super) async fn finish(request: Request, next: Next) -> Response {
     let id = RequestId::take_or_make(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let challenge = auth::challenge(request.headers());
     if let Some(route) = request.extensions().get::<MatchedPath>() {
         Trail::of(request.extensions()).matched(route.as_str());
     }
@@ -123,7 +124,11 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         );
         response = with_body(&error, &id, response);
     }
-    response.headers_mut().insert(X_REQUEST_ID, id.header());
+    let headers = response.headers_mut();
+    if headers.contains_key(WWW_AUTHENTICATE) {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    headers.insert(X_REQUEST_ID, id.header());
     response
 }
 

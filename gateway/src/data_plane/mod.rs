@@ -126,6 +126,7 @@ impl DataPlane {
         let arrival = Instant::now();
         let id = RequestId::take_or_make(request.headers());
         let trail = Trail::of(request.extensions());
+        let challenge = auth::challenge(request.headers());
         let target = Target::parse(request.uri().path());
         if let Ok(target) = &target {
             trail.matched(target.operation.route());
@@ -145,6 +146,11 @@ impl DataPlane {
             }
             refusal.into_response(&id)
         });
+        if response.headers().contains_key(header::WWW_AUTHENTICATE) {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
         reply::stamp(response.headers_mut(), &id);
         response
     }
@@ -181,7 +187,7 @@ impl DataPlane {
     ) -> Result<(), Refusal> {
         let principal = self
             .authenticator
-            .authenticate(request.headers(), peer.ip())
+            .authenticate_request(request.method(), request.headers(), peer.ip())
             .await
             .map_err(ApiError::from)?;
         Trail::of(request.extensions()).called_by(&principal);

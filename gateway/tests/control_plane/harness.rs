@@ -27,7 +27,7 @@ use gateway::ports::{
     Catalog, GatewayProcess, Processes, RegisteredModel, RegisteredVersion, Registry,
     RegistryStatus, RegistryUnavailable, WorkerProcess,
 };
-use gateway::store::{Store, WebhookSecretFile};
+use gateway::store::{Store, SecretFile};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -294,7 +294,7 @@ impl Plane {
             secret: None,
             max_age: Duration::from_secs(300),
         };
-        let secret = WebhookSecretFile::new(folder.path());
+        let secret = SecretFile::of_webhooks(folder.path());
         let port = Arc::clone(&scripted_webhooks) as _;
         let figures = metrics.sub_registry_with_prefix(PREFIX);
         let webhooks = Webhooks::open(&config, secret, port, figures).unwrap();

@@ -15,7 +15,7 @@ use super::signature::Signed;
 use crate::api::{DeliveryOutcome, WebhooksState};
 use crate::config::WebhooksConfig;
 use crate::ports::RegistryWebhooks;
-use crate::store::WebhookSecretFile;
+use crate::store::SecretFile;
 
 /// Of deliveries that are refused the log tells this often at most: anybody may send them.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Webhooks {
     pub(super) registry: Port,
-    file: WebhookSecretFile,
+    file: SecretFile,
     max_age: Duration,
     known: Mutex<Known>,
     figures: Figures,
@@ -67,7 +67,7 @@ impl Webhooks {
     /// installed. Blocks on the disk.
     pub fn open(
         config: &WebhooksConfig,
-        file: WebhookSecretFile,
+        file: SecretFile,
         registry: Arc<dyn RegistryWebhooks>,
         metrics: &mut MetricsRegistry,
     ) -> io::Result<Self> {

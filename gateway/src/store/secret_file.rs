@@ -1,4 +1,5 @@
-//! The secret that the registry signs deliveries with, where nobody configured one: made once, kept in the data folder.
+//! Secrets of the gateway's own, made once and kept in the data folder: what the registry signs deliveries with, where
+//! nobody configured it, and what the sessions of browsers are sealed with.
 
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, ErrorKind, Write};
@@ -9,16 +10,19 @@ use auth::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-const FILE_NAME: &str = "webhook.secret";
-
-/// Where it is kept (mode 0600). All of it blocks on the disk.
+/// Where one is kept (mode 0600). All of it blocks on the disk.
 #[derive(Clone, Debug)]
-pub struct WebhookSecretFile(PathBuf);
+pub struct SecretFile(PathBuf);
 
-impl WebhookSecretFile {
-    /// The file in `data_dir`, which exists.
-    pub fn new(data_dir: &Path) -> Self {
-        Self(data_dir.join(FILE_NAME))
+impl SecretFile {
+    /// What deliveries are signed with, in `data_dir`, which exists.
+    pub fn of_webhooks(data_dir: &Path) -> Self {
+        Self(data_dir.join("webhook.secret"))
+    }
+
+    /// What sessions are sealed with, in `data_dir`, which exists.
+    pub fn of_sessions(data_dir: &Path) -> Self {
+        Self(data_dir.join("session.secret"))
     }
 
     /// The secret; `None` if none was kept yet.
@@ -62,7 +66,7 @@ mod tests {
     #[test]
     fn a_secret_is_made_once_kept_and_nobody_elses_to_read() {
         let folder = tempfile::tempdir().unwrap();
-        let file = WebhookSecretFile::new(folder.path());
+        let file = SecretFile::of_webhooks(folder.path());
         assert_eq!(file.read().unwrap(), None);
         let made = file.make().unwrap();
         assert_eq!(made.expose().len(), 43);
