@@ -169,6 +169,16 @@ impl Client {
         Ok(())
     }
 
+    /// Changes settings of a model that is served, and waits until they hold.
+    pub async fn set(&self, model: &str, settings: Value) -> Result<()> {
+        let path = format!(
+            "/api/v1/models/{}/serving?wait=ready&timeout=5m",
+            encoded(model)
+        );
+        self.send(Method::PUT, &path, settings).await?.succeeded()?;
+        Ok(())
+    }
+
     /// Disables serving of a model.
     pub async fn disable(&self, model: &str) -> Result<()> {
         let path = format!("/api/v1/models/{}/serving", encoded(model));

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use auth::{
     Authenticator, AuthenticatorConfig, Grant, InheritedConfig, InheritedRights, NewToken,
     RightsSource, TokenStore,
@@ -18,22 +16,19 @@ use bytes::Bytes;
 use gateway::api::Settings;
 use gateway::config::WebhooksConfig;
 use gateway::control_plane::{
-    About, BuildTurns, ControlState, Engine, IntentBook, StreamPlaces, TagFollower, Webhooks,
-    admin_router, router,
+    About, BuildTurns, ControlState, IntentBook, StreamPlaces, TagFollower, Webhooks, admin_router,
+    router,
 };
-use gateway::data_plane::{DataPlaneMetrics, Example};
+use gateway::data_plane::DataPlaneMetrics;
 use gateway::metrics::{self, LifeMetrics, PREFIX};
-use gateway::ports::{
-    Catalog, GatewayProcess, Processes, RegisteredModel, RegisteredVersion, Registry,
-    RegistryStatus, RegistryUnavailable, WorkerProcess,
-};
-use gateway::store::{Store, SecretFile};
+use gateway::ports::{Catalog, RegisteredModel};
+use gateway::store::{SecretFile, Store};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use serving_core::{
     Aspired, AspiredModel, AspiredVersion, Clock, Generation, Incarnation, LabelRoute, ModelName,
-    ModelSnapshot, Phase, ServableId, Snapshot, Source, UnknownServable, Version, VersionSnapshot,
+    ModelSnapshot, Phase, Snapshot, Source, Version, VersionSnapshot,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -41,8 +36,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::scripted_engine::{ScriptedEngine, ScriptedProcesses};
 use super::scripted_environments::ScriptedEnvironments;
 use super::scripted_files::ScriptedFiles;
+use super::scripted_registry::ScriptedRegistry;
 use super::scripted_webhooks::ScriptedWebhooks;
 
 /// 2026-01-01T00:00:00Z: the only time there is in these tests.
@@ -89,132 +86,11 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-pub(crate) struct ScriptedEngine {
-    pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
-    pub(crate) restarted: Mutex<Vec<ServableId>>,
-    pub(crate) examples: Mutex<BTreeMap<ServableId, Example>>,
-    /// Whether it is behind what is wanted until this is `false`.
-    pub(crate) behind: watch::Sender<bool>,
-}
-
-#[derive(Default)]
-pub(crate) struct ScriptedRegistry {
-    pub(crate) catalog: Mutex<Arc<Catalog>>,
-    /// Registered since the catalog was read.
-    pub(crate) fresh: Mutex<Vec<ModelName>>,
-    /// What it answers when it is asked for one version.
-    pub(crate) versions: Mutex<BTreeMap<ServableId, Source>>,
-    /// Why it does not answer.
-    pub(crate) down: Mutex<Option<String>>,
-    pub(crate) polls: AtomicU32,
-    /// Whether polls take until this is `false`.
-    pub(crate) polling: watch::Sender<bool>,
-}
-
-/// The workers that run.
-#[derive(Default)]
-pub(crate) struct ScriptedProcesses(pub(crate) Mutex<Vec<WorkerProcess>>);
-
-impl Processes for ScriptedProcesses {
-    fn workers(&self) -> Vec<WorkerProcess> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn gateway(&self) -> Option<GatewayProcess> {
-        Some(GatewayProcess {
-            resident_memory: 50 << 20,
-            virtual_memory: 1 << 30,
-            cpu: Duration::from_millis(1500),
-            threads: 9,
-            open_files: 30,
-            max_files: Some(1024),
-        })
-    }
-}
-
 struct FixedClock;
 
 impl Clock for FixedClock {
     fn now(&self) -> SystemTime {
         now()
-    }
-}
-
-#[async_trait]
-impl Engine for ScriptedEngine {
-    fn snapshot(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshot.subscribe()
-    }
-
-    async fn restart(&self, id: &ServableId) -> Result<(), UnknownServable> {
-        let snapshot = self.snapshot.borrow();
-        let model = snapshot.models.get(&id.model);
-        if model.is_some_and(|model| model.versions.contains_key(&id.version)) {
-            self.restarted.lock().unwrap().push(id.clone());
-            Ok(())
-        } else {
-            Err(UnknownServable(id.clone()))
-        }
-    }
-
-    async fn caught_up(&self) {
-        let mut behind = self.behind.subscribe();
-        behind.wait_for(|behind| !behind).await.unwrap();
-    }
-
-    fn example(&self, id: &ServableId) -> Option<Example> {
-        self.examples.lock().unwrap().get(id).cloned()
-    }
-}
-
-#[async_trait]
-impl Registry for ScriptedRegistry {
-    fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.catalog.lock().unwrap())
-    }
-
-    async fn is_registered(&self, model: &ModelName) -> Result<bool, RegistryUnavailable> {
-        match &*self.down.lock().unwrap() {
-            Some(reason) => Err(RegistryUnavailable(reason.clone())),
-            None => Ok(self.fresh.lock().unwrap().contains(model)),
-        }
-    }
-
-    async fn version(
-        &self,
-        id: &ServableId,
-    ) -> Result<Option<RegisteredVersion>, RegistryUnavailable> {
-        if let Some(reason) = &*self.down.lock().unwrap() {
-            return Err(RegistryUnavailable(reason.clone()));
-        }
-        let versions = self.versions.lock().unwrap();
-        Ok(versions.get(id).map(|source| RegisteredVersion {
-            model_incarnation: Incarnation::from("model"),
-            version: AspiredVersion {
-                incarnation: Incarnation::from("version"),
-                source: source.clone(),
-            },
-        }))
-    }
-
-    fn poll_soon(&self) {
-        self.polls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    async fn polled(&self) {
-        self.polls.fetch_add(1, Ordering::Relaxed);
-        let mut polling = self.polling.subscribe();
-        polling.wait_for(|polling| !polling).await.unwrap();
-    }
-
-    fn status(&self) -> RegistryStatus {
-        let error = self.down.lock().unwrap().clone();
-        RegistryStatus {
-            last_success: error.is_none().then_some(now()),
-            polls: 5,
-            failed_polls: u64::from(error.is_some()),
-            error,
-        }
     }
 }
 

@@ -103,7 +103,7 @@ async fn tested(client: &Client, document: &str, folder: &Path, more: &[&str]) -
         .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
         .args([
             "--max-examples",
-            "20",
+            "12",
             "--seed",
             "4",
             "--request-timeout",

@@ -144,7 +144,7 @@ async fn a_full_queue_is_429_and_a_passed_deadline_is_504(world: Arc<World>) -> 
     const MODEL: &str = "limited";
     let client = deployed(&world, MODEL).await?;
     client
-        .enable(MODEL, json!({ "max_concurrency": 1, "max_queue": 1 }))
+        .set(MODEL, json!({ "max_concurrency": 1, "max_queue": 1 }))
         .await?;
     let begun = world.run().await?.fresh("limited");
     // One is worked on, one waits; whoever comes third is sent away.

@@ -1,4 +1,4 @@
-//! Takes a stream of events apart: https://html.spec.whatwg.org/multipage/server-sent-events.html
+//! Takes a stream of events apart: <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
 use crate::error::CommandError;
 

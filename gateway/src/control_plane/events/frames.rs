@@ -1,4 +1,4 @@
-//! The bytes of a stream of events: https://html.spec.whatwg.org/multipage/server-sent-events.html
+//! The bytes of a stream of events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
 use std::time::Duration;
 
