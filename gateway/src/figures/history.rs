@@ -20,7 +20,7 @@ const KEPT: usize = 360;
 pub struct Window(usize);
 
 /// One kind of figure over time, oldest first, one value for each step; null where there is none.
-pub type Line = Vec<Option<f32>>;
+pub(super) type Line = Vec<Option<f32>>;
 
 /// The figures of a model or a version over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
