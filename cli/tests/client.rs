@@ -323,6 +323,31 @@ fn events_that_are_left_out_are_spoken_of() {
 }
 
 #[test]
+fn who_asks_for_events_that_are_not_there_is_told_so_and_one_who_asks_for_no_type_of_event_which_there_are()
+ {
+    let of = |arguments: &[&str]| {
+        let gateway = Gateway::answering(&[("200 OK", "application/json", page(1..1, None))]);
+        gateway.run(&[&["models", "events", "iris"], arguments].concat(), "")
+    };
+    let (code, stdout, stderr, asked) = of(&["--type", "failed"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), ""));
+    assert_eq!(stderr, "no events match\n");
+    assert_eq!(
+        asked[0].line,
+        "GET /api/v1/models/iris/events?type=failed&max_results=500"
+    );
+    assert_eq!(of(&[]).2, "nothing has happened to it yet\n");
+
+    let refusal =
+        r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "\"faild\" is no type of event"}"#;
+    let gateway = Gateway::answering(&[("400 Bad Request", "application/json", refusal)]);
+    let (code, stdout, stderr, _) =
+        gateway.run(&["models", "events", "iris", "-f", "--type", "faild"], "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("\"faild\" is no type of event"), "{stderr}");
+}
+
+#[test]
 fn rights_are_taken_back_one_call_each() {
     let gateway = Gateway::answering(&[
         ("204 No Content", "application/json", ""),
