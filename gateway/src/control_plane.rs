@@ -11,6 +11,7 @@ mod build_words;
 mod caller_watch;
 mod engine;
 mod environments;
+mod event_stream;
 mod event_words;
 mod events;
 mod example;

@@ -1,7 +1,5 @@
 //! Calls about what happened: pages of the event log, the log as it grows, and the history of labels.
 
-mod records;
-
 use std::time::Duration;
 
 use gateway::api::{Event, EventPage, LabelHistory, LabelInterval, Timestamp};
@@ -9,10 +7,10 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::time::{sleep, timeout};
 
+use super::event_stream::Records;
 use super::{Client, failure};
 use crate::error::CommandError;
 use crate::output;
-use records::Records;
 
 /// Events that are asked for at a time.
 const EVENTS_A_PAGE: usize = 500;

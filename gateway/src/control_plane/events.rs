@@ -1,6 +1,5 @@
 //! The event log of everything, of a model or of a version: in pages, newest first, or followed as it grows.
 
-mod frames;
 mod query;
 mod status;
 mod stream;

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::access::Access;
+use super::super::event_stream::Frames;
 use super::super::{Refused, models};
-use super::frames::Frames;
 
 /// Between two looks; what changes more often is told once.
 const PAUSE: Duration = Duration::from_millis(250);
