@@ -56,6 +56,7 @@ impl Stream {
         let answer = plane.begin(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        assert_eq!(answer.headers()["x-accel-buffering"], "no");
         let mut stream = Self {
             body: answer.into_body(),
             text: String::new(),

@@ -123,7 +123,7 @@ impl Statuses {
     fn tell(&mut self, model: &ModelName, json: &str, frames: &mut Frames) {
         let digest = digest(json);
         if self.told.insert(model.clone(), digest) != Some(digest) {
-            frames.json("status", None, json);
+            frames.line(Some("status"), None, json);
         }
     }
 }
