@@ -1,103 +1,165 @@
-//! Takes a stream of events apart: <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+//! A stream of server-sent events that goes on where it broke off, however long the gateway is away.
 
+mod records;
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use tokio::time::{sleep, timeout};
+
+use super::{Client, LONGEST_ANSWER, failure};
 use crate::error::CommandError;
+pub(super) use records::Record;
+use records::Records;
 
-/// A record that is longer is none.
-const LONGEST_RECORD: usize = 16 << 20;
+/// Silence after which a stream counts as broken: the gateway shows every 15 seconds that it is alive.
+const SILENCE: Duration = Duration::from_secs(45);
+/// Before a broken stream is asked for again, the first time and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// The name of the records that are wanted.
-const WANTED: &str = "event";
-
-/// What has come of a stream and was not taken yet.
-#[derive(Debug, Default)]
-pub(super) struct Records {
-    text: Vec<u8>,
-    /// How much of it was taken.
-    taken: usize,
-    kind: String,
-    data: String,
+/// What is followed.
+pub(super) struct EventStream<'a> {
+    client: &'a Client,
+    ask: Box<dyn Fn() -> RequestBuilder + 'a>,
+    /// The id of the last record: where to go on.
+    last: Option<String>,
+    open: Option<Open>,
+    /// Whether it is known that the stream broke off.
+    is_told: bool,
+    pause: Duration,
 }
 
-impl Records {
-    pub(super) fn push(&mut self, chunk: &[u8]) {
-        self.text.drain(..std::mem::take(&mut self.taken));
-        self.text.extend_from_slice(chunk);
+/// What a stream tells.
+pub(super) enum Heard {
+    Record(Record),
+    /// It has broken off, and goes on as soon as the gateway answers; told once.
+    BrokeOff(String),
+}
+
+struct Open {
+    response: Response,
+    records: Records,
+}
+
+/// Why a stream is over.
+enum Over {
+    /// It may go on later.
+    ForNow(CommandError),
+    /// It will not.
+    ForGood(CommandError),
+}
+
+impl<'a> EventStream<'a> {
+    /// Of what `ask` asks for, from the record after the one of the id `last` on. Refused if the gateway does not
+    /// answer: nobody waits for a wrong address.
+    pub(super) async fn open(
+        client: &'a Client,
+        ask: impl Fn() -> RequestBuilder + 'a,
+        last: Option<String>,
+    ) -> Result<Self, CommandError> {
+        let mut stream = Self {
+            client,
+            ask: Box::new(ask),
+            last,
+            open: None,
+            is_told: false,
+            pause: PAUSES.0,
+        };
+        match stream.connect().await {
+            Ok(open) => stream.open = Some(open),
+            Err(Over::ForNow(error) | Over::ForGood(error)) => return Err(error),
+        }
+        Ok(stream)
     }
 
-    /// The data of the next record that has come to its end; others than events are passed over.
-    pub(super) fn next(&mut self) -> Option<Result<String, CommandError>> {
-        while let Some(line) = self.line() {
-            if line.is_empty() {
-                let (kind, data) = (
-                    std::mem::take(&mut self.kind),
-                    std::mem::take(&mut self.data),
-                );
-                if kind == WANTED && !data.is_empty() {
-                    return Some(Ok(data));
+    /// What comes next; an error if nothing can.
+    pub(super) async fn next(&mut self) -> Result<Heard, CommandError> {
+        loop {
+            match self.record().await {
+                Ok(record) => {
+                    self.pause = PAUSES.0;
+                    if record.id.is_some() {
+                        self.last.clone_from(&record.id);
+                    }
+                    return Ok(Heard::Record(record));
                 }
-                continue;
-            }
-            // A line that begins with a colon is a comment.
-            let (field, value) = line.split_once(':').unwrap_or((&line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match field {
-                "event" => value.clone_into(&mut self.kind),
-                "data" if self.data.is_empty() => value.clone_into(&mut self.data),
-                "data" => {
-                    self.data.push('\n');
-                    self.data.push_str(value);
+                Err(Over::ForGood(error)) => return Err(error),
+                Err(Over::ForNow(error)) => {
+                    if !std::mem::replace(&mut self.is_told, true) {
+                        return Ok(Heard::BrokeOff(format!(
+                            "{}; going on where it stopped as soon as it answers",
+                            error.message()
+                        )));
+                    }
                 }
-                _ => {}
             }
         }
-        let waits = self.text.len() - self.taken + self.data.len();
-        (waits > LONGEST_RECORD).then(|| Err(CommandError::failed("an event has no end")))
     }
 
-    fn line(&mut self) -> Option<String> {
-        let rest = &self.text[self.taken..];
-        let end = rest.iter().position(|byte| *byte == b'\n')?;
-        let line = String::from_utf8_lossy(&rest[..end]);
-        let line = line.strip_suffix('\r').unwrap_or(&line).to_owned();
-        self.taken += end + 1;
-        Some(line)
+    async fn record(&mut self) -> Result<Record, Over> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                sleep(self.pause).await;
+                self.pause = (self.pause * 2).min(PAUSES.1);
+                self.connect().await?
+            }
+        };
+        loop {
+            if let Some(record) = open.records.next() {
+                self.open = Some(open);
+                return record.map_err(Over::ForGood);
+            }
+            let piece = match timeout(SILENCE, open.response.chunk()).await {
+                Ok(Ok(Some(piece))) => piece,
+                Ok(Ok(None)) => return Err(for_now("the gateway broke off")),
+                Ok(Err(error)) => {
+                    return Err(Over::ForNow(failure::no_answer(&self.client.url, error)));
+                }
+                Err(_) => return Err(for_now("the gateway is silent")),
+            };
+            self.is_told = false;
+            open.records.push(&piece);
+        }
+    }
+
+    async fn connect(&self) -> Result<Open, Over> {
+        let mut request = (self.ask)()
+            .timeout(LONGEST_ANSWER)
+            .header(ACCEPT, "text/event-stream");
+        if let Some(last) = &self.last {
+            request = request.header("last-event-id", last);
+        }
+        let response = self.client.answer(request).await.map_err(Over::ForNow)?;
+        let status = response.status();
+        if !status.is_success() {
+            let error = self.client.refusal(response).await;
+            let is_passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            return Err(if is_passing {
+                Over::ForNow(error)
+            } else {
+                Over::ForGood(error)
+            });
+        }
+        if !streams(&response) {
+            return Err(Over::ForGood(
+                CommandError::failed("what answers does not stream events")
+                    .next("the versions of gateway and command line should be equal"),
+            ));
+        }
+        Ok(Open {
+            response,
+            records: Records::default(),
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn for_now(what: &str) -> Over {
+    Over::ForNow(CommandError::failed(what))
+}
 
-    /// The data of all records, however the stream is cut.
-    fn read(stream: &str, piece: usize) -> Vec<String> {
-        let mut records = Records::default();
-        let mut read = Vec::new();
-        for chunk in stream.as_bytes().chunks(piece) {
-            records.push(chunk);
-            while let Some(record) = records.next() {
-                read.push(record.unwrap());
-            }
-        }
-        read
-    }
-
-    #[test]
-    fn events_are_found_among_comments_and_other_records_wherever_the_stream_is_cut() {
-        let stream = "retry: 2000\n\n: still here\n\nid: 7\nevent: event\ndata: {\"ü\":1}\n\n\
-                      event: status\ndata: {}\n\nid: 8\r\nevent:event\r\ndata:a\r\ndata: b\r\n\r\nevent: event\ndata: half";
-        for piece in 1..stream.len() {
-            assert_eq!(
-                read(stream, piece),
-                ["{\"ü\":1}", "a\nb"],
-                "pieces of {piece}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_record_without_an_end_is_not_waited_for() {
-        let mut records = Records::default();
-        records.push(&vec![b'x'; LONGEST_RECORD + 1]);
-        assert!(records.next().unwrap().is_err());
-    }
+fn streams(response: &Response) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
