@@ -52,6 +52,7 @@ pub(crate) use access::Access;
 pub use admin::admin_router;
 pub use build_turns::BuildTurns;
 pub use engine::Engine;
+pub use events::Summaries;
 pub(crate) use extract::{Body, Parameters};
 pub use intent_book::{IntentBook, IntentError};
 pub use log_line::inert;

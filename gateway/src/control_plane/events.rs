@@ -3,6 +3,7 @@
 mod query;
 mod status;
 mod stream;
+mod summaries;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,7 @@ use crate::api::EventPage;
 use crate::store::EventFilter;
 use query::EventsQuery;
 use stream::Follower;
+pub use summaries::Summaries;
 
 const PAGE_SIZE: usize = 100;
 

@@ -361,6 +361,38 @@ async fn the_status_of_all_models_tells_of_each_that_is_served_and_of_its_end() 
 }
 
 #[tokio::test]
+async fn how_all_models_are_is_worked_out_once_however_many_follow() {
+    let plane = Plane::new().await;
+    plane.serve("iris", &[(1, Phase::Building)], &[]);
+    plane.serve("secret", &[(1, Phase::Building)], &[]);
+    let path = format!("{ALL}?status=true");
+    let callers = [Caller::Admin, Caller::Manager, Caller::Reader];
+    let mut streams = Vec::new();
+    for caller in callers.into_iter().cycle().take(9) {
+        streams.push((caller, Stream::open(&plane, caller, &path, None).await));
+    }
+    let mut told = async |ready: u64| {
+        for (caller, stream) in &mut streams {
+            let visible: &[&str] = match caller {
+                Caller::Admin => &["iris", "secret"],
+                _ => &["iris"],
+            };
+            for model in visible {
+                let (kind, _, body) = stream.record().await.unwrap();
+                assert_eq!((kind.as_str(), &body["name"]), ("status", &(*model).into()));
+                assert_eq!(body["ready"], ready, "{caller:?}");
+            }
+        }
+    };
+    told(0).await;
+    assert_eq!(plane.state.summaries.looks(), 1);
+    plane.serve("iris", &[(1, Phase::Ready)], &[]);
+    plane.serve("secret", &[(1, Phase::Ready)], &[]);
+    told(1).await;
+    assert_eq!(plane.state.summaries.looks(), 2);
+}
+
+#[tokio::test]
 async fn a_client_that_takes_nothing_holds_a_page_and_no_more() {
     let plane = Plane::new().await;
     let mut stream = Stream::open(
