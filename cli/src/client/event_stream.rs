@@ -98,13 +98,12 @@ impl<'a> EventStream<'a> {
     }
 
     async fn record(&mut self) -> Result<Record, Over> {
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                sleep(self.pause).await;
-                self.pause = (self.pause * 2).min(PAUSES.1);
-                self.connect().await?
-            }
+        let mut open = if let Some(open) = self.open.take() {
+            open
+        } else {
+            sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(PAUSES.1);
+            self.connect().await?
         };
         loop {
             if let Some(record) = open.records.next() {
