@@ -110,7 +110,7 @@ impl Authenticator {
     /// Who sent a request with these headers from `peer`.
     ///
     /// Where rights are inherited, a caller whom the registry has not been asked about lately waits for its answer; a
-    /// token of ours is accepted also when there is none, but is nobody's admin then.
+    /// token of ours is accepted also when there is none, and the principal says that nobody knows whether it is an admin.
     ///
     /// Otherwise waits only for an unknown token (for its turn and for the store, each up to the store's deadline) and to slow down
     /// an address that keeps failing (up to the throttle's longest delay). A request without any credential is no failure in this sense.
@@ -265,8 +265,13 @@ impl Tokens {
     /// Who is an admin, is said by the registry if rights come from there.
     async fn with_standing(&self, mut principal: Principal) -> Principal {
         if let Some(rights) = &self.inherited {
-            principal.admin =
-                principal.scopes.is_everything() && rights.is_admin(&principal.name).await;
+            let known = if principal.scopes.is_everything() {
+                rights.is_admin(&principal.name).await
+            } else {
+                Ok(false)
+            };
+            principal.admin = known == Ok(true);
+            principal.admin_unknown = known.err();
         }
         principal
     }

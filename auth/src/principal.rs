@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crate::api_token::TokenId;
 use crate::inherited::Login;
+use crate::rights::RightsError;
 use crate::scopes::Scopes;
 
 /// A caller whose credential holds. Cheap to clone.
@@ -17,6 +18,9 @@ pub struct Principal {
     /// Whether this caller may do everything: manage all models, see everybody's tokens. Never true with a token that
     /// has scopes, because scopes speak of models only.
     pub admin: bool,
+    /// Why nobody can tell whether this caller is an admin; [`Principal::admin`] is false then, and what only an admin may
+    /// is to be refused as not to be found out.
+    pub admin_unknown: Option<RightsError>,
     /// What the token narrows the principal's rights to. A token that this caller makes must not have wider ones.
     pub scopes: Scopes,
     /// When the token ends; `None` if it does not, or without one. A token that this caller makes must not outlive it.
@@ -32,9 +36,18 @@ impl Principal {
             name: name.into(),
             token: None,
             admin: false,
+            admin_unknown: None,
             scopes: Scopes::everything(),
             expires: None,
             login: None,
+        }
+    }
+
+    /// Whether this caller may do everything, or why nobody can tell.
+    pub fn is_admin(&self) -> Result<bool, RightsError> {
+        match &self.admin_unknown {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.admin),
         }
     }
 

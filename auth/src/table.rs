@@ -68,6 +68,7 @@ impl KnownToken {
         Self(Principal {
             // Scopes speak of models; being an admin goes beyond models, so a token with scopes is without it.
             admin: record.scopes.is_everything() && grants.is_admin(&record.principal),
+            admin_unknown: None,
             name: record.principal,
             token: Some(record.id),
             scopes: record.scopes,

@@ -323,6 +323,31 @@ fn events_that_are_left_out_are_spoken_of() {
 }
 
 #[test]
+fn who_asks_for_events_that_are_not_there_is_told_so_and_one_who_asks_for_no_type_of_event_which_there_are()
+ {
+    let of = |arguments: &[&str]| {
+        let gateway = Gateway::answering(&[("200 OK", "application/json", page(1..1, None))]);
+        gateway.run(&[&["models", "events", "iris"], arguments].concat(), "")
+    };
+    let (code, stdout, stderr, asked) = of(&["--type", "failed"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), ""));
+    assert_eq!(stderr, "no events match\n");
+    assert_eq!(
+        asked[0].line,
+        "GET /api/v1/models/iris/events?type=failed&max_results=500"
+    );
+    assert_eq!(of(&[]).2, "nothing has happened to it yet\n");
+
+    let refusal =
+        r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "\"faild\" is no type of event"}"#;
+    let gateway = Gateway::answering(&[("400 Bad Request", "application/json", refusal)]);
+    let (code, stdout, stderr, _) =
+        gateway.run(&["models", "events", "iris", "-f", "--type", "faild"], "");
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("\"faild\" is no type of event"), "{stderr}");
+}
+
+#[test]
 fn rights_are_taken_back_one_call_each() {
     let gateway = Gateway::answering(&[
         ("204 No Content", "application/json", ""),
@@ -467,4 +492,75 @@ fn an_unknown_key_leads_to_the_list_of_environments() {
         "{stderr}"
     );
     assert_eq!(asked[0].line, "GET /api/v1/environments/99/log");
+}
+
+const STREAM: &str = "text/event-stream";
+
+/// The gateway goes away and does not come back as it was: the end of every test.
+const GONE: (&str, &str, &str) = (
+    "404 Not Found",
+    "application/json",
+    r#"{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "there is no registered model \"iris\", or you may not see it"}"#,
+);
+
+#[test]
+fn events_are_followed_from_one_gateway_to_the_next_each_once() {
+    let record = |id: i64| {
+        format!(
+            "id: {id}\nevent: event\ndata: {{\"id\": {id}, \"at\": \"2026-03-01T12:00:00Z\", \"model\": \"iris\", \"type\": \"ready\", \"message\": \"event {id}\"}}\n\n"
+        )
+    };
+    let first = format!("retry: 2000\n\n: still here\n\n{}{}", record(2), record(3));
+    // One that the client has seen comes again, and what is no event is passed over.
+    let second = format!("event: status\ndata: {{}}\n\n{}{}", record(3), record(4));
+    let gateway = Gateway::answering(&[
+        ("200 OK", "application/json", page(1..=1, None)),
+        ("200 OK", STREAM, first.leak()),
+        ("503 Service Unavailable", "text/plain", "starting"),
+        ("200 OK", STREAM, second.leak()),
+        GONE,
+    ]);
+    let (code, stdout, stderr, asked) = gateway.run(&["models", "events", "iris", "-f"], "");
+    assert_eq!(code, Some(1));
+    let shown: Vec<_> = stdout.lines().map(|line| &line[line.len() - 1..]).collect();
+    assert_eq!(shown, ["1", "2", "3", "4"]);
+    let last: Vec<_> = asked
+        .iter()
+        .map(|asked| asked.header("last-event-id"))
+        .collect();
+    assert_eq!(last, [None, Some("1"), Some("3"), Some("3"), Some("4")]);
+    // Told once for each time that it broke off, not for each attempt.
+    assert_eq!(
+        stderr.matches("the gateway broke off").count(),
+        2,
+        "{stderr}"
+    );
+    assert!(!stderr.contains("starting"), "{stderr}");
+    assert!(stderr.contains("there is no registered model"), "{stderr}");
+}
+
+#[test]
+fn a_log_is_followed_from_one_gateway_to_the_next_to_its_end() {
+    let first = "retry: 1000\n\nevent: attempt\ndata: {\"attempt\":3,\"kind\":\"build\"}\n\n\
+                 id: 3:5\ndata: solved\n\nid: 3:5\ndata: \n\nid: 3:9\nevent: part\ndata: lin\n\n";
+    let second = "retry: 1000\n\nevent: lost\ndata: {\"attempt\":3,\"bytes\":7}\n\nid: 3:20\ndata: ked\n\nevent: end\ndata: {}\n\n";
+    let gateway = Gateway::answering(&[
+        ("200 OK", STREAM, first),
+        ("503 Service Unavailable", "text/plain", "starting"),
+        ("200 OK", STREAM, second),
+    ]);
+    let arguments = ["models", "logs", "iris", "1", "--kind", "build", "-f"];
+    let (code, stdout, stderr, asked) = gateway.run(&arguments, "");
+    assert_eq!((code, stdout.as_str()), (Some(0), "solved\n\nlinked\n"));
+    let notes: Vec<_> = stderr.lines().collect();
+    assert_eq!(
+        notes,
+        [
+            "-- build attempt 3:",
+            "-- the gateway broke off; going on where it stopped as soon as it answers",
+            "-- 7 bytes were removed before they could be read",
+        ]
+    );
+    assert_eq!(asked[0].header("last-event-id"), None);
+    assert_eq!(asked[2].header("last-event-id"), Some("3:9"));
 }

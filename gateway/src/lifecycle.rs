@@ -22,7 +22,8 @@ use tracing::{error, info, warn};
 use crate::assemble::{RegistryRoom, WorkerRoom};
 use crate::config::Config;
 use crate::control_plane::{
-    self, About, BuildTurns, ControlState, IntentBook, StreamPlaces, TagFollower, Webhooks,
+    self, About, BuildTurns, ControlState, IntentBook, StreamPlaces, Summaries, TagFollower,
+    Webhooks,
 };
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::metrics::{self, LifeMetrics, PREFIX};
@@ -311,6 +312,7 @@ impl Household {
             environments: workers.environments(),
             builds: BuildTurns::default(),
             streams: StreamPlaces::default(),
+            summaries: Summaries::default(),
             authenticator,
             rights,
             tokens,

@@ -169,10 +169,10 @@ impl InheritedRights {
         }))
     }
 
-    /// Whether the user of that name may do everything. Nobody may while that cannot be found out.
-    pub(crate) async fn is_admin(&self, name: &Arc<str>) -> bool {
-        let account = self.account(&Caller::Named(Arc::clone(name))).await;
-        account.is_ok_and(|account| account.is_some_and(|account| account.admin))
+    /// Whether the user of that name may do everything.
+    pub(crate) async fn is_admin(&self, name: &Arc<str>) -> Result<bool, RightsError> {
+        let account = self.account(&Caller::Named(Arc::clone(name))).await?;
+        Ok(account.is_some_and(|account| account.admin))
     }
 
     /// Which of the users of these names may do everything. Those about whom nobody answers within `patience` count as
@@ -191,7 +191,9 @@ impl InheritedRights {
                 && let Some(name) = names.next()
             {
                 let rights = self.clone();
-                asked.spawn(async move { rights.is_admin(&name).await.then_some(name) });
+                asked.spawn(
+                    async move { (rights.is_admin(&name).await == Ok(true)).then_some(name) },
+                );
             }
             match timeout_at(deadline, asked.join_next()).await {
                 Ok(Some(answered)) => admins.extend(answered.ok().flatten()),

@@ -1,18 +1,12 @@
 //! Calls about what happened: pages of the event log, the log as it grows, and the history of labels.
 
-mod records;
-
-use std::time::Duration;
-
 use gateway::api::{Event, EventPage, LabelHistory, LabelInterval, Timestamp};
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use tokio::time::{sleep, timeout};
+use reqwest::{Method, RequestBuilder};
 
+use super::event_stream::{EventStream, Heard};
 use super::{Client, failure};
 use crate::error::CommandError;
 use crate::output;
-use records::Records;
 
 /// Events that are asked for at a time.
 const EVENTS_A_PAGE: usize = 500;
@@ -20,11 +14,8 @@ const EVENTS_A_PAGE: usize = 500;
 /// More events at once are of no use to anybody; a gateway keeps 10,000 of each model.
 const MOST_EVENTS: usize = 10 * EVENTS_A_PAGE;
 
-/// Before a gateway that broke off is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// A gateway is heard every 15 seconds, also when nothing happens.
-const SILENCE: Duration = Duration::from_secs(45);
+/// The name of the records that are events.
+const WANTED: &str = "event";
 
 /// Which events.
 #[derive(Clone, Debug)]
@@ -47,14 +38,6 @@ pub(crate) struct Events {
     pub(crate) events: Vec<Event>,
     /// Whether older ones were left out.
     pub(crate) cut: bool,
-}
-
-/// Why a stream is over.
-enum Over {
-    /// It may go on later.
-    ForNow(CommandError),
-    /// It will not.
-    ForGood(CommandError),
 }
 
 impl Client {
@@ -91,21 +74,23 @@ impl Client {
         mut after: i64,
         mut on_event: impl FnMut(&Event) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let mut is_told = false;
+        let ask = || self.events_request(wish);
+        let mut stream = EventStream::open(self, ask, Some(after.to_string())).await?;
         loop {
-            let over = self.stream(wish, &mut after, &mut is_told, &mut on_event);
-            match over.await {
-                Over::ForGood(error) => return Err(error),
-                Over::ForNow(error) => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        output::note(&format!(
-                            "{}; going on as soon as it answers",
-                            error.message()
-                        ));
-                    }
+            let record = match stream.next().await? {
+                Heard::Record(record) if record.kind == WANTED => record,
+                Heard::Record(_) => continue,
+                Heard::BrokeOff(note) => {
+                    output::note(&note);
+                    continue;
                 }
+            };
+            let event: Event = serde_json::from_str(&record.data)
+                .map_err(|error| failure::not_ours(&self.url, &error))?;
+            if event.id > after {
+                on_event(&event)?;
+                after = event.id;
             }
-            sleep(PAUSE).await;
         }
     }
 
@@ -144,72 +129,4 @@ impl Client {
         let query: Vec<_> = [types, since, until].into_iter().flatten().collect();
         self.api(Method::GET, &path).query(&query)
     }
-
-    /// Follows until the connection breaks.
-    async fn stream(
-        &self,
-        wish: &EventWish<'_>,
-        after: &mut i64,
-        is_told: &mut bool,
-        on_event: &mut impl FnMut(&Event) -> Result<(), CommandError>,
-    ) -> Over {
-        let request = self
-            .events_request(wish)
-            .timeout(super::LONGEST_ANSWER)
-            .header(ACCEPT, "text/event-stream")
-            .header("last-event-id", *after);
-        let mut response = match self.answer(request).await {
-            Ok(response) => response,
-            Err(error) => return Over::ForNow(error),
-        };
-        let status = response.status();
-        if !status.is_success() {
-            let error = self.refusal(response).await;
-            return if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                Over::ForNow(error)
-            } else {
-                Over::ForGood(error)
-            };
-        }
-        if !streams(&response) {
-            return Over::ForGood(
-                CommandError::failed("what answers does not stream events")
-                    .next("the versions of gateway and command line should be equal"),
-            );
-        }
-        let mut records = Records::default();
-        loop {
-            let chunk = match timeout(SILENCE, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => return Over::ForNow(broke_off()),
-                Ok(Err(error)) => return Over::ForNow(failure::no_answer(&self.url, error)),
-                Err(_) => return Over::ForNow(CommandError::failed("the gateway is silent")),
-            };
-            *is_told = false;
-            records.push(&chunk);
-            while let Some(record) = records.next() {
-                let event: Event = match record.map(|data| serde_json::from_str(&data)) {
-                    Ok(Ok(event)) => event,
-                    Ok(Err(error)) => return Over::ForGood(failure::not_ours(&self.url, &error)),
-                    Err(error) => return Over::ForGood(error),
-                };
-                if event.id <= *after {
-                    continue;
-                }
-                if let Err(error) = on_event(&event) {
-                    return Over::ForGood(error);
-                }
-                *after = event.id;
-            }
-        }
-    }
-}
-
-fn streams(response: &Response) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE);
-    content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
-}
-
-fn broke_off() -> CommandError {
-    CommandError::failed("the gateway broke off")
 }

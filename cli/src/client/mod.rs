@@ -1,6 +1,7 @@
 //! A thin typed client of a gateway: one method per call of `/api/v1`, errors that name the next step.
 
 mod environments;
+mod event_stream;
 mod events;
 mod failure;
 mod logs;

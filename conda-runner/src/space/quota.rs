@@ -227,6 +227,33 @@ mod tests {
         assert!(!package.exists());
     }
 
+    #[tokio::test]
+    async fn old_logs_go_where_there_is_a_quota_for_them_and_stay_where_there_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, quota, stays) in [
+            ("without", None, true),
+            ("met", Some(100), true),
+            ("passed", Some(99), false),
+        ] {
+            let config = RunnerConfig {
+                space: SpaceConfig {
+                    logs: quota,
+                    ..SpaceConfig::default()
+                },
+                ..RunnerConfig::new(root.path().join(name))
+            };
+            let folder = DataFolder::open(&config).unwrap();
+            let log = folder.files.root().join("environments/key/build.log");
+            std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+            std::fs::write(&log, [0; 100]).unwrap();
+            let file = File::options().write(true).open(&log).unwrap();
+            file.set_modified(SystemTime::now() - 2 * BELIEVED).unwrap();
+            // Logs are neither environments nor packages.
+            assert!(!Quotas::default().keep(&folder));
+            assert_eq!(log.exists(), stays, "{name}");
+        }
+    }
+
     fn with_wheel(root: &Path, is_offline: bool) -> (DataFolder, std::path::PathBuf) {
         let config = RunnerConfig {
             space: SpaceConfig {

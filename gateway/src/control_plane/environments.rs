@@ -154,7 +154,7 @@ pub(super) async fn prune(access: Access, body: Body) -> Result<Json<PrunedEnvir
 pub(super) async fn build(access: Access, body: Body) -> Result<Response, Refused> {
     let wish: BuildEnvironment = body.read()?;
     access.to_manage(&wish.model).await?;
-    if wish.fresh && !access.principal.admin {
+    if wish.fresh && !access.is_admin()? {
         return Err(Refused::new(
             ErrorCode::PermissionDenied,
             "\"fresh\" changes an environment that other models may share: only an admin may ask for it",
@@ -270,7 +270,7 @@ impl Building {
 
 impl Access {
     fn to_administer(&self) -> Result<(), Refused> {
-        if self.principal.admin {
+        if self.is_admin()? {
             return Ok(());
         }
         Err(Refused::new(

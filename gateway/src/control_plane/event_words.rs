@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use serving_core::{Fact, Note};
 
 use super::view::failure_detail;
-use crate::api::{Event, Timestamp};
+use crate::api::{Event, EventType, Timestamp};
 use crate::store::{ControlFact, LoggedEvent, LoggedFact};
 
 /// An entry of the log as the API shows it.
@@ -37,18 +37,18 @@ pub(super) fn shown(event: LoggedEvent) -> Event {
 fn engine(fact: &Fact) -> (&str, String, Value) {
     match fact {
         Fact::Discovered { generation } => (
-            "discovered",
+            EventType::Discovered.as_str(),
             "The version is wanted; its deployment begins".to_owned(),
             json!({ "generation": generation }),
         ),
         Fact::Prepared { took } => (
-            "prepared",
+            EventType::Prepared.as_str(),
             format!("Model and environment are there after {}", seconds(*took)),
             json!({ "seconds": took.as_secs_f64() }),
         ),
         Fact::Noted(note) => noted(note),
         Fact::ReplicaStarted { replica, took } => (
-            "replica_started",
+            EventType::ReplicaStarted.as_str(),
             format!("Worker {replica} answers after {}", seconds(*took)),
             json!({ "replica": replica, "seconds": took.as_secs_f64() }),
         ),
@@ -58,7 +58,7 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
             last_lines,
             restart_in,
         } => (
-            "replica_crashed",
+            EventType::ReplicaCrashed.as_str(),
             format!(
                 "Worker {replica} died ({reason}); a new one starts in {}",
                 seconds(*restart_in)
@@ -66,12 +66,12 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
             json!({ "replica": replica, "reason": reason, "last_lines": last_lines, "restart_in_seconds": restart_in.as_secs_f64() }),
         ),
         Fact::ReplicaReplaced { replica, reason } => (
-            "replica_replaced",
+            EventType::ReplicaReplaced.as_str(),
             format!("Worker {replica} was replaced: {reason}"),
             json!({ "replica": replica, "reason": reason }),
         ),
         Fact::Ready { took } => (
-            "ready",
+            EventType::Ready.as_str(),
             format!(
                 "Callers can reach the version, {} after it was discovered",
                 seconds(*took)
@@ -79,7 +79,7 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
             json!({ "seconds": took.as_secs_f64() }),
         ),
         Fact::Failed { failure } => (
-            "failed",
+            EventType::Failed.as_str(),
             format!("Failed: {}", failure.message),
             json!(failure_detail(failure)),
         ),
@@ -93,18 +93,18 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
                 (None, None) => format!("{label} points nowhere"),
             };
             (
-                "label_moved",
+                EventType::LabelMoved.as_str(),
                 message,
                 json!({ "label": label, "from": from, "to": to }),
             )
         }
         Fact::Restarting {} => (
-            "restarting",
+            EventType::Restarting.as_str(),
             "New workers replace the present ones".to_owned(),
             Value::Null,
         ),
         Fact::Draining {} => (
-            "draining",
+            EventType::Draining.as_str(),
             "No new requests reach the version; those in flight end".to_owned(),
             Value::Null,
         ),
@@ -114,7 +114,11 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
                 1 => "The version's workers are stopped; 1 request was cut off".to_owned(),
                 more => format!("The version's workers are stopped; {more} requests were cut off"),
             };
-            ("retired", message, json!({ "abandoned": abandoned }))
+            (
+                EventType::Retired.as_str(),
+                message,
+                json!({ "abandoned": abandoned }),
+            )
         }
     }
 }
@@ -133,27 +137,27 @@ fn noted(note: &Note) -> (&str, String, Value) {
 fn control(fact: &ControlFact) -> (&'static str, String, Value) {
     match fact {
         ControlFact::Enabled { by } => (
-            "enabled",
+            EventType::Enabled.as_str(),
             format!("Serving was enabled by {by}"),
             json!({ "by": by }),
         ),
         ControlFact::Disabled { by } => (
-            "disabled",
+            EventType::Disabled.as_str(),
             format!("Serving was disabled by {by}"),
             json!({ "by": by }),
         ),
         ControlFact::SettingsChanged { by, keys } => (
-            "settings_changed",
+            EventType::SettingsChanged.as_str(),
             format!("Settings were changed by {by}: {}", keys.join(", ")),
             json!({ "by": by, "keys": keys }),
         ),
         ControlFact::TagRefused { key, problem } => (
-            "tag_refused",
+            EventType::TagRefused.as_str(),
             format!("The registry's tag sluicegate.{key} changes nothing: {problem}"),
             json!({ "key": key, "problem": problem }),
         ),
         ControlFact::RestartRequested { by } => (
-            "restart_requested",
+            EventType::RestartRequested.as_str(),
             format!("New workers were asked for by {by}"),
             json!({ "by": by }),
         ),

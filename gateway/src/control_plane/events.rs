@@ -1,9 +1,9 @@
 //! The event log of everything, of a model or of a version: in pages, newest first, or followed as it grows.
 
-mod frames;
 mod query;
 mod status;
 mod stream;
+mod summaries;
 
 use std::collections::BTreeSet;
 
@@ -22,6 +22,7 @@ use crate::api::EventPage;
 use crate::store::EventFilter;
 use query::EventsQuery;
 use stream::Follower;
+pub use summaries::Summaries;
 
 const PAGE_SIZE: usize = 100;
 

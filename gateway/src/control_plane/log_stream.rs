@@ -1,6 +1,5 @@
 //! A log on its way to a client: as text, or as server-sent events that can be resumed where they broke off.
 
-use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
@@ -13,18 +12,17 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::caller_watch::CallerWatch;
+use super::event_stream::{Frames, HEARTBEAT};
 use super::log_line::inert;
 use super::log_reader::{Item, Reader, Step};
 use super::stream_places::StreamPlace;
 
 /// How often a log that is followed is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Silence after which a stream of events shows that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often a caller's right is asked again.
 pub(super) const CHECK: Duration = Duration::from_secs(30);
 /// What clients are asked to wait before they come back.
-const RETRY: &str = "retry: 1000\n\n";
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What the lines are written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +68,11 @@ pub(super) fn body(
 
 impl Stream {
     async fn next(mut self) -> Option<(Bytes, Self)> {
+        let mut frames = Frames::default();
         if !self.is_greeted {
-            // The head of the answer goes out at once, and clients see that they are connected.
             self.is_greeted = true;
-            return Some((Bytes::from_static(RETRY.as_bytes()), self));
+            frames.retry(RETRY);
+            return Some((frames.into_bytes(), self));
         }
         while self.is_open {
             // What has an end comes to it.
@@ -89,7 +88,7 @@ impl Stream {
             let text = self.written(&step);
             if !text.is_empty() {
                 self.sent = Instant::now();
-                return Some((text.into(), self));
+                return Some((text, self));
             }
             if !self.is_open {
                 return None;
@@ -102,22 +101,23 @@ impl Stream {
             }
             if self.form == Form::Events && self.sent.elapsed() >= HEARTBEAT {
                 self.sent = Instant::now();
-                return Some((Bytes::from_static(b": still here\n\n"), self));
+                frames.heartbeat();
+                return Some((frames.into_bytes(), self));
             }
         }
         None
     }
 
-    fn written(&self, step: &Step) -> Vec<u8> {
+    fn written(&self, step: &Step) -> Bytes {
         match self.form {
-            Form::Text => text(&step.items),
+            Form::Text => text(&step.items).into(),
             Form::Events => {
-                let mut events = String::new();
+                let mut events = Frames::default();
                 for item in &step.items {
                     event(&mut events, item);
                 }
                 if step.has_ended {
-                    events.push_str("event: end\ndata: {}\n\n");
+                    events.record("end", None, &json!({}));
                 }
                 events.into_bytes()
             }
@@ -166,17 +166,16 @@ fn text(items: &[Item]) -> Vec<u8> {
     text
 }
 
-fn event(events: &mut String, item: &Item) {
-    // Writing to a text cannot fail.
-    let _ = match item {
+fn event(events: &mut Frames, item: &Item) {
+    match item {
         Item::Attempt { attempt, begins } => {
             let mut about = json!(attempt);
             about["begins"] = json!(begins);
-            write!(events, "event: attempt\ndata: {about}\n\n")
+            events.record("attempt", None, &about);
         }
         Item::Lost { attempt, bytes } => {
             let about = json!({"attempt": attempt, "bytes": bytes});
-            write!(events, "event: lost\ndata: {about}\n\n")
+            events.record("lost", None, &about);
         }
         Item::Line {
             text,
@@ -188,10 +187,10 @@ fn event(events: &mut String, item: &Item) {
                 .strip_suffix(b"\r")
                 .filter(|_| *is_whole)
                 .unwrap_or(text);
-            let kind = if *is_whole { "" } else { "event: part\n" };
-            write!(events, "{kind}id: {next}\ndata: {}\n\n", inert(text))
+            let kind = (!is_whole).then_some("part");
+            events.line(kind, Some(next), &inert(text));
         }
-    };
+    }
 }
 
 #[cfg(test)]
@@ -213,7 +212,7 @@ mod tests {
 
     #[test]
     fn no_line_can_pretend_to_be_another_event() {
-        let mut events = String::new();
+        let mut events = Frames::default();
         for text in [
             &b"fine"[..],
             b"\x1b[31mred\x1b[0m\r",
@@ -230,14 +229,14 @@ mod tests {
             "id: 3:1200,5:8\ndata: a\\rdata: forged\\r\\rid: 9:9\n\n",
             "id: 3:1200,5:8\ndata:  event: end\n\n",
             "id: 3:1200,5:8\ndata: \n\n",
-            "event: part\nid: 3:1200,5:8\ndata: long\n\n",
+            "id: 3:1200,5:8\nevent: part\ndata: long\n\n",
         ];
-        assert_eq!(events, expected.concat());
+        assert_eq!(events.into_bytes(), expected.concat());
     }
 
     #[test]
     fn an_attempt_is_announced_and_what_is_lost_is_told() {
-        let mut events = String::new();
+        let mut events = Frames::default();
         let attempt = LogAttempt {
             attempt: 3,
             kind: LogKind::Build,
@@ -262,7 +261,7 @@ mod tests {
             "\"outcome\":\"running\",\"bytes\":0,\"current\":true,\"begins\":true}\n\n",
             "event: lost\ndata: {\"attempt\":3,\"bytes\":10}\n\n",
         ];
-        assert_eq!(events, expected.concat());
+        assert_eq!(events.into_bytes(), expected.concat());
         assert_eq!(
             text(&[lost]),
             b"--- 10 bytes of attempt 3 are not kept any more ---\n"

@@ -25,7 +25,7 @@ use super::openapi::{
     InternalError, InvalidParameterValue, ResourceDoesNotExist, ResourceExhausted,
     TemporarilyUnavailable,
 };
-use super::{ControlState, Refused};
+use super::{ControlState, Refused, event_stream};
 use crate::api::{LogAttempt, LogAttempts};
 use crate::error::ErrorCode;
 use crate::ports::{Attempt, AttemptOutcome, LogKind};
@@ -149,22 +149,23 @@ pub(super) async fn read(
     };
     let reader = blocking(&id, move || reader(source, wanted)).await?;
     let caller = CallerWatch::new(access, credential, Some(name.into()), CHECK);
-    let content_type = match form {
-        Form::Text => "text/plain; charset=utf-8",
-        Form::Events => "text/event-stream",
+    let body = body(reader, form, caller, place);
+    let mut response = match form {
+        Form::Events => event_stream::answer(body),
+        Form::Text => (
+            [
+                (CONTENT_TYPE, "text/plain; charset=utf-8"),
+                (CACHE_CONTROL, "no-store"),
+            ],
+            body,
+        )
+            .into_response(),
     };
-    let mut response = (
-        [
-            (CONTENT_TYPE, content_type),
-            (CACHE_CONTROL, "no-store"),
-            // What models print is text, whatever it looks like.
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ],
-        body(reader, form, caller, place),
-    )
-        .into_response();
+    // What models print is text, whatever it looks like.
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if download && let Ok(name) = HeaderValue::try_from(name_of_file) {
-        response.headers_mut().insert(CONTENT_DISPOSITION, name);
+        headers.insert(CONTENT_DISPOSITION, name);
     }
     Ok(response)
 }

@@ -17,7 +17,7 @@ use super::access::Access;
 use super::extract::{Parameters, Segments, page_size, parameter};
 use super::openapi::{InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable};
 use super::uris::Uris;
-use super::{Refused, view};
+use super::{ControlState, Refused, view};
 use crate::api::{
     ModelDetail, ModelPage, ModelSummary, Permission, Settings, Timestamp, VersionState,
 };
@@ -96,7 +96,7 @@ pub(super) async fn list(
                 return Ok(Json(page));
             }
             page.models
-                .push(summary(&access, &name, &catalog, &snapshot));
+                .push(summary(&access.state, &name, &catalog, &snapshot));
         }
     }
 }
@@ -186,12 +186,12 @@ fn names(access: &Access, catalog: &Catalog, snapshot: &Snapshot) -> BTreeSet<Mo
 
 /// One model as a list shows it.
 pub(super) fn summary(
-    access: &Access,
+    state: &ControlState,
     name: &ModelName,
     catalog: &Catalog,
     snapshot: &Snapshot,
 ) -> ModelSummary {
-    let state = view::model_state(&access.state, name.as_str()).map(|(state, _)| state);
+    let serving = view::model_state(state, name.as_str()).map(|(serving, _)| serving);
     let versions = snapshot.models.get(name).map(|model| &model.versions);
     let states: Vec<_> = versions
         .into_iter()
@@ -209,7 +209,7 @@ pub(super) fn summary(
         name: name.to_string(),
         description,
         last_updated,
-        state,
+        state: serving,
         versions: count(None),
         ready: count(Some(VersionState::Ready)),
         failed: count(Some(VersionState::Failed)),

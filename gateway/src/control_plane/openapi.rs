@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoResponses, OpenApi};
 
-use crate::api::ErrorBody;
+use crate::api::{ErrorBody, EventType};
 use crate::openapi::scoring::{self, Place};
 
 pub(crate) use crate::openapi::refusals::*;
@@ -24,7 +24,7 @@ pub(crate) use crate::openapi::refusals::*;
             Each version describes its own inputs and outputs at `/model/{name}/{reference}/openapi.json`.",
     ),
     servers((url = "/", description = "The gateway that this document was read from")),
-    components(schemas(ErrorBody)),
+    components(schemas(ErrorBody, EventType)),
     tags(
         (name = "scoring", description = "Scoring versions, and what they tell about themselves."),
         (name = "models", description = "Registered models, how they are served, what happened to them, and their logs."),

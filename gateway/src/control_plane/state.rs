@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{BuildTurns, Engine, IntentBook, StreamPlaces, Webhooks};
+use super::{BuildTurns, Engine, IntentBook, StreamPlaces, Summaries, Webhooks};
 use crate::metrics::Page;
 use crate::ports::{Environments, Processes, Registry, WorkerFiles};
 use crate::store::Store;
@@ -40,6 +40,8 @@ pub struct ControlState {
     pub builds: BuildTurns,
     /// Who follows the event log, or the log of a version.
     pub streams: StreamPlaces,
+    /// How all models are, for who follows that.
+    pub summaries: Summaries,
     /// Who is calling.
     pub authenticator: Arc<Authenticator>,
     /// What callers may do.

@@ -56,6 +56,7 @@ impl Stream {
         let answer = plane.begin(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        assert_eq!(answer.headers()["x-accel-buffering"], "no");
         let mut stream = Self {
             body: answer.into_body(),
             text: String::new(),
@@ -183,7 +184,12 @@ async fn filters_hold_for_streams_and_what_they_leave_out_is_passed_over() {
     )
     .await;
     assert_eq!(version.event().await.1, 3);
-    for query in ["last_event_id=x", "status=maybe", "type=a&since=never"] {
+    for query in [
+        "last_event_id=x",
+        "status=maybe",
+        "type=ready&since=never",
+        "type=nonsense",
+    ] {
         let request = plane.request(Caller::Reader, "GET", &format!("{IRIS}?{query}"));
         let request = request.header("accept", "text/event-stream");
         let answer = plane.send(request.body(Body::empty()).unwrap()).await;
@@ -352,6 +358,38 @@ async fn the_status_of_all_models_tells_of_each_that_is_served_and_of_its_end() 
         }
     };
     assert_eq!(ended, ("iris".to_owned(), Value::Null, 0.into()));
+}
+
+#[tokio::test]
+async fn how_all_models_are_is_worked_out_once_however_many_follow() {
+    let plane = Plane::new().await;
+    plane.serve("iris", &[(1, Phase::Building)], &[]);
+    plane.serve("secret", &[(1, Phase::Building)], &[]);
+    let path = format!("{ALL}?status=true");
+    let callers = [Caller::Admin, Caller::Manager, Caller::Reader];
+    let mut streams = Vec::new();
+    for caller in callers.into_iter().cycle().take(9) {
+        streams.push((caller, Stream::open(&plane, caller, &path, None).await));
+    }
+    let mut told = async |ready: u64| {
+        for (caller, stream) in &mut streams {
+            let visible: &[&str] = match caller {
+                Caller::Admin => &["iris", "secret"],
+                _ => &["iris"],
+            };
+            for model in visible {
+                let (kind, _, body) = stream.record().await.unwrap();
+                assert_eq!((kind.as_str(), &body["name"]), ("status", &(*model).into()));
+                assert_eq!(body["ready"], ready, "{caller:?}");
+            }
+        }
+    };
+    told(0).await;
+    assert_eq!(plane.state.summaries.looks(), 1);
+    plane.serve("iris", &[(1, Phase::Ready)], &[]);
+    plane.serve("secret", &[(1, Phase::Ready)], &[]);
+    told(1).await;
+    assert_eq!(plane.state.summaries.looks(), 2);
 }
 
 #[tokio::test]

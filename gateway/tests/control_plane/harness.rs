@@ -16,8 +16,8 @@ use bytes::Bytes;
 use gateway::api::Settings;
 use gateway::config::WebhooksConfig;
 use gateway::control_plane::{
-    About, BuildTurns, ControlState, IntentBook, StreamPlaces, TagFollower, Webhooks, admin_router,
-    router,
+    About, BuildTurns, ControlState, IntentBook, StreamPlaces, Summaries, TagFollower, Webhooks,
+    admin_router, router,
 };
 use gateway::data_plane::DataPlaneMetrics;
 use gateway::metrics::{self, LifeMetrics, PREFIX};
@@ -70,6 +70,7 @@ pub(crate) struct Plane {
     pub(crate) intents: Arc<IntentBook>,
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
     authenticator: Arc<Authenticator>,
+    pub(crate) state: Arc<ControlState>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) router: Router,
     /// What is answered on the address of those who look after the gateway.
@@ -205,6 +206,7 @@ impl Plane {
             environments: Arc::clone(&environments) as _,
             builds: BuildTurns::default(),
             streams: StreamPlaces::new(most),
+            summaries: Summaries::default(),
             rights: authenticator.rights(),
             authenticator: Arc::clone(&authenticator),
             processes: Arc::clone(&processes) as _,
@@ -235,7 +237,8 @@ impl Plane {
             authenticator,
             shutdown,
             admin: admin_router(Arc::clone(&state)),
-            router: router(state),
+            router: router(Arc::clone(&state)),
+            state,
             credentials,
             _running: running,
             _folder: folder,

@@ -6,6 +6,7 @@ use auth::TokenStore;
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
 use gateway::ports::{AttemptOutcome, LogKind};
+use tokio::time::{Instant, timeout};
 
 use super::harness::{Caller, Plane};
 
@@ -32,6 +33,7 @@ impl Events {
         let response = plane.begin(request.body(Body::empty()).unwrap()).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
         Self {
             body: response.into_body().into_data_stream(),
             text: String::new(),
@@ -39,6 +41,16 @@ impl Events {
     }
 
     async fn next(&mut self) -> Option<Event> {
+        loop {
+            let event = self.piece().await?;
+            if event.0 != "retry" && event.0 != "heartbeat" {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The same, or what only keeps the connection.
+    async fn piece(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (mut name, mut id, mut data) = ("line", "", "");
@@ -48,16 +60,14 @@ impl Events {
                         Some(("id", value)) => id = value,
                         Some(("data", value)) => data = value,
                         Some(("retry", _)) => name = "retry",
+                        Some(("", _)) => name = "heartbeat",
                         other => panic!("{line:?} {other:?}"),
                     }
                 }
                 let event = (name.to_owned(), id.to_owned(), data.to_owned());
                 let taken = self.text.len() - rest.len();
                 self.text.drain(..taken);
-                if event.0 != "retry" {
-                    return Some(event);
-                }
-                continue;
+                return Some(event);
             }
             let piece = self.body.next().await?.unwrap();
             self.text.push_str(std::str::from_utf8(&piece).unwrap());
@@ -158,6 +168,24 @@ async fn each_attempt_is_announced_and_one_that_has_ended_ends_the_stream() {
         names.push(if name == "attempt" { name } else { data });
     }
     assert_eq!(names, ["attempt", "one", "half", "attempt", "two"]);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_log_in_which_nothing_is_written_beats() {
+    let plane = Plane::new().await;
+    plane.files.worker(1, "started\n");
+    let mut events = Events::follow(&plane, "?follow=true", None).await;
+    events.lines(1).await;
+    tokio::time::pause();
+    for _ in 0..3 {
+        let begun = Instant::now();
+        // Without any the stream would be silent for ever.
+        let piece = timeout(Duration::from_secs(60), events.piece()).await;
+        assert_eq!(piece.unwrap().unwrap().0, "heartbeat");
+        assert_eq!(begun.elapsed().as_secs(), 15);
+    }
+    plane.files.worker(1, "printed\n");
+    assert_eq!(texts(&events.lines(1).await), ["printed"]);
 }
 
 #[tokio::test]

@@ -213,3 +213,13 @@ async fn grants_of_before_count_for_nothing() {
         assert_eq!(answer.status, 404, "{caller:?}");
     }
 }
+
+#[tokio::test]
+async fn what_only_an_admin_may_is_no_403_while_nobody_can_tell_who_is_one() {
+    let (plane, users) = plane().await;
+    *users.trouble.lock().unwrap() = Some(SourceError::Unavailable("silent".to_owned()));
+    for path in ["/api/v1/tokens", "/api/v1/environments"] {
+        let answer = plane.get(Caller::Admin, path).await;
+        assert_eq!(answer.status, 503, "{path}");
+    }
+}

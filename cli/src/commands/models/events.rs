@@ -40,11 +40,33 @@ pub(super) async fn run(
     for event in &events {
         show(event)?;
     }
+    if events.is_empty() {
+        output::note(nothing(args));
+    }
     if args.follow {
         let newest = events.last().map_or(0, |event| event.id);
         client.follow_events(&wish, newest, show).await?;
     }
     Ok(())
+}
+
+/// What is said where there is nothing to show.
+fn nothing(args: &EventsArgs) -> &'static str {
+    let EventsArgs {
+        version,
+        types,
+        since,
+        until,
+        follow,
+        ..
+    } = args;
+    let is_whole = version.is_none() && types.is_empty() && since.is_none() && until.is_none();
+    match (is_whole, follow) {
+        (true, false) => "nothing has happened to it yet",
+        (true, true) => "nothing has happened to it yet; what comes is shown",
+        (false, false) => "no events match",
+        (false, true) => "no events match yet; what comes is shown",
+    }
 }
 
 async fn history(

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use super::super::Refused;
 use super::super::extract::parameter;
 use super::super::label_history::in_full;
-use crate::api::Timestamp;
+use crate::api::{EventType, Timestamp};
 use crate::store::EventFilter;
 
 /// The parameters, as text.
@@ -21,6 +21,7 @@ pub(in crate::control_plane) struct EventsQuery {
     pub(super) version: Option<String>,
     /// Only of these types, with commas between them.
     #[serde(rename = "type")]
+    #[param(value_type = Option<Vec<EventType>>, style = Form, explode = false)]
     pub(super) kinds: Option<String>,
     /// Only about this stage or alias.
     pub(super) label: Option<String>,
@@ -59,8 +60,8 @@ impl EventsQuery {
             kinds: kinds
                 .map(str::trim)
                 .filter(|kind| !kind.is_empty())
-                .map(str::to_owned)
-                .collect(),
+                .map(known)
+                .collect::<Result<_, _>>()?,
             label: label.map(|label| in_full(label).to_string()),
             since: time("since", &self.since)?,
             until: time("until", &self.until)?,
@@ -79,4 +80,10 @@ impl EventsQuery {
             None => parameter("last_event_id", self.last_event_id.as_deref()),
         }
     }
+}
+
+/// Nobody is told "there is none" where a word was misspelled.
+fn known(kind: &str) -> Result<String, Refused> {
+    let kind: Option<EventType> = parameter("type", Some(kind))?;
+    Ok(kind.map(EventType::as_str).unwrap_or_default().to_owned())
 }

@@ -1,6 +1,6 @@
 //! How models are, told whenever it is another way, but not too often.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::access::Access;
+use super::super::event_stream::Frames;
 use super::super::{Refused, models};
-use super::frames::Frames;
+use super::summaries::Written;
 
 /// Between two looks; what changes more often is told once.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -73,7 +74,8 @@ impl Statuses {
         self.look();
         let detail = models::detail(access, model.as_str(), right, headers);
         if let Ok(json) = serde_json::to_string(&detail) {
-            self.tell(model, &json, frames);
+            let digest = digest(&json);
+            self.tell(model, &Written { json, digest }, frames);
         }
     }
 
@@ -83,52 +85,50 @@ impl Statuses {
         access: &Access,
         frames: &mut Frames,
     ) -> Result<(), Refused> {
-        let snapshot = self.look();
-        let catalog = access.state.registry.catalog();
-        let mut names: BTreeSet<ModelName> = snapshot.models.keys().cloned().collect();
-        names.extend(access.state.intents.enabled());
-        let mut gone = Vec::new();
-        for name in self.told.keys().filter(|name| !names.contains(*name)) {
-            gone.push(name.clone());
-        }
-        let mut changed = BTreeMap::new();
-        for name in names.iter().chain(&gone) {
-            let summary = models::summary(access, name, &catalog, &snapshot);
-            let Ok(json) = serde_json::to_string(&summary) else {
-                continue;
-            };
-            if self.told.get(name) == Some(&digest(&json)) {
-                continue;
+        self.look();
+        let state = &access.state;
+        let look = state.summaries.look(state);
+        let mut gone = BTreeMap::new();
+        for name in self
+            .told
+            .keys()
+            .filter(|name| !look.models.contains_key(*name))
+        {
+            if let Some(summary) = look.of_gone(state, name) {
+                gone.insert(name.clone(), summary);
             }
-            changed.insert(name.clone(), json);
         }
-        for name in access.visible(changed.keys().cloned()).await? {
-            self.tell(&name, &changed[&name], frames);
+        let seen = look.models.iter().chain(&gone);
+        let changed: BTreeMap<_, _> = seen
+            .filter(|(name, summary)| self.told.get(*name) != Some(&summary.digest))
+            .collect();
+        for name in access.visible(changed.keys().copied().cloned()).await? {
+            self.tell(&name, changed[&name], frames);
         }
-        for name in &gone {
+        for name in gone.keys() {
             self.told.remove(name);
         }
         Ok(())
     }
 
     /// What is seen now; what changes from here on is waited for.
-    fn look(&mut self) -> Arc<Snapshot> {
+    fn look(&mut self) {
         self.changed = false;
         self.not_before = Instant::now() + PAUSE;
         self.intents.mark_unchanged();
         self.aspired.mark_unchanged();
-        Arc::clone(&self.snapshot.borrow_and_update())
+        self.snapshot.mark_unchanged();
     }
 
-    fn tell(&mut self, model: &ModelName, json: &str, frames: &mut Frames) {
-        let digest = digest(json);
-        if self.told.insert(model.clone(), digest) != Some(digest) {
-            frames.json("status", None, json);
+    fn tell(&mut self, model: &ModelName, written: &Written, frames: &mut Frames) {
+        let Written { json, digest } = written;
+        if self.told.insert(model.clone(), *digest) != Some(*digest) {
+            frames.line(Some("status"), None, json);
         }
     }
 }
 
-fn digest(text: &str) -> u64 {
+pub(super) fn digest(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

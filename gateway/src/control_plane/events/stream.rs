@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use auth::Right;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serving_core::ModelName;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -19,9 +18,9 @@ use tracing::{debug, warn};
 use super::super::access::Access;
 use super::super::authentication::Credential;
 use super::super::caller_watch::CallerWatch;
+use super::super::event_stream::{self, Frames, HEARTBEAT};
 use super::super::stream_places::StreamPlace;
 use super::super::{Refused, event_words};
-use super::frames::Frames;
 use super::query::EventsQuery;
 use super::status::Statuses;
 use crate::store::{EventFilter, LoggedEvent};
@@ -30,8 +29,6 @@ use crate::store::{EventFilter, LoggedEvent};
 const PAGE: u32 = 50;
 /// The same while none of them is for the client.
 const LONG_PAGE: u32 = 500;
-/// Proxies close connections on which nothing comes.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a caller whose right was taken away may go on at most.
 const CHECK: Duration = Duration::from_secs(5);
 /// For clients whose connection broke.
@@ -96,13 +93,7 @@ impl Follower {
             let piece = follower.next().await?;
             Some((Ok::<_, Infallible>(piece), follower))
         }));
-        let headers = [
-            (CONTENT_TYPE.as_str(), "text/event-stream"),
-            (CACHE_CONTROL.as_str(), "no-store"),
-            // For nginx, which holds answers back otherwise.
-            ("x-accel-buffering", "no"),
-        ];
-        (headers, body).into_response()
+        event_stream::answer(body)
     }
 
     async fn next(&mut self) -> Option<Bytes> {
@@ -176,7 +167,7 @@ impl Follower {
         let last = page.last().map(|event| event.id).filter(|_| full);
         for event in self.visible(page).await? {
             let event = event_words::shown(event);
-            frames.record("event", Some(event.id), &event);
+            frames.record("event", Some(&event.id), &event);
         }
         self.position = last.unwrap_or(newest);
         self.page = if frames.is_empty() { LONG_PAGE } else { PAGE };

@@ -186,7 +186,7 @@ pub(in crate::control_plane) async fn remove(
 
 impl Access {
     fn to_manage_webhooks(&self) -> Result<(), Refused> {
-        if self.principal.admin {
+        if self.is_admin()? {
             return Ok(());
         }
         Err(Refused::new(

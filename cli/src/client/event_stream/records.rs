@@ -5,8 +5,16 @@ use crate::error::CommandError;
 /// A record that is longer is none.
 const LONGEST_RECORD: usize = 16 << 20;
 
-/// The name of the records that are wanted.
-const WANTED: &str = "event";
+/// One of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// What it is; empty for the plain kind.
+    pub(crate) kind: String,
+    /// What is handed back to go on after it.
+    pub(crate) id: Option<String>,
+    /// Its lines, without the last line end.
+    pub(crate) data: String,
+}
 
 /// What has come of a stream and was not taken yet.
 #[derive(Debug, Default)]
@@ -14,8 +22,9 @@ pub(super) struct Records {
     text: Vec<u8>,
     /// How much of it was taken.
     taken: usize,
-    kind: String,
-    data: String,
+    /// The record that has not come to its end, and whether it has data, be it empty.
+    record: Record,
+    has_data: bool,
 }
 
 impl Records {
@@ -24,16 +33,13 @@ impl Records {
         self.text.extend_from_slice(chunk);
     }
 
-    /// The data of the next record that has come to its end; others than events are passed over.
-    pub(super) fn next(&mut self) -> Option<Result<String, CommandError>> {
+    /// The next record that has come to its end.
+    pub(super) fn next(&mut self) -> Option<Result<Record, CommandError>> {
         while let Some(line) = self.line() {
             if line.is_empty() {
-                let (kind, data) = (
-                    std::mem::take(&mut self.kind),
-                    std::mem::take(&mut self.data),
-                );
-                if kind == WANTED && !data.is_empty() {
-                    return Some(Ok(data));
+                let record = std::mem::take(&mut self.record);
+                if std::mem::take(&mut self.has_data) {
+                    return Some(Ok(record));
                 }
                 continue;
             }
@@ -41,16 +47,18 @@ impl Records {
             let (field, value) = line.split_once(':').unwrap_or((&line, ""));
             let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
-                "event" => value.clone_into(&mut self.kind),
-                "data" if self.data.is_empty() => value.clone_into(&mut self.data),
+                "event" => value.clone_into(&mut self.record.kind),
+                "id" => self.record.id = Some(value.to_owned()),
                 "data" => {
-                    self.data.push('\n');
-                    self.data.push_str(value);
+                    if std::mem::replace(&mut self.has_data, true) {
+                        self.record.data.push('\n');
+                    }
+                    self.record.data.push_str(value);
                 }
                 _ => {}
             }
         }
-        let waits = self.text.len() - self.taken + self.data.len();
+        let waits = self.text.len() - self.taken + self.record.data.len();
         (waits > LONGEST_RECORD).then(|| Err(CommandError::failed("an event has no end")))
     }
 
@@ -68,8 +76,8 @@ impl Records {
 mod tests {
     use super::*;
 
-    /// The data of all records, however the stream is cut.
-    fn read(stream: &str, piece: usize) -> Vec<String> {
+    /// All records, however the stream is cut.
+    fn read(stream: &str, piece: usize) -> Vec<Record> {
         let mut records = Records::default();
         let mut read = Vec::new();
         for chunk in stream.as_bytes().chunks(piece) {
@@ -82,15 +90,23 @@ mod tests {
     }
 
     #[test]
-    fn events_are_found_among_comments_and_other_records_wherever_the_stream_is_cut() {
-        let stream = "retry: 2000\n\n: still here\n\nid: 7\nevent: event\ndata: {\"ü\":1}\n\n\
-                      event: status\ndata: {}\n\nid: 8\r\nevent:event\r\ndata:a\r\ndata: b\r\n\r\nevent: event\ndata: half";
+    fn records_are_found_among_comments_wherever_the_stream_is_cut() {
+        let stream = "retry: 2000\n\n: still here\n\nid: 7\nevent: event\ndata: {\"ü\":1}\n\nevent: status\ndata: {}\n\n\
+                      id: 8\r\nevent:event\r\ndata:a\r\ndata: b\r\n\r\nid: 3:9\ndata:  printed\n\ndata: \n\nevent: event\ndata: half";
+        let record = |kind: &str, id: Option<&str>, data: &str| Record {
+            kind: kind.to_owned(),
+            id: id.map(str::to_owned),
+            data: data.to_owned(),
+        };
+        let expected = [
+            record("event", Some("7"), "{\"ü\":1}"),
+            record("status", None, "{}"),
+            record("event", Some("8"), "a\nb"),
+            record("", Some("3:9"), " printed"),
+            record("", None, ""),
+        ];
         for piece in 1..stream.len() {
-            assert_eq!(
-                read(stream, piece),
-                ["{\"ü\":1}", "a\nb"],
-                "pieces of {piece}"
-            );
+            assert_eq!(read(stream, piece), expected, "pieces of {piece}");
         }
     }
 
