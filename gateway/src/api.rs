@@ -5,6 +5,7 @@
 mod environment;
 mod error;
 mod event;
+mod figures;
 mod grant;
 mod label_history;
 mod log;
@@ -27,6 +28,7 @@ pub use environment::{
 };
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};
+pub use figures::{Figures, FiguresByModel, Series};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
 pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
 pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};

@@ -15,6 +15,7 @@ mod event_words;
 mod events;
 mod example;
 mod extract;
+mod figures;
 mod grants;
 mod health;
 mod intent_book;
@@ -97,6 +98,8 @@ fn routes() -> (Routes, Routes) {
         .routes(routes!(events::of_model))
         .routes(routes!(events::of_version))
         .routes(routes!(label_history::show))
+        .routes(routes!(figures::of_all))
+        .routes(routes!(figures::of_model))
         .routes(routes!(logs::read))
         .routes(routes!(logs::attempts))
         .routes(routes!(restart::restart))
