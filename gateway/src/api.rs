@@ -6,6 +6,7 @@ mod environment;
 mod error;
 mod event;
 mod event_type;
+mod figures;
 mod grant;
 mod label_history;
 mod log;
@@ -29,6 +30,7 @@ pub use environment::{
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};
 pub use event_type::{EventType, UnknownEventType};
+pub use figures::{Figures, FiguresByModel, Series};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
 pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
 pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};

@@ -16,6 +16,7 @@ mod event_words;
 mod events;
 mod example;
 mod extract;
+mod figures;
 mod grants;
 mod health;
 mod intent_book;
@@ -99,6 +100,8 @@ fn routes() -> (Routes, Routes) {
         .routes(routes!(events::of_model))
         .routes(routes!(events::of_version))
         .routes(routes!(label_history::show))
+        .routes(routes!(figures::of_all))
+        .routes(routes!(figures::of_model))
         .routes(routes!(logs::read))
         .routes(routes!(logs::attempts))
         .routes(routes!(restart::restart))

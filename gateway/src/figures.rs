@@ -5,7 +5,10 @@
 mod history;
 mod recent;
 mod sampler;
+mod window;
 
-pub use history::{Figures, History, Series, Window};
-pub use recent::{Recent, Recents};
-pub use sampler::{Gauges, sample_for_ever};
+pub use history::History;
+pub(crate) use recent::{Recent, Recents};
+pub use sampler::Sampler;
+pub(crate) use window::STEP;
+pub use window::{InvalidWindow, Window};

@@ -26,14 +26,14 @@ use crate::control_plane::{
     Webhooks,
 };
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
+use crate::figures::{History, Sampler};
 use crate::metrics::{self, LifeMetrics, PREFIX};
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{
-    DataDirLock, EventRetention, SeenLabels, Store, SecretFile, keep_last_aspired,
-    write_events,
+    DataDirLock, EventRetention, SecretFile, SeenLabels, Store, keep_last_aspired, write_events,
 };
 use crate::telemetry::{self, AccessLog, Traces, Trails};
 
@@ -232,6 +232,13 @@ impl Household {
             drain_deadline: config.drain_timeout,
             ..ManagerConfig::default()
         };
+        let figures = Arc::new(History::default());
+        let sampler = Sampler::new(
+            Arc::clone(&figures),
+            Arc::clone(&data_plane_metrics),
+            workers.processes(),
+        );
+        keepers.start("sampling figures", sampler.run(close.clone()));
         let stack_metrics = Arc::clone(&data_plane_metrics);
         let (manager, handle) = Manager::new(
             manager_config,
@@ -317,6 +324,7 @@ impl Household {
             rights,
             tokens,
             metrics: metrics::Page::new(metrics),
+            figures,
             clock,
             shutdown: stopping,
             about,

@@ -297,7 +297,8 @@ fn file_name(id: &ServableId, kind: LogKind, attempt: Option<u64>) -> String {
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}")
 }
 
-fn is_seen(state: &ControlState, id: &ServableId) -> bool {
+/// Whether the engine shows the version, in whichever state.
+pub(super) fn is_seen(state: &ControlState, id: &ServableId) -> bool {
     let snapshot = state.engine.snapshot();
     let snapshot = snapshot.borrow();
     let model = snapshot.models.get(&id.model);

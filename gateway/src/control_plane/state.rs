@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{BuildTurns, Engine, IntentBook, StreamPlaces, Summaries, Webhooks};
+use crate::figures::History;
 use crate::metrics::Page;
 use crate::ports::{Environments, Processes, Registry, WorkerFiles};
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub struct ControlState {
     pub tokens: Arc<dyn TokenStore>,
     /// What `/metrics` shows.
     pub metrics: Page,
+    /// How models did in the last hour.
+    pub figures: Arc<History>,
     /// The time, for events and expiry.
     pub clock: Arc<dyn Clock>,
     /// Ends streams that have no end of their own.

@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use serving_core::ServableId;
 
+use crate::figures::{Recent, Recents};
+
 /// Seconds. From a small model on a warm worker to the longest usual deadline.
 const BUCKETS: [f64; 15] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -37,6 +39,7 @@ pub struct DataPlaneMetrics {
     queue_limit: Family<VersionLabels, Gauge>,
     /// The stacks of each version.
     stacks: Mutex<HashMap<ServableId, Stacks>>,
+    recents: Recents,
 }
 
 /// The stacks of one version: two for a moment, when one life follows another.
@@ -66,6 +69,16 @@ pub(super) struct VersionMetrics {
     pub(super) in_flight: Gauge,
     pub(super) queue_length: Gauge,
     queue_limit: Gauge,
+    recent: Arc<Recent>,
+}
+
+/// Requests of one version at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inside {
+    pub(crate) id: ServableId,
+    /// Waiting ones included.
+    pub(crate) in_flight: u64,
+    pub(crate) waiting: u64,
 }
 
 /// Counts one up until it is dropped.
@@ -103,6 +116,7 @@ impl DataPlaneMetrics {
             queue_length: Family::default(),
             queue_limit: Family::default(),
             stacks: Mutex::default(),
+            recents: Recents::default(),
         };
         registry.register(
             "requests",
@@ -172,10 +186,7 @@ impl DataPlaneMetrics {
     pub(super) fn version(self: &Arc<Self>, id: &ServableId) -> VersionMetrics {
         let mut stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
         stacks.entry(id.clone()).or_default().count += 1;
-        let labels = VersionLabels {
-            model: id.model.as_str().into(),
-            version: id.version.0,
-        };
+        let labels = VersionLabels::of(id);
         VersionMetrics {
             succeeded: self
                 .requests
@@ -189,15 +200,44 @@ impl DataPlaneMetrics {
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queue_length: self.queue_length.get_or_create_owned(&labels),
             queue_limit: self.queue_limit.get_or_create_owned(&labels),
+            recent: self.recents.of(id),
             metrics: Arc::clone(self),
             id: id.clone(),
             labels,
         }
     }
+
+    /// What was counted of each version lately, for whoever takes it away now and then.
+    pub(crate) fn recents(&self) -> &Recents {
+        &self.recents
+    }
+
+    /// How many requests each version that has figures holds now.
+    pub(crate) fn inside(&self) -> Vec<Inside> {
+        // Nothing else is locked meanwhile: gauges are locked within this lock elsewhere.
+        let ids: Vec<ServableId> = {
+            let stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
+            stacks.keys().cloned().collect()
+        };
+        let read = |gauges: &Family<VersionLabels, Gauge>, labels: &VersionLabels| {
+            let count = gauges.get(labels).map_or(0, |gauge| gauge.get());
+            u64::try_from(count).unwrap_or(0)
+        };
+        let inside = ids.into_iter().map(|id| {
+            let labels = VersionLabels::of(&id);
+            Inside {
+                in_flight: read(&self.in_flight, &labels),
+                waiting: read(&self.queue_length, &labels),
+                id,
+            }
+        });
+        inside.collect()
+    }
 }
 
 impl VersionMetrics {
     pub(super) fn answered(&self, status: StatusCode) {
+        self.recent.answered(!status.is_success());
         if status == StatusCode::OK {
             self.succeeded.inc();
             return;
@@ -226,6 +266,7 @@ impl VersionMetrics {
 
     pub(super) fn took(&self, time: Duration) {
         self.durations.observe(time.as_secs_f64());
+        self.recent.took(time);
     }
 
     pub(super) fn waited(&self, time: Duration) {
@@ -278,6 +319,13 @@ impl Drop for VersionMetrics {
 }
 
 impl VersionLabels {
+    fn of(id: &ServableId) -> Self {
+        Self {
+            model: id.model.as_str().into(),
+            version: id.version.0,
+        }
+    }
+
     fn answered(&self, code: u16) -> RequestLabels {
         RequestLabels {
             model: Arc::clone(&self.model),

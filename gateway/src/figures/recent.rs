@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serving_core::ServableId;
 
 /// Bins of latencies, each a quarter longer than the one before it: quantiles are right to an eighth.
-pub(super) const BINS: usize = 64;
+const BINS: usize = 64;
 /// The first bin ends here: seconds.
 const SHORTEST: f64 = 0.000_1;
 const GROWTH: f64 = 1.25;
 
-/// The counts of one version.
+/// The counts of one version. A request is counted twice: as what it was answered, and as how long it took; it can be
+/// answered before it has ended, and end without an answer when its client leaves.
 #[derive(Debug)]
-pub struct Recent {
+pub(crate) struct Recent {
+    succeeded: AtomicU32,
     failed: AtomicU32,
     bins: [AtomicU32; BINS],
 }
@@ -23,47 +25,55 @@ pub struct Recent {
 /// What was counted between two samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
-    pub(super) failed: u32,
-    pub(super) bins: [u32; BINS],
+    succeeded: u32,
+    failed: u32,
+    bins: [u32; BINS],
 }
 
 /// The counts of all versions that have some.
 #[derive(Debug, Default)]
-pub struct Recents(Mutex<HashMap<ServableId, Weak<Recent>>>);
+pub(crate) struct Recents(Mutex<HashMap<ServableId, Arc<Recent>>>);
 
 impl Recents {
-    /// The counts of one version. They are gone when nobody holds them any more.
-    pub fn of(&self, id: &ServableId) -> Arc<Recent> {
+    /// The counts of one version: whoever asks for the same one counts into the same ones.
+    pub(crate) fn of(&self, id: &ServableId) -> Arc<Recent> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(recent) = known.get(id).and_then(Weak::upgrade) {
-            return recent;
-        }
-        let recent = Arc::new(Recent::default());
-        known.insert(id.clone(), Arc::downgrade(&recent));
-        recent
+        Arc::clone(known.entry(id.clone()).or_default())
     }
 
-    /// Takes what was counted since the last time; versions that are gone are left out.
+    /// Takes what was counted since the last time. Of versions that nobody counts any more this is the last of it.
     pub(super) fn take(&self) -> Vec<(ServableId, Counts)> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, recent| recent.strong_count() > 0);
-        let all = known.iter();
-        all.filter_map(|(id, recent)| Some((id.clone(), recent.upgrade()?.take())))
-            .collect()
+        let mut taken = Vec::with_capacity(known.len());
+        known.retain(|id, recent| {
+            // Before they are taken: whoever lets go of them afterwards may have counted in between.
+            let is_held = Arc::strong_count(recent) > 1;
+            taken.push((id.clone(), recent.take()));
+            is_held
+        });
+        taken
     }
 }
 
 impl Recent {
     /// Counts an answer. `failed` are those whose status is not 2xx.
-    pub fn answered(&self, took: Duration, failed: bool) {
-        self.bins[bin(took)].fetch_add(1, Ordering::Relaxed);
-        if failed {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
+    pub(crate) fn answered(&self, failed: bool) {
+        let count = if failed {
+            &self.failed
+        } else {
+            &self.succeeded
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the end of a request.
+    pub(crate) fn took(&self, time: Duration) {
+        self.bins[bin(time)].fetch_add(1, Ordering::Relaxed);
     }
 
     fn take(&self) -> Counts {
         Counts {
+            succeeded: self.succeeded.swap(0, Ordering::Relaxed),
             failed: self.failed.swap(0, Ordering::Relaxed),
             bins: std::array::from_fn(|bin| self.bins[bin].swap(0, Ordering::Relaxed)),
         }
@@ -73,6 +83,7 @@ impl Recent {
 impl Default for Recent {
     fn default() -> Self {
         Self {
+            succeeded: AtomicU32::new(0),
             failed: AtomicU32::new(0),
             bins: std::array::from_fn(|_| AtomicU32::new(0)),
         }
@@ -82,12 +93,14 @@ impl Default for Recent {
 impl Counts {
     pub(super) fn none() -> Self {
         Self {
+            succeeded: 0,
             failed: 0,
             bins: [0; BINS],
         }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
+        self.succeeded = self.succeeded.saturating_add(other.succeeded);
         self.failed = self.failed.saturating_add(other.failed);
         for (mine, more) in self.bins.iter_mut().zip(other.bins) {
             *mine = mine.saturating_add(more);
@@ -95,10 +108,14 @@ impl Counts {
     }
 
     pub(super) fn answered(&self) -> u64 {
-        self.bins.iter().map(|count| u64::from(*count)).sum()
+        u64::from(self.succeeded) + self.failed()
     }
 
-    /// The latency in seconds that `part` of the answers did not exceed; `None` without answers.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.into()
+    }
+
+    /// The latency in seconds that `part` of the requests did not exceed; `None` if none ended.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -106,7 +123,8 @@ impl Counts {
         reason = "counts of ten seconds"
     )]
     pub(super) fn quantile(&self, part: f64) -> Option<f32> {
-        let wanted = (self.answered() as f64 * part).ceil().max(1.0) as u64;
+        let ended: u64 = self.bins.iter().map(|count| u64::from(*count)).sum();
+        let wanted = (ended as f64 * part).ceil().max(1.0) as u64;
         let mut seen = 0;
         for (bin, count) in self.bins.iter().enumerate() {
             seen += u64::from(*count);
@@ -137,13 +155,14 @@ fn middle(bin: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serving_core::Version;
 
     use super::*;
 
     fn counted(milliseconds: &[u64]) -> Counts {
         let recent = Recent::default();
         for took in milliseconds {
-            recent.answered(Duration::from_millis(*took), false);
+            recent.took(Duration::from_millis(*took));
         }
         recent.take()
     }
@@ -162,14 +181,25 @@ mod tests {
     #[test]
     fn what_was_taken_is_not_counted_again() {
         let recents = Recents::default();
-        let id = ServableId::new("iris", serving_core::Version(1));
-        let recent = recents.of(&id);
-        recent.answered(Duration::from_millis(3), true);
+        let recent = recents.of(&ServableId::new("iris", Version(1)));
+        recent.answered(true);
+        recent.answered(false);
         let taken = recents.take();
-        assert_eq!(taken[0].1.answered(), 1);
-        assert_eq!(taken[0].1.failed, 1);
+        assert_eq!(taken[0].1.answered(), 2);
+        assert_eq!(taken[0].1.failed(), 1);
         assert_eq!(recents.take()[0].1, Counts::none());
-        drop(recent);
+    }
+
+    #[test]
+    fn the_last_requests_of_a_version_that_is_gone_are_counted_once() {
+        let recents = Recents::default();
+        let id = ServableId::new("iris", Version(1));
+        let (first_life, second_life) = (recents.of(&id), recents.of(&id));
+        first_life.answered(false);
+        drop(first_life);
+        second_life.answered(false);
+        drop(second_life);
+        assert_eq!(recents.take()[0].1.answered(), 2);
         assert!(recents.take().is_empty());
     }
 
@@ -177,7 +207,7 @@ mod tests {
         #[test]
         fn every_latency_is_found_again_to_an_eighth(microseconds in 200_u64..100_000_000) {
             let recent = Recent::default();
-            recent.answered(Duration::from_micros(microseconds), false);
+            recent.took(Duration::from_micros(microseconds));
             let found = f64::from(recent.take().quantile(0.99).unwrap());
             let meant = Duration::from_micros(microseconds).as_secs_f64();
             prop_assert!((found / meant - 1.0).abs() < 0.13, "{meant} was found as {found}");

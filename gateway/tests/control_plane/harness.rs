@@ -20,6 +20,7 @@ use gateway::control_plane::{
     admin_router, router,
 };
 use gateway::data_plane::DataPlaneMetrics;
+use gateway::figures::{History, Sampler};
 use gateway::metrics::{self, LifeMetrics, PREFIX};
 use gateway::ports::{Catalog, RegisteredModel};
 use gateway::store::{SecretFile, Store};
@@ -65,6 +66,8 @@ pub(crate) struct Plane {
     pub(crate) processes: Arc<ScriptedProcesses>,
     pub(crate) lives: Arc<LifeMetrics>,
     pub(crate) scoring: Arc<DataPlaneMetrics>,
+    /// Takes a sample when a test wants one.
+    pub(crate) sampler: Sampler,
     pub(crate) environments: Arc<ScriptedEnvironments>,
     pub(crate) store: Store,
     pub(crate) intents: Arc<IntentBook>,
@@ -177,6 +180,9 @@ impl Plane {
         let webhooks = Webhooks::open(&config, secret, port, figures).unwrap();
         let scoring = DataPlaneMetrics::register(metrics.sub_registry_with_prefix(PREFIX));
         let processes = Arc::new(ScriptedProcesses::default());
+        let figures = Arc::new(History::default());
+        let sampled = Arc::clone(&figures);
+        let sampler = Sampler::new(sampled, Arc::clone(&scoring), Arc::clone(&processes) as _);
         let lives = LifeMetrics::new();
         lives.register(
             metrics.sub_registry_with_prefix(PREFIX),
@@ -212,6 +218,7 @@ impl Plane {
             processes: Arc::clone(&processes) as _,
             tokens,
             metrics: metrics::Page::new(metrics),
+            figures,
             clock: Arc::new(FixedClock),
             shutdown: shutdown.clone(),
             about: About {
@@ -230,6 +237,7 @@ impl Plane {
             processes,
             lives,
             scoring,
+            sampler,
             environments,
             store,
             intents,

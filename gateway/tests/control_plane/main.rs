@@ -6,6 +6,7 @@ mod engine;
 mod environments;
 mod event_stream;
 mod events;
+mod figures;
 mod general;
 mod harness;
 mod label_history;

@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use auth::{Account, Caller as Asked, Overview, Right, RightsSource, SourceError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gateway::data_plane::VersionStack;
 use serde_json::{Value, json};
-use serving_core::Phase;
+use serving_core::testing::HandMadeReplicas;
+use serving_core::{Phase, ServableId, Settings, Version};
 
 use super::harness::{Answer, Caller, Plane};
 
@@ -104,6 +107,25 @@ async fn a_page_of_models_is_one_question() {
         .filter(|name| name.starts_with("open"))
         .collect();
     assert_eq!(shown.iter().collect::<Vec<_>>(), open);
+    assert_eq!(users.asked(), ["account", "overview"]);
+}
+
+#[tokio::test]
+async fn the_figures_of_all_models_are_one_question() {
+    let (plane, users) = plane().await;
+    let stacks: Vec<_> = (0..600)
+        .map(|number| {
+            let name = format!("{}-{:03}", ["open", "shut"][number % 2], number / 2);
+            let id = ServableId::new(name, Version(1));
+            let (replicas, seed) = HandMadeReplicas::new(id, Settings::default());
+            (VersionStack::new(seed, &plane.scoring), replicas)
+        })
+        .collect();
+    plane.sampler.sample(Duration::from_secs(10));
+    let figures = with_password(&plane, "rea", "/api/v1/figures").await.json();
+    let shown = figures["models"].as_object().unwrap();
+    assert_eq!(shown.len(), stacks.len() / 2);
+    assert!(shown.keys().all(|name| name.starts_with("open")));
     assert_eq!(users.asked(), ["account", "overview"]);
 }
 

@@ -40,6 +40,7 @@ pub(crate) struct Gateway {
     pub(crate) plane: Arc<DataPlane>,
     pub(crate) replicas: HandMadeReplicas<Upstream>,
     pub(crate) notes: Arc<Notes>,
+    pub(crate) counted: Arc<DataPlaneMetrics>,
     registry: Registry,
 }
 
@@ -98,12 +99,13 @@ impl Setup {
             self.rights,
             Arc::clone(&notes) as Arc<dyn WorkerFiles>,
             self.config,
-            metrics,
+            Arc::clone(&metrics),
         );
         Gateway {
             plane: Arc::new(plane),
             replicas,
             notes,
+            counted: metrics,
             registry,
         }
     }

@@ -10,6 +10,7 @@ mod access_log;
 mod answers;
 mod collector;
 mod documents;
+mod figures;
 mod fixture;
 mod formats;
 mod limits;
