@@ -31,8 +31,7 @@ use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{
-    DataDirLock, EventRetention, SeenLabels, Store, SecretFile, keep_last_aspired,
-    write_events,
+    DataDirLock, EventRetention, SecretFile, SeenLabels, Store, keep_last_aspired, write_events,
 };
 use crate::telemetry::{self, AccessLog, Traces, Trails};
 

@@ -25,6 +25,7 @@ mod scripted_files;
 mod scripted_registry;
 mod scripted_webhooks;
 mod serving;
+mod session;
 mod settings;
 mod tokens;
 mod webhooks;

@@ -17,12 +17,18 @@ use super::harness::{Answer, Caller, Plane};
 pub(crate) struct ScriptedUsers {
     asked: Mutex<Vec<&'static str>>,
     trouble: Mutex<Option<SourceError>>,
+    removed: Mutex<Vec<String>>,
 }
 
 impl ScriptedUsers {
     fn answer(&self, question: &'static str) -> Result<(), SourceError> {
         self.asked.lock().unwrap().push(question);
         self.trouble.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    /// There is no such user any more.
+    pub(crate) fn remove(&self, name: &str) {
+        self.removed.lock().unwrap().push(name.to_owned());
     }
 
     /// What was asked since the last call.
@@ -37,7 +43,13 @@ impl RightsSource for ScriptedUsers {
         self.answer("account")?;
         let is_wrong =
             matches!(caller, Asked::SignedIn(login) if login.password().expose() != "hunter2");
-        let is_known = ["ada", "rea"].contains(&caller.name()) && !is_wrong;
+        let is_removed = self
+            .removed
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|name| name == caller.name());
+        let is_known = ["ada", "rea"].contains(&caller.name()) && !is_wrong && !is_removed;
         Ok(is_known.then(|| Account {
             admin: caller.name() == "ada",
             ..Account::new(caller.name())
