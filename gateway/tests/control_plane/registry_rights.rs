@@ -1,6 +1,5 @@
 //! Rights that come from the registry: what is asked of it, who hears of it when it does not answer, and what is not given here.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -64,7 +63,15 @@ impl RightsSource for ScriptedUsers {
     async fn overview(&self, _: &Asked) -> Result<Overview, SourceError> {
         self.answer("overview")?;
         let names = (0..300).map(|number| format!("open-{number:03}").into());
-        Ok(Overview::Readable(names.collect::<HashSet<_>>()))
+        let rights = (0..300).zip(names).map(|(number, name)| {
+            let right = if number < 2 {
+                Right::Manage
+            } else {
+                Right::Read
+            };
+            (name, right)
+        });
+        Ok(Overview::Readable(rights.collect()))
     }
 
     async fn check_service(&self) -> Result<(), SourceError> {
@@ -102,10 +109,13 @@ async fn a_page_of_models_is_one_question() {
         .collect();
     plane.register(&registered.iter().map(String::as_str).collect::<Vec<_>>());
     let mut path = "/api/v1/models?max_results=100".to_owned();
-    let mut shown = Vec::new();
+    let (mut shown, mut managed) = (Vec::new(), Vec::<String>::new());
     loop {
         let page = with_password(&plane, "rea", &path).await.json();
         shown.extend(names(&page).iter().map(|name| (*name).to_owned()));
+        let models = page["models"].as_array().unwrap().iter();
+        let manageable = models.filter(|model| model["permission"] == "MANAGE");
+        managed.extend(manageable.map(|model| model["name"].as_str().unwrap().to_owned()));
         let Some(token) = page["next_page_token"].as_str() else {
             break;
         };
@@ -116,6 +126,7 @@ async fn a_page_of_models_is_one_question() {
         .filter(|name| name.starts_with("open"))
         .collect();
     assert_eq!(shown.iter().collect::<Vec<_>>(), open);
+    assert_eq!(managed, ["open-000", "open-001"]);
     assert_eq!(users.asked(), ["account", "overview"]);
 }
 

@@ -87,23 +87,19 @@ impl Statuses {
         let catalog = access.state.registry.catalog();
         let mut names: BTreeSet<ModelName> = snapshot.models.keys().cloned().collect();
         names.extend(access.state.intents.enabled());
-        let mut gone = Vec::new();
-        for name in self.told.keys().filter(|name| !names.contains(*name)) {
-            gone.push(name.clone());
-        }
-        let mut changed = BTreeMap::new();
-        for name in names.iter().chain(&gone) {
-            let summary = models::summary(access, name, &catalog, &snapshot);
-            let Ok(json) = serde_json::to_string(&summary) else {
-                continue;
-            };
-            if self.told.get(name) == Some(&digest(&json)) {
-                continue;
+        let gone: Vec<ModelName> = {
+            let told = self.told.keys();
+            told.filter(|name| !names.contains(*name))
+                .cloned()
+                .collect()
+        };
+        names.extend(gone.iter().cloned());
+        // Of all, not only of those that are another way: what the caller may do can be what has changed.
+        for (name, right) in access.rights(names).await? {
+            let summary = models::summary(access, &name, right, &catalog, &snapshot);
+            if let Ok(json) = serde_json::to_string(&summary) {
+                self.tell(&name, &json, frames);
             }
-            changed.insert(name.clone(), json);
-        }
-        for name in access.visible(changed.keys().cloned()).await? {
-            self.tell(&name, &changed[&name], frames);
         }
         for name in &gone {
             self.told.remove(name);
