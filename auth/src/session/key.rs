@@ -1,6 +1,6 @@
 //! What sessions are sealed with.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::secret::Secret;
 
-/// Digits of the digest in a cookie's name.
-const MARK: usize = 8;
+/// Bytes of the digest in a cookie's name.
+const MARK: usize = 4;
 
 /// A key of 256 bits.
 #[derive(Clone)]
@@ -38,8 +38,11 @@ impl SessionKey {
             .chain_update(b"the name of the cookie")
             .chain_update(self.0)
             .finalize();
-        let mut mark: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        mark.truncate(MARK);
+        let mut mark = String::with_capacity(2 * MARK);
+        for byte in &digest[..MARK] {
+            // Writing into memory does not fail.
+            let _ = write!(mark, "{byte:02x}");
+        }
         mark
     }
 }
