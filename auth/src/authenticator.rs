@@ -19,7 +19,7 @@ use crate::inherited::InheritedRights;
 use crate::principal::Principal;
 use crate::rights::{AllowAll, CurrentGrants, Rights, RightsError};
 use crate::secret::Secret;
-use crate::session::{Session, Sessions};
+use crate::session::{NoSession, Session, Sessions};
 use crate::sign_in_places::SignInPlaces;
 use crate::table::Lookup;
 use crate::throttle::{Throttle, ThrottleConfig};
@@ -138,18 +138,24 @@ impl Authenticator {
         headers: &HeaderMap,
         peer: IpAddr,
     ) -> Result<Principal, AuthError> {
-        match self.session(method, headers) {
+        match self.session(method, headers)? {
             Some(session) => self.check(session.credential, peer).await,
             None => self.authenticate(headers, peer).await,
         }
     }
 
-    /// The session that a request belongs to, if its cookie counts.
-    pub fn session(&self, method: &Method, headers: &HeaderMap) -> Option<Session> {
-        if headers.contains_key(AUTHORIZATION) {
-            return None;
+    /// The session that a request belongs to, if it has one: an `Authorization` header counts more than a cookie.
+    pub fn session(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Option<Session>, NoSession> {
+        match self.sessions() {
+            Some(sessions) if !headers.contains_key(AUTHORIZATION) => {
+                sessions.of_request(method, headers)
+            }
+            _ => Ok(None),
         }
-        self.sessions()?.of_request(method, headers)
     }
 
     /// What seals sessions; `None` where authentication is disabled, or nobody can sign in with a browser.

@@ -70,6 +70,18 @@ impl Credential {
         Self::parse(value.as_bytes()).map(Some)
     }
 
+    /// What a user name and a password stand for: a token, where the user is called `token`.
+    pub fn of_user(user: &str, password: &str) -> Self {
+        if user == TOKEN_USER {
+            Self::Token(password.into())
+        } else {
+            Self::Password {
+                user: user.to_owned(),
+                password: password.into(),
+            }
+        }
+    }
+
     fn parse(value: &[u8]) -> Result<Self, MalformedCredential> {
         let value = value.trim_ascii();
         let end = value
@@ -113,11 +125,7 @@ fn basic(encoded: &[u8]) -> Result<Credential, MalformedCredential> {
     let (user, password) = pair.split_once(':').ok_or(MalformedCredential::Colon)?;
     match (user, password) {
         (TOKEN_USER, "") => Err(MalformedCredential::Empty),
-        (TOKEN_USER, token) => Ok(Credential::Token(token.into())),
-        (user, password) => Ok(Credential::Password {
-            user: user.to_owned(),
-            password: password.into(),
-        }),
+        (user, password) => Ok(Credential::of_user(user, password)),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Why a request has no principal. Every kind but one is the same 401 to a client; only the sentence differs.
 
+use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use crate::credential::MalformedCredential;
-use crate::session::PAGE_HEADER;
+use crate::page::PAGE_HEADER;
+use crate::session::{NAME, NoSession};
 
 /// The `WWW-Authenticate` header of every 401 (RFC 9110, section 11.6.1): Bearer (RFC 6750) or Basic (RFC 7617, which
 /// demands a realm, and lets a server say that it reads UTF-8).
@@ -17,11 +19,14 @@ const PAGE_CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Session realm="s
 
 /// The challenge that goes with a 401 for a request with these headers.
 pub fn challenge(headers: &HeaderMap) -> HeaderValue {
-    if headers.contains_key(PAGE_HEADER) {
-        PAGE_CHALLENGE
-    } else {
-        CHALLENGE
-    }
+    // Streams and downloads of a page have no headers of their own.
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let is_page = headers.contains_key(PAGE_HEADER)
+        || headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site == "same-origin")
+        || cookies.any(|value| value.to_str().is_ok_and(|value| value.contains(NAME)));
+    if is_page { PAGE_CHALLENGE } else { CHALLENGE }
 }
 
 /// Why the caller is not known. The sentences are for the client: none holds what the client sent.
@@ -47,6 +52,10 @@ pub enum AuthError {
     /// The reason is for those who run the gateway.
     #[error("user name and password cannot be checked: the registry gives no answer")]
     Unavailable(String),
+    /// A browser's cookie that is no session, or does not count here. Nothing that was guessed: what makes a browser ask may
+    /// be anybody.
+    #[error(transparent)]
+    Session(#[from] NoSession),
     /// A token that does not exist, or no longer.
     #[error("the token is not known: it was revoked, or never made here")]
     Unknown,

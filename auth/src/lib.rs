@@ -49,6 +49,7 @@ mod http_client;
 mod inherited;
 mod memory_store;
 mod mlflow;
+mod page;
 mod pattern;
 mod permission;
 mod principal;
@@ -76,12 +77,15 @@ pub use inherited::{
 };
 pub use memory_store::MemoryTokenStore;
 pub use mlflow::{MlflowPermission, MlflowUsers, UnknownPermission};
+pub use page::PAGE_HEADER;
 pub use pattern::{InvalidPattern, ModelPattern};
 pub use permission::{Permission, Right};
 pub use principal::Principal;
 pub use rights::{AllowAll, Rights, RightsError};
 pub use scopes::Scopes;
 pub use secret::Secret;
-pub use session::{NewSession, PAGE_HEADER, Session, SessionId, SessionKey, Sessions};
+pub use session::{
+    NewSession, NoSession, NotBegun, Session, SessionId, SessionKey, Sessions, TooManyEnded,
+};
 pub use throttle::ThrottleConfig;
 pub use token_store::{StoreError, TokenStore, TokensAndGrants};

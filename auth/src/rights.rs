@@ -24,17 +24,28 @@ pub trait Rights: Send + Sync {
         self.right(principal, "").await
     }
 
+    /// The right of `principal` on each of `models`, in the same order, for lists: whether there is any is certain, and how
+    /// large it is at least. [`Self::right`] may say that it is larger, where that would take a question a model.
+    async fn on_each(
+        &self,
+        principal: &Principal,
+        models: &[&str],
+    ) -> Result<Vec<Option<Right>>, RightsError> {
+        let mut rights = Vec::with_capacity(models.len());
+        for model in models {
+            rights.push(self.right(principal, model).await?);
+        }
+        Ok(rights)
+    }
+
     /// Which of `models` the principal has any right on, in the same order: what a list of them may show.
     async fn visible(
         &self,
         principal: &Principal,
         models: &[&str],
     ) -> Result<Vec<bool>, RightsError> {
-        let mut visible = Vec::with_capacity(models.len());
-        for model in models {
-            visible.push(self.right(principal, model).await?.is_some());
-        }
-        Ok(visible)
+        let rights = self.on_each(principal, models).await?;
+        Ok(rights.iter().map(Option::is_some).collect())
     }
 }
 

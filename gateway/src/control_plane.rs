@@ -116,20 +116,20 @@ fn routes() -> (Routes, Routes) {
         .routes(routes!(webhooks::manage::list, webhooks::manage::remove))
         .routes(routes!(webhooks::manage::install))
         .routes(routes!(webhooks::manage::test))
-        .routes(routes!(session::show, session::sign_out))
+        .routes(routes!(session::show))
         .routes(routes!(status::show));
     let known_callers = Routes::new()
         .nest("/api/v1", api)
         .routes(routes!(metrics::show))
         .merge(crate::databricks::routes());
-    // The signature of a delivery is its credential.
-    let deliveries = Routes::new()
+    // The signature of a delivery is its credential; who signs in has none yet, and who signs out may have none any more.
+    let for_everybody = Routes::new()
         .routes(routes!(webhooks::deliver::deliver))
-        .routes(routes!(session::sign_in));
+        .routes(routes!(session::sign_in, session::sign_out));
     let everybody = Routes::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(openapi::show))
-        .nest("/api/v1", deliveries);
+        .nest("/api/v1", for_everybody);
     (known_callers, everybody)
 }

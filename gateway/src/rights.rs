@@ -53,13 +53,19 @@ async fn sessions(config: &Config, store: &Store) -> Result<Arc<Sessions>, RunEr
     let file = SecretFile::of_sessions(&config.local.data_dir);
     let kept = file.read().map_err(stored)?;
     let kept = kept.map_or_else(|| file.make(), Ok).map_err(stored)?;
-    let key = SessionKey::from_text(&kept)
-        .ok_or_else(|| stored("the key of sessions in the data folder is damaged: remove session.secret"))?;
-    let sessions = Arc::new(Sessions::new(&key, SESSION, Arc::new(SystemTime::now)));
-    for (id, until) in store.ended_sessions().await.map_err(stored)? {
-        sessions.remember_ended(id, until);
+    let key = SessionKey::from_text(&kept).ok_or_else(|| {
+        stored("the key of sessions in the data folder is damaged: remove session.secret")
+    })?;
+    let sessions = Sessions::new(&key, SESSION, Arc::new(SystemTime::now));
+    let sessions = sessions.reached_at(config.public_url.as_ref());
+    for (id, until) in store
+        .ended_sessions(SystemTime::now())
+        .await
+        .map_err(stored)?
+    {
+        sessions.remember_ended(id, until).map_err(stored)?;
     }
-    Ok(sessions)
+    Ok(Arc::new(sessions))
 }
 
 /// Keeps tokens and rights at hand until `shutdown`, and says once whether the gateway's own account can tell rights.

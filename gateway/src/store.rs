@@ -14,9 +14,9 @@ mod label_moves;
 mod last_aspired;
 mod lock;
 mod open;
+mod secret_file;
 mod time;
 mod tokens;
-mod secret_file;
 
 pub use error::{OpenError, StoreError};
 pub use event_filter::EventFilter;

@@ -46,47 +46,54 @@ impl Rights for InheritedRights {
         Ok(principal.scopes.narrow(right, ""))
     }
 
-    async fn visible(
+    async fn on_each(
         &self,
         principal: &Principal,
         models: &[&str],
-    ) -> Result<Vec<bool>, RightsError> {
-        let in_scope = |model: &str| {
-            let narrowed = principal.scopes.narrow(Some(Right::Manage), model);
-            narrowed.is_some()
-        };
-        let mut visible: Vec<bool> = models.iter().map(|model| in_scope(model)).collect();
-        let in_scope_count = visible.iter().filter(|is_in_scope| **is_in_scope).count();
+    ) -> Result<Vec<Option<Right>>, RightsError> {
         let caller = caller(principal);
-        match self.standing(&caller).await? {
-            Standing::Nothing => return Ok(vec![false; models.len()]),
-            Standing::Admin => return Ok(visible),
-            Standing::Given(given) => {
-                for (visible, model) in visible.iter_mut().zip(models) {
-                    *visible &= given.on(model).is_some();
-                }
-                return Ok(visible);
-            }
-            Standing::Asked => {}
+        let mut rights = match self.standing(&caller).await? {
+            Standing::Nothing => vec![None; models.len()],
+            Standing::Admin => vec![Some(Right::Manage); models.len()],
+            Standing::Given(given) => models.iter().map(|model| given.on(model)).collect(),
+            Standing::Asked => self.asked(principal, &caller, models).await?,
+        };
+        for (right, model) in rights.iter_mut().zip(models) {
+            *right = principal.scopes.narrow(*right, model);
         }
-        let identity = identity(&caller);
+        Ok(rights)
+    }
+}
+
+impl InheritedRights {
+    /// As the registry has it, of those that are in the scope of the caller's token.
+    async fn asked(
+        &self,
+        principal: &Principal,
+        caller: &Caller,
+        models: &[&str],
+    ) -> Result<Vec<Option<Right>>, RightsError> {
+        let mut rights = vec![None; models.len()];
+        let mut in_scope_count = 0;
         let mut unknown = Vec::new();
-        let mut key = (identity, Box::default());
+        let mut key = (identity(caller), Box::default());
         for (index, model) in models.iter().enumerate() {
-            if visible[index] {
+            let scope = principal.scopes.narrow(Some(Right::Manage), model);
+            if scope.is_some() {
+                in_scope_count += 1;
                 key.1 = Box::from(*model);
                 match self.0.models.peek(&key) {
-                    Some(right) => visible[index] = right.is_some(),
+                    Some(right) => rights[index] = right,
                     None => unknown.push((index, Box::from(*model))),
                 }
             }
         }
         if unknown.len() > 1 {
-            match &*self.overview(&caller).await? {
+            match &*self.overview(caller).await? {
                 Overview::Unknown => {}
-                Overview::Readable(names) => {
+                Overview::Readable(readable) => {
                     for (index, model) in unknown.drain(..) {
-                        visible[index] = names.contains(&model);
+                        rights[index] = readable.get(&model).copied();
                     }
                 }
                 Overview::AllBut {
@@ -95,29 +102,27 @@ impl Rights for InheritedRights {
                     unclear,
                     ..
                 } => unknown.retain(|(index, model)| {
-                    visible[*index] = others.is_some() || readable.contains(model);
+                    rights[*index] = readable.get(model).copied().max(*others);
                     unclear.contains(model)
                 }),
             }
         }
         let is_all = unknown.len() == in_scope_count;
-        self.each(&caller, unknown, is_all, &mut visible).await?;
-        Ok(visible)
+        self.each(caller, unknown, is_all, &mut rights).await?;
+        Ok(rights)
     }
-}
 
-impl InheritedRights {
-    /// Which of `models` can be seen, where single answers are needed: a few at a time. One without an answer is left out;
-    /// an error only if they are all that was asked about, and none is answered.
+    /// The rights on `models`, where single answers are needed: a few at a time. One without an answer is left out; an error
+    /// only if they are all that was asked about, and none is answered.
     async fn each(
         &self,
         caller: &Caller,
         models: Vec<(usize, Box<str>)>,
         is_all: bool,
-        visible: &mut [bool],
+        rights: &mut [Option<Right>],
     ) -> Result<(), RightsError> {
         for (index, _) in &models {
-            visible[*index] = false;
+            rights[*index] = None;
         }
         let mut asked = JoinSet::new();
         let mut models = models.into_iter();
@@ -126,9 +131,9 @@ impl InheritedRights {
             while asked.len() < self.0.config.at_a_time.max(1)
                 && let Some((index, model)) = models.next()
             {
-                let (rights, caller) = (self.clone(), caller.clone());
+                let (registry, caller) = (self.clone(), caller.clone());
                 asked.spawn(async move {
-                    let right = rights.on_model(&caller, &model).await;
+                    let right = registry.on_model(&caller, &model).await;
                     (index, model, right)
                 });
             }
@@ -136,7 +141,7 @@ impl InheritedRights {
                 None => return failure.filter(|_| !is_answered).map_or(Ok(()), Err),
                 Some(Ok((index, _, Ok(right)))) => {
                     is_answered = true;
-                    visible[index] = right.is_some();
+                    rights[index] = right;
                 }
                 Some(Ok((_, model, Err(error)))) => {
                     debug!(%model, reason = error.reason(), "a model is left out of a list: nobody tells who may see it");

@@ -9,7 +9,7 @@ mod login;
 mod silence;
 mod source;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -282,7 +282,7 @@ impl InheritedRights {
             let (source, caller) = (Arc::clone(&self.0.source), caller.clone());
             self.watched(async move { source.overview(&caller).await.map(Arc::new) })
         });
-        let nothing = Arc::new(Overview::Readable(HashSet::new()));
+        let nothing = Arc::new(Overview::Readable(HashMap::new()));
         self.or_sign_out(caller, answer.await, nothing)
     }
 

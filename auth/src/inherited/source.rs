@@ -60,14 +60,14 @@ pub struct Given {
 /// A caller's rights on models in general.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overview {
-    /// Exactly these models can be read.
-    Readable(HashSet<Box<str>>),
+    /// Exactly these models can be read, with this right at least.
+    Readable(HashMap<Box<str>, Right>),
     /// What holds for every model but some.
     AllBut {
         /// On all others, also on those that are yet to be registered.
         others: Option<Right>,
-        /// These can be read whatever `others` is.
-        readable: HashSet<Box<str>>,
+        /// These can be read whatever `others` is, with this right at least.
+        readable: HashMap<Box<str>, Right>,
         /// Each of these is to be asked about.
         unclear: HashSet<Box<str>>,
         /// Whether any model may be out of reach although `others` is not.

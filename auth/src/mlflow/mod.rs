@@ -8,7 +8,7 @@ mod ask;
 mod permission;
 mod replies;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,8 +21,8 @@ use crate::permission::Right;
 use ask::no_service;
 use permission::right;
 use replies::{
-    Answered, GivenRow, GrantsReply, ModelPermissionReply, SearchReply, UserReply, VersionReply,
-    odd, read,
+    Answered, GivenRow, GrantsReply, ModelPermission, ModelPermissionReply, SearchReply, UserReply,
+    VersionReply, odd, read,
 };
 
 pub use permission::{MlflowPermission, UnknownPermission};
@@ -155,9 +155,37 @@ impl MlflowUsers {
         }
     }
 
-    /// The names of the models that the caller may read, asked as the caller. The search for models is filtered in all
-    /// versions; that for versions was not in 2.x.
+    /// The models that the caller may read, asked as the caller, and what of more was given for them.
     async fn readable(&self, caller: &Caller) -> Result<Overview, SourceError> {
+        let (names, given) = tokio::join!(self.readable_names(caller), self.given(caller));
+        let given = given?;
+        let with_right = |name: Box<str>| {
+            let right = given.get(&name).copied().flatten();
+            (name, right.unwrap_or(Right::Read))
+        };
+        Ok(Overview::Readable(
+            names?.into_iter().map(with_right).collect(),
+        ))
+    }
+
+    /// What was given to the caller for single models, before 3.13; later servers tell it elsewhere.
+    async fn given(
+        &self,
+        caller: &Caller,
+    ) -> Result<HashMap<Box<str>, Option<Right>>, SourceError> {
+        let call = "users/get";
+        let query = [("username", caller.name())];
+        let Answered::Done(body) = self.ask(caller, call, &query).await? else {
+            return Ok(HashMap::new());
+        };
+        let given = read::<UserReply>(call, &body)?.user;
+        let given = given.registered_model_permissions.unwrap_or_default();
+        let row = |row: ModelPermission| (row.name.into(), right(&row.permission));
+        Ok(given.into_iter().map(row).collect())
+    }
+
+    /// The search for models is filtered in all versions; that for versions was not in 2.x.
+    async fn readable_names(&self, caller: &Caller) -> Result<HashSet<Box<str>>, SourceError> {
         let call = "registered-models/search";
         let mut names = HashSet::new();
         let mut page_token = String::new();
@@ -182,7 +210,7 @@ impl MlflowUsers {
             }
             page_token = page.next_page_token;
         }
-        Ok(Overview::Readable(names))
+        Ok(names)
     }
 }
 
@@ -266,7 +294,7 @@ impl RightsSource for MlflowUsers {
         let (others, barred) =
             tokio::join!(self.effective(caller, MODEL, ALL), self.is_barred(caller));
         if barred? {
-            return Ok(Overview::Readable(HashSet::new()));
+            return Ok(Overview::Readable(HashMap::new()));
         }
         let Some(others) = others? else {
             return Ok(Overview::Unknown);
@@ -294,21 +322,24 @@ fn sum_up(rows: Vec<GivenRow>, others: Option<Right>) -> Overview {
         .into_iter()
         .filter(|row| row.resource_type == MODEL)
         .collect();
-    let is_clear =
-        |row: &GivenRow| right(&row.permission).is_some() && row.is_in_default_workspace();
+    let clear = |row: &GivenRow| right(&row.permission).filter(|_| row.is_in_default_workspace());
     let some_are_denied = rows.iter().any(|row| right(&row.permission).is_none());
     let all_are_unclear = rows
         .iter()
-        .any(|row| row.resource_pattern == ALL && !is_clear(row));
-    let mut readable = HashSet::<Box<str>>::new();
+        .any(|row| row.resource_pattern == ALL && clear(row).is_none());
+    let mut readable = HashMap::<Box<str>, Right>::new();
     let mut unclear = HashSet::<Box<str>>::new();
     for row in rows.iter().filter(|row| row.resource_pattern != ALL) {
-        let names = if all_are_unclear || !is_clear(row) {
-            &mut unclear
-        } else {
-            &mut readable
-        };
-        names.insert(row.resource_pattern.as_str().into());
+        let name = row.resource_pattern.as_str().into();
+        match clear(row).filter(|_| !all_are_unclear) {
+            None => {
+                unclear.insert(name);
+            }
+            Some(right) => {
+                let least = readable.entry(name).or_insert(right);
+                *least = right.max(*least);
+            }
+        }
     }
     Overview::AllBut {
         others,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::Principal;
+use auth::{Principal, Right};
 use tokio::time::Instant;
 
 use crate::fake::{FakeMlflow, Generation};
@@ -42,6 +42,26 @@ async fn a_list_shows_what_may_be_read_and_takes_a_few_calls() {
             // And none the next time.
             assert_eq!(seen(&gateway, &caller, &many()).await, ["m1", "m7"]);
             assert_eq!(server.calls().len(), 0, "{generation:?} {by:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_knows_what_may_be_managed_and_takes_no_single_questions_for_that() {
+    for generation in GENERATIONS {
+        for by in BOTH {
+            let server = filled(generation);
+            let gateway = over(&server).await;
+            let caller = gateway.caller(by, "reader").await;
+            server.calls();
+            let rights = gateway.rights.on_each(&caller, &["m1", "m2", "m7", "m9"]);
+            let expected = [Some(Right::Read), None, Some(Right::Manage), None];
+            assert_eq!(rights.await.unwrap(), expected, "{generation:?} {by:?}");
+            let calls = server.calls();
+            assert!(
+                !calls.iter().any(|call| call.contains("m7")),
+                "{generation:?} {by:?}: {calls:?}"
+            );
         }
     }
 }

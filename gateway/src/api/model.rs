@@ -78,6 +78,26 @@ pub struct ModelSummary {
     pub ready: u32,
     /// How many of them failed.
     pub failed: u32,
+    /// What the caller may do with it: at least that, where the registry would have to be asked about each model of the
+    /// list for more. Absent in what older gateways tell.
+    #[serde(default = "Permission::least")]
+    pub permission: Permission,
+    /// Stages and aliases, and where they point.
+    #[serde(default)]
+    pub labels: Vec<LabelSummary>,
+}
+
+/// A stage or an alias in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LabelSummary {
+    /// As it is written in a URI: `Production`, `@champion`.
+    pub label: String,
+    /// The version that callers reach by it; absent while none is Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<u64>,
+    /// The version that the registry wants there; differs from `current` until that one is Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aspired: Option<u64>,
 }
 
 /// Everything about one model.
@@ -213,6 +233,12 @@ pub struct FailureDetail {
     /// How often it was tried.
     #[serde(default)]
     pub attempts: u32,
+}
+
+impl Permission {
+    fn least() -> Self {
+        Self::Read
+    }
 }
 
 impl ModelState {

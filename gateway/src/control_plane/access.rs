@@ -28,12 +28,21 @@ impl Access {
         &self,
         models: impl IntoIterator<Item = ModelName>,
     ) -> Result<Vec<ModelName>, Refused> {
+        let rights = self.rights(models).await?;
+        Ok(rights.into_iter().map(|(model, _)| model).collect())
+    }
+
+    /// The same with the right that the caller has at least.
+    pub(crate) async fn rights(
+        &self,
+        models: impl IntoIterator<Item = ModelName>,
+    ) -> Result<Vec<(ModelName, Right)>, Refused> {
         let models: Vec<_> = models.into_iter().collect();
         let names: Vec<_> = models.iter().map(ModelName::as_str).collect();
-        let visible = self.state.rights.visible(&self.principal, &names).await?;
-        let seen = models.into_iter().zip(visible);
+        let rights = self.state.rights.on_each(&self.principal, &names).await?;
+        let seen = models.into_iter().zip(rights);
         Ok(seen
-            .filter_map(|(model, is_visible)| is_visible.then_some(model))
+            .filter_map(|(model, right)| Some((model, right?)))
             .collect())
     }
 

@@ -20,6 +20,7 @@ pub(super) struct Credential {
     method: Method,
     headers: HeaderMap,
     peer: IpAddr,
+    trail: Trail,
 }
 
 /// Answers 401, or 503 while nobody can tell, or passes the request on with its principal.
@@ -66,6 +67,11 @@ impl Credential {
         self.peer
     }
 
+    /// What is kept account of about the request.
+    pub(super) fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
     /// The headers of the request.
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -96,6 +102,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Credential {
             method: parts.method.clone(),
             headers: parts.headers.clone(),
             peer: peer(&parts.extensions),
+            trail: Trail::of(&parts.extensions),
         })
     }
 }

@@ -90,13 +90,13 @@ pub(super) async fn list(
         if more.is_empty() {
             return Ok(Json(page));
         }
-        for name in access.visible(more).await? {
+        for (name, right) in access.rights(more).await? {
             if page.models.len() == size {
                 page.next_page_token = page.models.last().map(|last| write_page_token(&last.name));
                 return Ok(Json(page));
             }
             page.models
-                .push(summary(&access.state, &name, &catalog, &snapshot));
+                .push(summary(&access.state, &name, right, &catalog, &snapshot));
         }
     }
 }
@@ -148,9 +148,9 @@ pub(super) fn detail(
         .as_ref()
         .map(|settings| settings.versions.clone())
         .unwrap_or_default();
-    let (permission, settings) = match right {
-        Right::Manage => (Permission::Manage, settings),
-        Right::Read => (Permission::Read, settings.map(Settings::without_values)),
+    let settings = match right {
+        Right::Manage => settings,
+        Right::Read => settings.map(Settings::without_values),
     };
     let catalog = state.registry.catalog();
     let (description, last_updated) = registered(catalog.models.get(name));
@@ -160,7 +160,7 @@ pub(super) fn detail(
         last_updated,
         state: serving,
         state_reason: state_reason.flatten(),
-        permission,
+        permission: permission(right),
         settings,
         settings_from: settings_from.unwrap_or_default(),
         tag_problems: state.intents.tag_problems(name),
@@ -184,18 +184,19 @@ fn names(access: &Access, catalog: &Catalog, snapshot: &Snapshot) -> BTreeSet<Mo
     names
 }
 
-/// One model as a list shows it.
+/// One model as a list shows it to a caller who has `right` on it.
 pub(super) fn summary(
     state: &ControlState,
     name: &ModelName,
+    right: Right,
     catalog: &Catalog,
     snapshot: &Snapshot,
 ) -> ModelSummary {
     let serving = view::model_state(state, name.as_str()).map(|(serving, _)| serving);
-    let versions = snapshot.models.get(name).map(|model| &model.versions);
-    let states: Vec<_> = versions
+    let model = snapshot.models.get(name);
+    let states: Vec<_> = model
         .into_iter()
-        .flat_map(|versions| versions.values())
+        .flat_map(|model| model.versions.values())
         .filter_map(|version| view::version_state(&version.phase))
         .collect();
     let count = |wanted: Option<VersionState>| {
@@ -213,6 +214,15 @@ pub(super) fn summary(
         versions: count(None),
         ready: count(Some(VersionState::Ready)),
         failed: count(Some(VersionState::Failed)),
+        permission: permission(right),
+        labels: model.map(view::label_summaries).unwrap_or_default(),
+    }
+}
+
+fn permission(right: Right) -> Permission {
+    match right {
+        Right::Read => Permission::Read,
+        Right::Manage => Permission::Manage,
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) use crate::openapi::refusals::*;
         (name = "models", description = "Registered models, how they are served, what happened to them, and their logs."),
         (name = "environments", description = "The environments that workers run in."),
         (name = "tokens", description = "Who may call, and what they may do."),
+        (name = "session", description = "Signing in with a browser."),
         (name = "gateway", description = "The gateway itself."),
         (name = "legacy", description = "The calls of the first generation of clients, in their shapes."),
     ),

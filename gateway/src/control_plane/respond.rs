@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode, Uri};
 use tracing::{debug, warn};
 
@@ -19,6 +19,9 @@ use crate::telemetry::Trail;
 
 /// When to come again after a failure that nobody knows the length of.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// An answer is what its type says, and nothing that a browser finds in it.
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A refusal, to be returned by handlers with `?`.
 #[derive(Clone, Debug)]
@@ -129,6 +132,8 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     headers.insert(X_REQUEST_ID, id.header());
+    // A page of another port may ask with a person's cookie: it cannot read the answer, and cannot run a log as a script.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
     response
 }
 

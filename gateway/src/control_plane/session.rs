@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use auth::{Credential, NewSession, PAGE_HEADER, Principal};
+use auth::{AuthError, Credential, NoSession, NotBegun, Principal};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::SET_COOKIE;
+use http::header::{CACHE_CONTROL, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::access::Access;
 use super::authentication::Credential as Shown;
 use super::extract::Body;
 use super::openapi::{
-    InternalError, InvalidParameterValue, RequestTooLarge, TemporarilyUnavailable, Unauthenticated,
+    InternalError, InvalidParameterValue, RequestTooLarge, ResourceExhausted,
+    TemporarilyUnavailable, Unauthenticated,
 };
 use super::{ControlState, Refused};
 use crate::api::{SessionInfo, SignIn};
-use crate::error::ErrorCode;
+use crate::error::{ApiError, ErrorCode};
 
 /// Signs in: the answer sets a cookie, with which a page of this gateway calls from then on.
 ///
@@ -43,25 +44,23 @@ pub(super) async fn sign_in(
     shown: Shown,
     body: Body,
 ) -> Result<Response, Refused> {
-    // Else another site could sign a person in as somebody else, with a form.
-    if !shown.headers().contains_key(PAGE_HEADER) {
-        return Err(Refused::invalid(
-            "signing in is for pages of this gateway: the header X-Sluicegate-Page is missing",
-        ));
-    }
-    let credential = credential(body.read()?)?;
-    let checked = state.authenticator.check(credential.clone(), shown.peer());
-    let principal = checked.await.map_err(|reason| Refused(reason.into()))?;
     let Some(sessions) = state.authenticator.sessions() else {
         // Without authentication there is nobody to be told from others.
-        return Ok(Json(info(&principal, false)).into_response());
+        return Ok(Json(info(&Principal::anonymous(), false)).into_response());
     };
-    let session = sessions.begin(&credential).ok_or_else(|| {
-        Refused::new(ErrorCode::InternalError, "the session cannot be sealed")
-    })?;
-    let is_secure = is_secure(&state, shown.headers());
-    let headers = [(SET_COOKIE, begun(&session, is_secure)?)];
-    Ok((headers, Json(info(&principal, true))).into_response())
+    // Else another site could sign a person in as somebody else, with a form.
+    let own = sessions.is_own_page(&Method::POST, shown.headers());
+    own.map_err(|reason| Refused::invalid(format!("signing in: {reason}")))?;
+    let credential = credential(body.read()?)?;
+    let checked = state.authenticator.check(credential.clone(), shown.peer());
+    let principal = checked.await.map_err(not_signed_in)?;
+    shown.trail().called_by(&principal);
+    let over_tls = is_over_tls(&state, shown.headers());
+    let session = sessions.begin(&credential, over_tls).map_err(not_begun)?;
+    let mut answer = Json(info(&principal, true)).into_response();
+    let age = session.lifetime.as_secs();
+    set(&mut answer, &session.cookie, age, over_tls)?;
+    Ok(answer)
 }
 
 /// Who is calling, by whichever credential.
@@ -78,37 +77,55 @@ pub(super) async fn show(access: Access) -> Json<SessionInfo> {
 }
 
 /// Signs out: the session holds no longer, wherever its cookie is.
+///
+/// Also of somebody whose credential holds no longer, and who would be nobody to other calls.
 #[utoipa::path(
     delete,
     path = "/session",
     operation_id = "sign_out",
     tag = "session",
+    security(()),
     responses(
         (status = NO_CONTENT, description = "Signed out; also if there was no session."),
+        InvalidParameterValue,
+        ResourceExhausted,
         TemporarilyUnavailable,
+        InternalError,
     ),
 )]
-pub(super) async fn sign_out(access: Access, shown: Shown) -> Result<Response, Refused> {
-    let state = &access.state;
+pub(super) async fn sign_out(
+    State(state): State<Arc<ControlState>>,
+    shown: Shown,
+) -> Result<Response, Refused> {
+    let mut answer = StatusCode::NO_CONTENT.into_response();
     let Some(sessions) = state.authenticator.sessions() else {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        return Ok(answer);
     };
-    if let Some(session) = state
-        .authenticator
-        .session(&Method::DELETE, shown.headers())
-    {
-        let until = sessions.end(&session);
-        let now = state.clock.now();
-        state.store.end_session(&session.id, until, now).await?;
+    match sessions.of_request(&Method::DELETE, shown.headers()) {
+        Ok(Some(session)) => {
+            let until = sessions.end(&session);
+            let until = until.map_err(|reason| Refused::busy(reason.to_string()))?;
+            let kept = state
+                .store
+                .end_session(&session.id, until, state.clock.now());
+            if let Err(error) = kept.await {
+                // A second try would find nothing to sign out of, and a restart would bring it back.
+                sessions.take_back(&session);
+                return Err(error.into());
+            }
+        }
+        Ok(None) | Err(NoSession::Over) => {}
+        Err(reason @ (NoSession::NoHeader | NoSession::Elsewhere)) => {
+            return Err(Refused::invalid(format!("signing out: {reason}")));
+        }
     }
-    let cookie = format!(
-        "{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
-        sessions.cookie()
-    );
-    let headers = [(SET_COOKIE, header(&cookie)?)];
-    Ok((StatusCode::NO_CONTENT, headers).into_response())
+    for (name, over_tls) in sessions.cookies().into_iter().zip([true, false]) {
+        set(&mut answer, &format!("{name}="), 0, over_tls)?;
+    }
+    Ok(answer)
 }
 
+/// As the same would be read from an `Authorization` header, which cannot carry all that JSON can.
 fn credential(asked: SignIn) -> Result<Credential, Refused> {
     match asked {
         SignIn {
@@ -120,13 +137,36 @@ fn credential(asked: SignIn) -> Result<Credential, Refused> {
             token: None,
             username: Some(user),
             password: Some(password),
-        } if !user.is_empty() => Ok(Credential::Password {
-            user,
-            password: password.into(),
-        }),
+        } if !user.is_empty() => {
+            // The registry would take what comes before the colon for the name.
+            if user.contains(|letter: char| letter == ':' || letter.is_control()) {
+                return Err(Refused::invalid(
+                    "a user name has no colons and no control characters in it",
+                ));
+            }
+            Ok(Credential::of_user(&user, &password))
+        }
         _ => Err(Refused::invalid(
             "either \"token\" is needed, or \"username\" and \"password\"",
         )),
+    }
+}
+
+/// In the words of a form instead of a header.
+fn not_signed_in(reason: AuthError) -> Refused {
+    let is_password_refused = reason == AuthError::PasswordRefused;
+    let mut error = ApiError::from(reason);
+    if is_password_refused {
+        "this gateway knows no user names and passwords: sign in with a token"
+            .clone_into(&mut error.message);
+    }
+    Refused(error)
+}
+
+fn not_begun(reason: NotBegun) -> Refused {
+    match reason {
+        NotBegun::TooLong => Refused::invalid(reason.to_string()),
+        NotBegun::NotSealed => Refused::new(ErrorCode::InternalError, reason.to_string()),
     }
 }
 
@@ -138,24 +178,30 @@ fn info(principal: &Principal, authentication: bool) -> SessionInfo {
     }
 }
 
-/// Whether the browser reaches the gateway over TLS, as far as that can be known: then the cookie goes no other way.
-fn is_secure(state: &ControlState, headers: &HeaderMap) -> bool {
+/// Whether the browser came over TLS: it says so itself, in `Origin`. Where it does not, the configured address does, or
+/// the proxy in front.
+fn is_over_tls(state: &ControlState, headers: &HeaderMap) -> bool {
+    if let Some(origin) = headers.get(ORIGIN) {
+        return origin.as_bytes().starts_with(b"https://");
+    }
     let public = state.about.public_url.as_ref();
     let forwarded = headers.get("x-forwarded-proto");
     public.is_some_and(|url| url.scheme() == "https")
         || forwarded.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
-fn begun(session: &NewSession, is_secure: bool) -> Result<HeaderValue, Refused> {
-    let secure = if is_secure { "; Secure" } else { "" };
-    let age = session.lifetime.as_secs();
-    header(&format!(
-        "{}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}",
-        session.cookie
-    ))
-}
-
-fn header(cookie: &str) -> Result<HeaderValue, Refused> {
-    HeaderValue::from_str(cookie)
-        .map_err(|_| Refused::new(ErrorCode::InternalError, "the cookie cannot be written"))
+/// Lets the browser keep `cookie` (`name=value`) for `age` seconds: for this host alone, out of reach of scripts, and never
+/// sent along when another site makes the browser ask.
+fn set(answer: &mut Response, cookie: &str, age: u64, over_tls: bool) -> Result<(), Refused> {
+    let secure = if over_tls { "; Secure" } else { "" };
+    let text = format!("{cookie}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| Refused::new(ErrorCode::InternalError, "the cookie cannot be written"))?;
+    // Not shown by `Debug`.
+    value.set_sensitive(true);
+    answer.headers_mut().append(SET_COOKIE, value);
+    // A password is behind it.
+    let store = HeaderValue::from_static("no-store");
+    answer.headers_mut().insert(CACHE_CONTROL, store);
+    Ok(())
 }

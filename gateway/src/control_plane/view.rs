@@ -5,7 +5,8 @@ use serving_core::{Failure, FailureKind, ModelSnapshot, Phase, Version, VersionS
 use super::ControlState;
 use super::uris::Uris;
 use crate::api::{
-    FailureDetail, LabelDetail, ModelState, ReplicaDetail, VersionDetail, VersionState, Versions,
+    FailureDetail, LabelDetail, LabelSummary, ModelState, ReplicaDetail, VersionDetail,
+    VersionState, Versions,
 };
 use crate::ports::WorkerProcess;
 
@@ -100,6 +101,18 @@ pub(super) fn labels(
             aspired: route.aspired.map(|version| version.0),
             reason: route.aspired.and_then(|version| reason(version.0)),
             uri: uris.scoring(name, label.as_str()),
+        })
+        .collect()
+}
+
+/// The labels of a model as lists show them.
+pub(super) fn label_summaries(model: &ModelSnapshot) -> Vec<LabelSummary> {
+    let shown = model.labels.iter();
+    shown
+        .map(|(label, route)| LabelSummary {
+            label: label.to_string(),
+            current: route.current.map(|version| version.0),
+            aspired: route.aspired.map(|version| version.0),
         })
         .collect()
 }

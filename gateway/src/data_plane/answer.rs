@@ -83,10 +83,11 @@ async fn gather(exchange: &mut Exchange) -> Result<Bytes, BodyError> {
     })
 }
 
-/// The worker's headers that are the answer's own: not those of its connection (RFC 9110, section 7.6.1), nor of itself.
+/// The worker's headers that are the answer's own: not those of its connection (RFC 9110, section 7.6.1), nor of itself, nor
+/// those by which it would speak for the gateway's whole origin: a model sets no cookie of a person's browser and deletes none.
 /// Where the body changes, its length is another one.
 pub(super) fn headers(mut worker: HeaderMap, shape: AnswerShape) -> HeaderMap {
-    const OF_THE_CONNECTION: [HeaderName; 10] = [
+    const NOT_ITS_OWN: [HeaderName; 12] = [
         header::CONNECTION,
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
@@ -97,6 +98,8 @@ pub(super) fn headers(mut worker: HeaderMap, shape: AnswerShape) -> HeaderMap {
         header::UPGRADE,
         header::SERVER,
         header::DATE,
+        header::SET_COOKIE,
+        HeaderName::from_static("clear-site-data"),
     ];
     let named: Vec<HeaderName> = worker
         .get_all(header::CONNECTION)
@@ -105,7 +108,7 @@ pub(super) fn headers(mut worker: HeaderMap, shape: AnswerShape) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&OF_THE_CONNECTION) {
+    for name in named.iter().chain(&NOT_ITS_OWN) {
         worker.remove(name);
     }
     if shape != AnswerShape::AsItIs {

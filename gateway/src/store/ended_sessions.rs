@@ -28,9 +28,13 @@ impl Store {
         Ok(())
     }
 
-    /// Those that were ended, and when their cookies stop to hold.
-    pub async fn ended_sessions(&self) -> Result<Vec<(SessionId, SystemTime)>, StoreError> {
-        let rows = sqlx::query("SELECT id, until FROM ended_session")
+    /// Those that were ended and would hold at `now`, and until when.
+    pub async fn ended_sessions(
+        &self,
+        now: SystemTime,
+    ) -> Result<Vec<(SessionId, SystemTime)>, StoreError> {
+        let rows = sqlx::query("SELECT id, until FROM ended_session WHERE until > ?")
+            .bind(to_millis(now))
             .fetch_all(&self.pool)
             .await?;
         rows.iter()

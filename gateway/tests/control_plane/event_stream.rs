@@ -393,6 +393,38 @@ async fn how_all_models_are_is_worked_out_once_however_many_follow() {
 }
 
 #[tokio::test]
+async fn the_status_of_all_models_is_what_the_list_shows_also_when_only_the_right_changes() {
+    let plane = Plane::new().await;
+    let serving = "/api/v1/models/iris/serving";
+    plane.call(Caller::Manager, "PUT", serving, "").await;
+    let labels = [("Production", Some(2), Some(1)), ("@new", Some(2), None)];
+    let versions = [(1, Phase::Ready), (2, Phase::Building)];
+    plane.serve("iris", &versions, &labels);
+    let path = format!("{ALL}?status=true");
+    let mut stream = Stream::open(&plane, Caller::Reader, &path, None).await;
+    let listed = async || {
+        let page = plane.get(Caller::Reader, "/api/v1/models").await.json();
+        page["models"][0].clone()
+    };
+    let told = stream.record().await.unwrap().2;
+    assert_eq!(told, listed().await);
+    assert_eq!(told["permission"], "READ");
+    assert_eq!(
+        told["labels"],
+        serde_json::json!([
+            {"label": "@new", "aspired": 2},
+            {"label": "Production", "current": 1, "aspired": 2},
+        ])
+    );
+    let grant = auth::Grant::manage("iris".parse().unwrap());
+    plane.store.grant("rea", &grant).await.unwrap();
+    plane.reload().await;
+    let told = stream.record().await.unwrap().2;
+    assert_eq!(told, listed().await);
+    assert_eq!(told["permission"], "MANAGE");
+}
+
+#[tokio::test]
 async fn a_client_that_takes_nothing_holds_a_page_and_no_more() {
     let plane = Plane::new().await;
     let mut stream = Stream::open(

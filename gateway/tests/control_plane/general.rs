@@ -83,8 +83,8 @@ async fn the_status_tells_how_the_gateway_is_doing() {
 async fn an_unknown_path_is_a_json_404_for_everybody() {
     let plane = Plane::new().await;
     for path in [
-        "/",
         "/nothing",
+        "/ui/nothing.js",
         "/api/v1",
         "/api/v1/nothing",
         "/api/v1/models/",

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use auth::{
     Authenticator, AuthenticatorConfig, Grant, InheritedConfig, InheritedRights, NewToken,
-    RightsSource, TokenStore,
+    RightsSource, SessionKey, Sessions, TokenStore,
 };
 use axum::Router;
 use axum::body::Body;
@@ -43,6 +44,9 @@ use super::scripted_files::ScriptedFiles;
 use super::scripted_registry::ScriptedRegistry;
 use super::scripted_webhooks::ScriptedWebhooks;
 
+/// How long sessions hold.
+pub(crate) const SESSION: Duration = Duration::from_secs(12 * 3600);
+
 /// 2026-01-01T00:00:00Z: the only time there is in these tests.
 pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
@@ -56,6 +60,11 @@ pub(crate) enum Caller {
     Reader,
     Stranger,
     Anonymous,
+}
+
+enum Callers {
+    Known,
+    Anybody,
 }
 
 pub(crate) struct Plane {
@@ -74,6 +83,9 @@ pub(crate) struct Plane {
     pub(crate) aspired: watch::Sender<Option<Arc<Aspired>>>,
     authenticator: Arc<Authenticator>,
     pub(crate) state: Arc<ControlState>,
+    pub(crate) session_key: SessionKey,
+    /// Seconds after [`now`], for sessions.
+    pub(crate) later: Arc<AtomicU64>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) router: Router,
     /// What is answered on the address of those who look after the gateway.
@@ -115,20 +127,40 @@ impl metrics::RightsCache for ScriptedRights {
 impl Plane {
     /// `iris` and `secret` are registered, nothing is enabled.
     pub(crate) async fn new() -> Self {
-        Self::over(None, 100).await
+        Self::over(None, 100, Callers::Known).await
     }
 
     /// The same with rights from `source`; the tokens of [`Caller`] are there, and their grants count for nothing.
     pub(crate) async fn inheriting(source: Arc<dyn RightsSource>) -> Self {
-        Self::over(Some(source), 100).await
+        Self::inheriting_for(source, InheritedConfig::default().age).await
+    }
+
+    /// The same where the registry is asked again after `age`.
+    pub(crate) async fn inheriting_for(source: Arc<dyn RightsSource>, age: Duration) -> Self {
+        let config = InheritedConfig {
+            age,
+            denied_age: InheritedConfig::default().denied_age.min(age),
+            ..InheritedConfig::default()
+        };
+        Self::over(
+            Some(InheritedRights::new(source, config)),
+            100,
+            Callers::Known,
+        )
+        .await
     }
 
     /// The same with room for so many streams of events.
     pub(crate) async fn with_streams(most: usize) -> Self {
-        Self::over(None, most).await
+        Self::over(None, most, Callers::Known).await
     }
 
-    async fn over(source: Option<Arc<dyn RightsSource>>, most: usize) -> Self {
+    /// The same without authentication.
+    pub(crate) async fn open_to_all() -> Self {
+        Self::over(None, 100, Callers::Anybody).await
+    }
+
+    async fn over(inherited: Option<InheritedRights>, most: usize, callers: Callers) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let credentials = issue_tokens(&store).await;
@@ -140,11 +172,16 @@ impl Plane {
         )
         .await
         .unwrap();
-        let authenticator = Arc::new(match source {
-            Some(source) => {
-                authenticator.inherit(InheritedRights::new(source, InheritedConfig::default()))
-            }
+        let (session_key, later) = (SessionKey::random(), Arc::<AtomicU64>::default());
+        let sessions = sessions(&session_key, &later);
+        let authenticator = authenticator.with_sessions(Arc::new(sessions));
+        let authenticator = match inherited {
+            Some(rights) => authenticator.inherit(rights),
             None => authenticator,
+        };
+        let authenticator = Arc::new(match callers {
+            Callers::Known => authenticator,
+            Callers::Anybody => Authenticator::disabled(),
         });
         let mut running = JoinSet::new();
         let following = Arc::clone(&authenticator);
@@ -243,6 +280,8 @@ impl Plane {
             intents,
             aspired,
             authenticator,
+            session_key,
+            later,
             shutdown,
             admin: admin_router(Arc::clone(&state)),
             router: router(Arc::clone(&state)),
@@ -407,6 +446,11 @@ impl Plane {
         self.keep(NewToken::new(principal)).await.1
     }
 
+    /// Credentials that were refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.authenticator.refused()
+    }
+
     /// Lets changes of tokens and grants be seen at once.
     pub(crate) async fn reload(&self) {
         self.authenticator.reload().await.unwrap();
@@ -483,6 +527,13 @@ impl Caller {
             Self::Anonymous => "",
         }
     }
+}
+
+/// Sessions as the gateway has them, and as it would have them again after a start.
+pub(crate) fn sessions(key: &SessionKey, later: &Arc<AtomicU64>) -> Sessions {
+    let later = Arc::clone(later);
+    let clock = move || now() + Duration::from_secs(later.load(Ordering::Relaxed));
+    Sessions::new(key, SESSION, Arc::new(clock))
 }
 
 async fn issue_tokens(store: &Store) -> BTreeMap<&'static str, String> {

@@ -26,6 +26,7 @@ mod scripted_files;
 mod scripted_registry;
 mod scripted_webhooks;
 mod serving;
+mod session;
 mod settings;
 mod tokens;
 mod webhooks;

@@ -1,6 +1,5 @@
 //! Rights that come from the registry: what is asked of it, who hears of it when it does not answer, and what is not given here.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,12 +19,18 @@ use super::harness::{Answer, Caller, Plane};
 pub(crate) struct ScriptedUsers {
     asked: Mutex<Vec<&'static str>>,
     trouble: Mutex<Option<SourceError>>,
+    removed: Mutex<Vec<String>>,
 }
 
 impl ScriptedUsers {
     fn answer(&self, question: &'static str) -> Result<(), SourceError> {
         self.asked.lock().unwrap().push(question);
         self.trouble.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    /// There is no such user any more.
+    pub(crate) fn remove(&self, name: &str) {
+        self.removed.lock().unwrap().push(name.to_owned());
     }
 
     /// What was asked since the last call.
@@ -40,7 +45,13 @@ impl RightsSource for ScriptedUsers {
         self.answer("account")?;
         let is_wrong =
             matches!(caller, Asked::SignedIn(login) if login.password().expose() != "hunter2");
-        let is_known = ["ada", "rea"].contains(&caller.name()) && !is_wrong;
+        let is_removed = self
+            .removed
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|name| name == caller.name());
+        let is_known = ["ada", "rea"].contains(&caller.name()) && !is_wrong && !is_removed;
         Ok(is_known.then(|| Account {
             admin: caller.name() == "ada",
             ..Account::new(caller.name())
@@ -55,7 +66,15 @@ impl RightsSource for ScriptedUsers {
     async fn overview(&self, _: &Asked) -> Result<Overview, SourceError> {
         self.answer("overview")?;
         let names = (0..300).map(|number| format!("open-{number:03}").into());
-        Ok(Overview::Readable(names.collect::<HashSet<_>>()))
+        let rights = (0..300).zip(names).map(|(number, name)| {
+            let right = if number < 2 {
+                Right::Manage
+            } else {
+                Right::Read
+            };
+            (name, right)
+        });
+        Ok(Overview::Readable(rights.collect()))
     }
 
     async fn check_service(&self) -> Result<(), SourceError> {
@@ -93,10 +112,13 @@ async fn a_page_of_models_is_one_question() {
         .collect();
     plane.register(&registered.iter().map(String::as_str).collect::<Vec<_>>());
     let mut path = "/api/v1/models?max_results=100".to_owned();
-    let mut shown = Vec::new();
+    let (mut shown, mut managed) = (Vec::new(), Vec::<String>::new());
     loop {
         let page = with_password(&plane, "rea", &path).await.json();
         shown.extend(names(&page).iter().map(|name| (*name).to_owned()));
+        let models = page["models"].as_array().unwrap().iter();
+        let manageable = models.filter(|model| model["permission"] == "MANAGE");
+        managed.extend(manageable.map(|model| model["name"].as_str().unwrap().to_owned()));
         let Some(token) = page["next_page_token"].as_str() else {
             break;
         };
@@ -107,6 +129,7 @@ async fn a_page_of_models_is_one_question() {
         .filter(|name| name.starts_with("open"))
         .collect();
     assert_eq!(shown.iter().collect::<Vec<_>>(), open);
+    assert_eq!(managed, ["open-000", "open-001"]);
     assert_eq!(users.asked(), ["account", "overview"]);
 }
 

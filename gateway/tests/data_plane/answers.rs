@@ -157,13 +157,15 @@ async fn answers_of_any_length_come_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn headers_of_the_workers_connection_stay_behind() {
+async fn headers_of_the_workers_connection_and_about_the_whole_gateway_stay_behind() {
     let worker = FakeWorker::start(|_| async {
         let mut response = answer(200, "application/json", "{\"predictions\": [1]}");
         for (name, value) in [
             ("connection", "x-hop"),
             ("x-hop", "1"),
             ("keep-alive", "5"),
+            ("set-cookie", "sluicegate_session_0=x"),
+            ("clear-site-data", "\"*\""),
             ("x-own", "2"),
         ] {
             response.headers_mut().insert(name, value.parse().unwrap());
@@ -172,7 +174,15 @@ async fn headers_of_the_workers_connection_stay_behind() {
     });
     let gateway = Gateway::over(worker.upstream());
     let answer = gateway.score("{\"inputs\": [1]}").await;
-    for gone in ["connection", "x-hop", "keep-alive", "server", "date"] {
+    for gone in [
+        "connection",
+        "x-hop",
+        "keep-alive",
+        "server",
+        "date",
+        "set-cookie",
+        "clear-site-data",
+    ] {
         assert!(!answer.headers.contains_key(gone), "{gone}");
     }
     assert_eq!(answer.header("x-own"), "2");

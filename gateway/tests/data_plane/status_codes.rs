@@ -1,12 +1,12 @@
 //! Every row of the contract's table of status codes.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use auth::{
-    Authenticator, AuthenticatorConfig, Grant, MemoryTokenStore, NewToken, Principal, Right,
-    Rights, RightsError, TokenStore,
+    Authenticator, AuthenticatorConfig, Credential, Grant, MemoryTokenStore, NewToken, Principal,
+    Right, Rights, RightsError, SessionKey, Sessions, TokenStore,
 };
 use http::{HeaderValue, Request};
 use http_body_util::Full;
@@ -30,7 +30,8 @@ async fn guarded(worker: &FakeWorker) -> (Gateway, String, String) {
     let clock = Arc::new(SystemTime::now);
     let authenticator = Authenticator::open(store, clock, AuthenticatorConfig::default())
         .await
-        .unwrap();
+        .unwrap()
+        .with_sessions(Arc::new(sessions()));
     let setup = Setup {
         rights: authenticator.rights(),
         authenticator,
@@ -39,6 +40,12 @@ async fn guarded(worker: &FakeWorker) -> (Gateway, String, String) {
     let gateway = setup.over([worker.upstream()]);
     let [alice, bob] = shown.try_into().unwrap();
     (gateway, alice, bob)
+}
+
+/// Those of one gateway: all of them have the same key.
+fn sessions() -> Sessions {
+    let key = SessionKey::from_text(&"A".repeat(43).into()).unwrap();
+    Sessions::new(&key, Duration::from_secs(60), Arc::new(SystemTime::now))
 }
 
 #[tokio::test]
@@ -63,6 +70,37 @@ async fn nobody_is_401_and_told_how_to_come() {
     let value = HeaderValue::try_from(format!("Bearer {alice}")).unwrap();
     request.headers_mut().insert("authorization", value);
     assert_eq!(gateway.send(request).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_session_scores_for_a_page_of_ours_and_stays_here() {
+    let worker = FakeWorker::predicting();
+    let (gateway, alice, _) = guarded(&worker).await;
+    let cookie = sessions().begin(&Credential::Token(alice.into()), false);
+    let cookie = cookie.unwrap().cookie;
+    let with_cookie = |headers: &[(&'static str, &'static str)]| {
+        let mut request = post(INVOCATIONS, "[1]");
+        let value = HeaderValue::try_from(&cookie).unwrap();
+        request.headers_mut().insert("cookie", value);
+        for (name, value) in headers {
+            let value = HeaderValue::from_static(value);
+            request.headers_mut().insert(*name, value);
+        }
+        request
+    };
+    let page = ("x-sluicegate-page", "1");
+    for refused in [&[][..], &[page, ("origin", "http://evil.example")]] {
+        let answer = gateway.send(with_cookie(refused)).await;
+        answer.is(401, "UNAUTHENTICATED");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            "Session realm=\"sluicegate\""
+        );
+    }
+    assert!(worker.seen().is_empty());
+    assert_eq!(gateway.send(with_cookie(&[page])).await.status, 200);
+    let seen = format!("{:?}", worker.last().headers);
+    assert!(!seen.contains("sluicegate"), "{seen}");
 }
 
 #[tokio::test]

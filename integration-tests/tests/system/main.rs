@@ -23,6 +23,7 @@ mod outside_callers;
 mod registry_down;
 mod registry_rights;
 mod seed_snippets;
+mod sessions;
 mod settings;
 mod status_codes;
 mod uv_environment;
@@ -40,6 +41,7 @@ fn main() -> std::process::ExitCode {
         big_bodies::tests(),
         names::tests(),
         observing::tests(),
+        sessions::tests(),
         openapi::tests(),
         workers::tests(),
         enabling::tests(),

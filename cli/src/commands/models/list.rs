@@ -64,6 +64,8 @@ mod tests {
             versions,
             ready,
             failed,
+            permission: gateway::api::Permission::Read,
+            labels: Vec::new(),
         }
     }
 

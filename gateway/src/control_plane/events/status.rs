@@ -1,7 +1,6 @@
 //! How models are, told whenever it is another way, but not too often.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::super::access::Access;
 use super::super::event_stream::Frames;
 use super::super::{Refused, models};
-use super::summaries::Written;
+use super::summaries::Line;
 
 /// Between two looks; what changes more often is told once.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -73,9 +72,8 @@ impl Statuses {
     ) {
         self.look();
         let detail = models::detail(access, model.as_str(), right, headers);
-        if let Ok(json) = serde_json::to_string(&detail) {
-            let digest = digest(&json);
-            self.tell(model, &Written { json, digest }, frames);
+        if let Some(line) = Line::of(&detail) {
+            self.tell(model, &line, frames);
         }
     }
 
@@ -98,12 +96,12 @@ impl Statuses {
                 gone.insert(name.clone(), summary);
             }
         }
-        let seen = look.models.iter().chain(&gone);
-        let changed: BTreeMap<_, _> = seen
-            .filter(|(name, summary)| self.told.get(*name) != Some(&summary.digest))
-            .collect();
-        for name in access.visible(changed.keys().copied().cloned()).await? {
-            self.tell(&name, changed[&name], frames);
+        let names: Vec<_> = look.models.keys().chain(gone.keys()).cloned().collect();
+        // Of all, not only of those that are another way: what the caller may do can be what has changed.
+        for (name, right) in access.rights(names).await? {
+            if let Some(written) = look.models.get(&name).or_else(|| gone.get(&name)) {
+                self.tell(&name, written.to(right), frames);
+            }
         }
         for name in gone.keys() {
             self.told.remove(name);
@@ -120,16 +118,10 @@ impl Statuses {
         self.snapshot.mark_unchanged();
     }
 
-    fn tell(&mut self, model: &ModelName, written: &Written, frames: &mut Frames) {
-        let Written { json, digest } = written;
+    fn tell(&mut self, model: &ModelName, line: &Line, frames: &mut Frames) {
+        let Line { json, digest } = line;
         if self.told.insert(model.clone(), *digest) != Some(*digest) {
             frames.line(Some("status"), None, json);
         }
     }
-}
-
-pub(super) fn digest(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

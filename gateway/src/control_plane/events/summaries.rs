@@ -1,13 +1,15 @@
 //! How all models are, in a line each: worked out once whenever it may have changed, for all who follow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use auth::Right;
+use serde::Serialize;
 use serving_core::{Aspired, Intents, ModelName, Snapshot};
 
 use super::super::{ControlState, models};
-use super::status::digest;
 use crate::ports::{Catalog, RegistryStatus};
 
 /// The last look that somebody took.
@@ -25,9 +27,16 @@ pub(super) struct Look {
     pub(super) models: BTreeMap<ModelName, Written>,
 }
 
-/// How one model is, as it is sent.
+/// How one model is, for each right that a caller may have on it.
 #[derive(Debug)]
 pub(super) struct Written {
+    read: Line,
+    manage: Line,
+}
+
+/// How a model is, as it is sent.
+#[derive(Debug)]
+pub(super) struct Line {
     pub(super) json: String,
     /// Tells two of them apart.
     pub(super) digest: u64,
@@ -111,9 +120,33 @@ impl Sources {
     }
 
     fn summary(&self, state: &ControlState, name: &ModelName) -> Option<Written> {
-        let summary = models::summary(state, name, &self.catalog, &self.snapshot);
-        let json = serde_json::to_string(&summary).ok()?;
-        let digest = digest(&json);
-        Some(Written { json, digest })
+        let line = |right| {
+            let summary = models::summary(state, name, right, &self.catalog, &self.snapshot);
+            Line::of(&summary)
+        };
+        Some(Written {
+            read: line(Right::Read)?,
+            manage: line(Right::Manage)?,
+        })
+    }
+}
+
+impl Written {
+    /// As it is sent to a caller who has `right`.
+    pub(super) fn to(&self, right: Right) -> &Line {
+        match right {
+            Right::Read => &self.read,
+            Right::Manage => &self.manage,
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn of(what: &impl Serialize) -> Option<Self> {
+        let json = serde_json::to_string(what).ok()?;
+        let mut hasher = DefaultHasher::new();
+        json.hash(&mut hasher);
+        let digest = hasher.finish();
+        Some(Self { json, digest })
     }
 }
