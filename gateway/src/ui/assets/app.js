@@ -12,8 +12,9 @@ const STATUS_EVERY = 15_000;
 const main = document.getElementById("main");
 const foot = document.getElementById("foot");
 
-/// What the views are given: the session, how to go somewhere, how to say whether they are live, and the list as last seen.
-const page = { session: null, go, link, live, listed: null };
+/// What the views are given: the session, how to go somewhere, how to say whether they are live, the list as last seen, and
+/// the model that was enabled there.
+const page = { session: null, go, link, live, listed: null, enabled: null };
 let shown = null;
 
 const connection = h("span.connection", { role: "status" });

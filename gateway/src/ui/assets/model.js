@@ -21,6 +21,8 @@ const TABS = [
 ];
 /// Between two looks at what no news tell of, such as memory, in milliseconds.
 const AGAIN_EVERY = 15_000;
+/// How long after it was enabled no version means that nobody knows yet, in milliseconds.
+const LOOKED_FOR = 10_000;
 /// An answer that takes longer than this, in milliseconds, is waited for with a word.
 const PATIENCE = 300;
 
@@ -57,6 +59,7 @@ export function modelView(main, page, name) {
     show: (tab, query) => page.go("models", name, tab, ...(query ?? [])),
     refresh: () => load(),
   };
+  let enabledAt = 0;
   let tab = null;
   let rendered = null;
   let endTab = null;
@@ -99,6 +102,11 @@ export function modelView(main, page, name) {
 
   const draw = (model) => {
     const before = view.model;
+    if (model.state !== null && (before?.state === null || page.enabled === name)) {
+      enabledAt = Date.now();
+      page.enabled = null;
+    }
+    model.isLookedFor = model.versions.length === 0 && Date.now() - enabledAt < LOOKED_FOR;
     view.model = model;
     const manages = model.permission === "MANAGE";
     state.update(model.state, model.versions.some((version) => version.state === "READY"));
@@ -132,10 +140,26 @@ export function modelView(main, page, name) {
       turn(tab);
     }
   };
+  // What is not there has nothing to follow.
+  let end = null;
+  const listen = () => {
+    end ??= follow(`/api/v1/events?model=${encodeURIComponent(name)}&status=true`, {
+      // The settings may be left out; everything else that is absent is gone.
+      status: (model) => stage === "shown" && draw({ settings: view.model.settings, settings_from: view.model.settings_from, ...model }),
+      event: (event) => listeners.event.forEach((listener) => listener(event)),
+    }, (connected) => {
+      page.live(connected);
+      if (connected) {
+        load();
+      }
+    });
+  };
+  const quiet = () => {
+    end?.();
+    end = null;
+    page.live(null);
+  };
   const load = async () => {
-    if (!isAddressable(name)) {
-      return;
-    }
     try {
       const model = await get(modelPath(name));
       if (stage === "gone") {
@@ -144,6 +168,7 @@ export function modelView(main, page, name) {
       if (stage !== "left") {
         draw(model);
         mount();
+        listen();
       }
     } catch (refusal) {
       if (stage === "left" || refusal.status === 401) {
@@ -157,6 +182,7 @@ export function modelView(main, page, name) {
         stage = refusal.status === 0 ? "waiting" : "gone";
         listeners.model.clear();
         listeners.event.clear();
+        quiet();
       } else {
         text(problem, refusal.message);
         problem.hidden = refusal.status === 0;
@@ -203,16 +229,6 @@ export function modelView(main, page, name) {
   }
   const impatient = setTimeout(() => stage === "waiting" && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
   const timer = setInterval(() => document.hidden || load(), AGAIN_EVERY);
-  const end = follow(`/api/v1/events?model=${encodeURIComponent(name)}&status=true`, {
-    // The settings may be left out; everything else that is absent is gone.
-    status: (model) => stage === "shown" && draw({ settings: view.model.settings, settings_from: view.model.settings_from, ...model }),
-    event: (event) => listeners.event.forEach((listener) => listener(event)),
-  }, (connected) => {
-    page.live(connected);
-    if (connected) {
-      load();
-    }
-  });
   return {
     ready: load(),
     turn,
@@ -220,7 +236,7 @@ export function modelView(main, page, name) {
       stage = "left";
       clearTimeout(impatient);
       clearInterval(timer);
-      end();
+      quiet();
       endTab?.();
     },
   };
@@ -247,12 +263,20 @@ function status(model) {
     const others = coming.length > 1 ? `, and ${plural(coming.length - 1, "more version")}` : "";
     return { words: [`Waiting for version ${first.version}: ${first.step ?? "its turn"}${others}.`], since: first.step_since ?? first.since };
   }
+  const ready = versions.filter((version) => version.state === "READY");
+  const between = ready.filter((version) => version.replicas === 0);
+  if (between.length > 0) {
+    const which = between.length === 1 ? `Version ${between[0].version} is` : `${between.length} versions are`;
+    return { words: [`${which} between workers: callers wait for the next one.`] };
+  }
   const failed = versions.filter((version) => version.state === "FAILED");
-  const ready = versions.filter((version) => version.state === "READY").length;
-  const answers = ready === 0 ? "No version answers." : ready === 1 ? "1 version answers." : `${ready} versions answer.`;
+  const answers = ready.length === 0 ? "No version answers." : ready.length === 1 ? "1 version answers." : `${ready.length} versions answer.`;
   if (failed.length > 0) {
     const which = failed.length === 1 ? `Version ${failed[0].version} failed` : `${failed.length} versions failed`;
     return { words: [`${answers} ${which}: `, { tab: "versions", title: "see why" }, "."] };
+  }
+  if (model.isLookedFor) {
+    return { words: ["Looking for its versions in the registry …"] };
   }
   return { words: [versions.length === 0
     ? "No version to serve: all are archived, or none is registered yet. The next one comes up by itself."

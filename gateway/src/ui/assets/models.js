@@ -68,7 +68,7 @@ export function modelsView(main, page) {
     refill(note, [list.length === 0, isMore, problem, search.value, served.checked], () => [
       problem && h("p.problem", { role: "alert" }, problem),
       isMore && !served.checked && h("p.center", {}, more),
-      list.length === 0 && problem === null && nothing(search.value, served.checked)]);
+      list.length === 0 && problem === null && nothing(search.value, served.checked, page.session?.admin)]);
   };
 
   // All that are served, however many others come before them by name, and as many of the others as one wants to see.
@@ -203,6 +203,7 @@ function row(model, page) {
     enable.disabled = true;
     try {
       await put(modelPath(name, "serving"));
+      page.enabled = name;
       page.go("models", name);
     } catch (refusal) {
       toast(refusal.message, "bad");
@@ -263,7 +264,7 @@ function counts(model) {
     model.failed > 0 && h("span.count.bad", {}, `${model.failed} failed`)];
 }
 
-function nothing(query, servedOnly) {
+function nothing(query, servedOnly, isAdmin) {
   if (query.trim() !== "") {
     return h("div.empty", {}, h("h2", {}, `No model matches “${query.trim()}”`),
       h("p", {}, servedOnly ? "Untick “Served only”, or search for another part of its name." : "Any part of the name will do, in any case."));
@@ -271,10 +272,10 @@ function nothing(query, servedOnly) {
   if (servedOnly) {
     return h("div.empty", {}, h("h2", {}, "No model is served yet"), h("p", {}, "Untick “Served only”, find one, and press Enable."));
   }
-  return h("div.empty", {}, h("h2", {}, "No registered models"),
-    h("p", {}, "Register one in MLflow, and it appears here by itself:"),
-    h("pre.lines.left", {}, "mlflow.sklearn.log_model(model, name=\"model\", registered_model_name=\"iris\")"),
-    h("p.quiet", {}, "If there are some and you see none, ask who manages them for the right to read."));
+  return h("div.empty", {}, h("h2", {}, isAdmin ? "No registered models" : "No models that you may see"),
+    !isAdmin && h("p", {}, "If there are some, ask who manages them for the right to read."),
+    h("p", {}, "A model that you register in MLflow appears here by itself:"),
+    h("pre.lines.left", {}, "mlflow.sklearn.log_model(model, name=\"model\", registered_model_name=\"iris\")"));
 }
 
 const compare = new Intl.Collator("en", { numeric: true }).compare;

@@ -104,7 +104,7 @@ function field(key, before, origin) {
 
 function shown(key, value, origin) {
   const element = h("div.setting", {},
-    h("dt", {}, h("code", {}, key)), h("dd", {}, value),
+    h("dt", {}, h("code", {}, key)), h("dd", {}, value === "" ? "none" : value),
     h("dd.origin.quiet.small", {}, ORIGINS[origin] ?? ""), h("dd.about.quiet.small", {}, ABOUT[key]?.[0] ?? ""));
   return { element, key, isChanged: () => false, read: () => null, refuse: () => {} };
 }

@@ -19,7 +19,7 @@ export function versionsTab(panel, view) {
     labels.hidden = heading.hidden = model.labels.length === 0;
     keyed(list, model.versions, (version) => version.version, (version) => card(version, view));
     empty.hidden = model.versions.length > 0;
-    refill(empty, [model.state, model.permission], () => nothing(model));
+    refill(empty, [model.state, model.permission, model.isLookedFor], () => nothing(model));
   });
 }
 
@@ -149,6 +149,9 @@ function nothing(model) {
     return [h("h2", {}, "Not served"), h("p", {}, model.permission === "MANAGE"
       ? "Press Enable Serving: every version that is not archived is deployed in the environment that it declares."
       : "Nothing to call until somebody who manages the model enables serving.")];
+  }
+  if (model.isLookedFor) {
+    return [h("p", {}, h("span.spinner", { "aria-hidden": "true" }), "Each version that is not archived appears here, with what is being done for it.")];
   }
   return [h("h2", {}, "No version to serve"), h("p", {}, "Register a version of this model in MLflow, or take one out of Archived: it is deployed by itself.")];
 }
