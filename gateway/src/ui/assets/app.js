@@ -1,7 +1,7 @@
 // The page as a whole: who is signed in, which view the address names, and moving between them without loading anew.
 
 import * as api from "./api.js";
-import { fill, h, set, text } from "./dom.js";
+import { fill, h, say, set, text } from "./dom.js";
 import { modelsView } from "./models.js";
 import { modelView } from "./model.js";
 import { signInView } from "./sign-in.js";
@@ -133,6 +133,7 @@ function ended() {
     page.listed = null;
     banner.hidden = true;
     fill(foot);
+    say("");
     document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
     show();
   }

@@ -119,7 +119,10 @@ export function toast(message, kind = "") {
 
 /// Tells those who cannot see it what has changed.
 export function say(message) {
-  text(document.getElementById("said"), message);
+  const said = document.getElementById("said");
+  text(said, message);
+  clearTimeout(said.timer);
+  said.timer = setTimeout(() => text(said, ""), 5_000);
 }
 
 /// Copies `value`, and says so on `button`.
@@ -142,7 +145,6 @@ export async function copy(value, button) {
   clearTimeout(button.timer);
   button.timer = setTimeout(() => {
     text(button, before);
-    say("");
   }, 1500);
 }
 

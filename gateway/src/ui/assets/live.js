@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 
 const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 8_000;
+const LONGEST_PAUSE = 3_000;
 /// How long a hidden page keeps its streams: a browser has only six connections to one origin for all of its tabs.
 const HIDDEN_PAUSE = 20_000;
 

@@ -66,7 +66,7 @@ export function modelView(main, page, name) {
   let stage = "waiting";
 
   // The tabs: links, so that each has an address, and one view for all of them.
-  const links = new Map(TABS.map(([id, title]) => [id, page.link(["models", name, id], { role: "tab", id: `tab-${id}`, "aria-controls": "panel" }, title)]));
+  const links = new Map(TABS.map(([id, title]) => [id, page.link(["models", name, id], { role: "tab", id: `tab-${id}`, "aria-controls": "panel", "data-title": title }, title)]));
   fill(tabs, [...links.values()]);
   tabs.addEventListener("keydown", (event) => {
     const place = TABS.findIndex(([id]) => id === tab);
@@ -296,7 +296,7 @@ function gone(page, name, refusal, wasThere) {
   const [title, message] = refusal === null
     ? ["This name cannot be asked for", `A browser leaves “${name}” out of every address. Register the model under another name.`]
     : refusal.status === 404 && wasThere
-      ? ["This model is gone", "It was deleted or renamed in the registry, or you may no longer see it. Should it come back, so does this page."]
+      ? ["This model is gone", `“${name}” was deleted or renamed in the registry, or you may no longer see it. Should it come back, so does this page.`]
       : refusal.status === 404
         ? ["No such model", `There is no model “${name}”, or you may not see it.`]
         : [refusal.status === 0 ? "The gateway does not answer" : "This did not work", refusal.message];
