@@ -15,6 +15,8 @@ const GATHERED = 250;
 const PAGE_SIZE = 200;
 /// The most that the API gives at once.
 const MOST = 1000;
+/// Labels that a row names.
+const LABELS = 8;
 
 /// What a row shows of figures: a chart, a number, and how one tells it of a series.
 const FIGURES = [
@@ -69,6 +71,14 @@ export function modelsView(main, page) {
       problem && h("p.problem", { role: "alert" }, problem),
       isMore && !served.checked && h("p.center", {}, more),
       list.length === 0 && problem === null && nothing(search.value, served.checked, page.session?.admin)]);
+  };
+
+  let frame = null;
+  const drawSoon = () => {
+    frame ??= requestAnimationFrame(() => {
+      frame = null;
+      draw();
+    });
   };
 
   // All that are served, however many others come before them by name, and as many of the others as one wants to see.
@@ -166,7 +176,7 @@ export function modelsView(main, page) {
     status: (model) => {
       if (models.has(model.name)) {
         models.set(model.name, { ...models.get(model.name), ...model });
-        draw();
+        drawSoon();
       } else {
         soon();
       }
@@ -185,6 +195,7 @@ export function modelsView(main, page) {
       timers.forEach(clearInterval);
       clearTimeout(again);
       clearTimeout(typing);
+      cancelAnimationFrame(frame);
       removeEventListener("keydown", slash);
       asking?.abort();
     },
@@ -196,6 +207,7 @@ function row(model, page) {
   const state = badge(model.state);
   const versions = h("td.counts", { "data-title": "Versions" });
   const labels = h("ul.labels", {});
+  const others = h("span.quiet.small", { hidden: true });
   const description = h("div.quiet.small.clip", {});
   const cells = FIGURES.map((figure) => ({ ...figure, chart: spark(figure.about), number: h("span.figure", {}) }));
   const enable = h("button.small.soft", { type: "button", "aria-label": `Enable serving of ${name}` }, "Enable");
@@ -217,7 +229,7 @@ function row(model, page) {
       : [h("span.name", {}, name), h("div.quiet.small", {}, "No browser can ask for this name; register the model under another.")]),
     h("td", { "data-title": "Serving" }, state),
     versions,
-    h("td.pointing", { "data-title": "Labels" }, labels),
+    h("td.pointing", { "data-title": "Labels" }, labels, others),
     figures,
     h("td.actions", {}, enable));
   element.name = name;
@@ -227,10 +239,18 @@ function row(model, page) {
     set(description, "title", now.description);
     element.classList.toggle("idle", now.state === null);
     refill(versions, [now.state, now.versions, now.ready, now.failed], () => counts(now));
-    keyed(labels, now.labels ?? [], (label) => label.label, label);
+    const all = now.labels ?? [];
+    keyed(labels, all.slice(0, LABELS), (label) => label.label, label);
+    others.hidden = all.length <= LABELS;
+    text(others, others.hidden ? "" : `and ${all.length - LABELS} more`);
     enable.hidden = now.state !== null || now.permission !== "MANAGE" || !isAddressable(name);
   };
   element.figures = (series) => {
+    if (element.series === series && element.hasSeries) {
+      return;
+    }
+    element.series = series;
+    element.hasSeries = true;
     const has = series !== undefined && known(series.requests).length > 0;
     cells.forEach(({ key, chart, number, read, isBad }, place) => {
       figures[place].classList.toggle("none", !has);
@@ -243,7 +263,7 @@ function row(model, page) {
 }
 
 function label({ label: name }) {
-  const target = h("span", {});
+  const target = h("span.target", {});
   const element = h("li.tag", {}, h("span.tag-name", {}, name), " ", target);
   element.update = (now) => {
     text(target, pointing(now));

@@ -65,7 +65,10 @@ export function pointing({ current, aspired }) {
   if (current === undefined || current === null) {
     return aspired === undefined || aspired === null ? "nothing" : `${aspired}, not ready yet`;
   }
-  return aspired === undefined || aspired === null || aspired === current ? `${current}` : `${current} → ${aspired}`;
+  if (aspired === undefined || aspired === null) {
+    return `${current}, going away`;
+  }
+  return aspired === current ? `${current}` : `${current} → ${aspired}`;
 }
 
 /// Whether a browser can ask for a model of this name at all: these two vanish from every address, however they are encoded.
