@@ -40,7 +40,8 @@ export function modelView(main, page, name) {
   const problem = h("p.problem", { role: "alert", hidden: true });
   const tags = h("ul.problem.mild", { hidden: true });
   const tabs = h("div.tabs", { role: "tablist", "aria-label": `Views of ${name}` });
-  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet", { "aria-hidden": "true" }, " /"));
+  const changed = h("span.quiet", {});
+  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet.grow", { "aria-hidden": "true" }, "/"), changed);
   const everything = [
     crumbs,
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
@@ -110,9 +111,9 @@ export function modelView(main, page, name) {
     view.model = model;
     const manages = model.permission === "MANAGE";
     state.update(model.state, model.versions.some((version) => version.state === "READY"));
-    refill(description, [model.description, model.last_updated], () => [
-      model.description, model.description && model.last_updated && " · ",
-      model.last_updated && h("span.quiet", {}, "changed ", clock(model.last_updated))]);
+    text(description, model.description);
+    description.hidden = !model.description;
+    refill(changed, model.last_updated, () => (model.last_updated ? ["changed ", clock(model.last_updated)] : []));
     const told = status(model);
     refill(words, told.words, () => told.words.map((word) => (typeof word === "string" ? word : page.link(["models", name, word.tab], {}, word.title))));
     since.hidden = told.since === undefined;
@@ -178,6 +179,7 @@ export function modelView(main, page, name) {
         endTab?.();
         endTab = rendered = null;
         document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+        refill(changed, null, () => []);
         fill(main, crumbs, gone(page, name, refusal, view.model !== null));
         stage = refusal.status === 0 ? "waiting" : "gone";
         listeners.model.clear();
@@ -257,7 +259,9 @@ function status(model) {
   if (state !== "READY") {
     return { words: [sentence(model.state_reason ?? "waiting for its versions")] };
   }
-  const coming = versions.filter((version) => isComing(version.state)).sort((one, other) => Date.parse(one.since) - Date.parse(other.since));
+  // The one that is worked on, and has been for longest, before those that wait for their turn.
+  const coming = versions.filter((version) => isComing(version.state)).sort((one, other) =>
+    (one.state === "PENDING") - (other.state === "PENDING") || Date.parse(one.since) - Date.parse(other.since));
   const [first] = coming;
   if (first !== undefined) {
     const others = coming.length > 1 ? `, and ${plural(coming.length - 1, "more version")}` : "";

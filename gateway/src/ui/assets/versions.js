@@ -33,7 +33,7 @@ function pointer({ label }) {
   element.update = (now) => {
     const [current, aspired] = [now.current ?? null, now.aspired ?? null];
     text(target, current === null
-      ? aspired === null ? "no version" : `version ${aspired}, not ready yet`
+      ? aspired === null ? "no version" : `version ${aspired}, ${now.reason ? "not served:" : "not ready yet"}`
       : current === aspired ? `version ${current}` : `version ${current}${aspired === null ? ", going away" : `, moving to ${aspired}`}`);
     text(reason, now.reason ? ` ${now.reason}` : "");
     set(target, "class", current === aspired ? "target" : "target moving");
@@ -100,15 +100,13 @@ function standing(version, up) {
     return [
       h("ol.way", { "aria-label": "Steps" }, WAY.map(([, title], step) =>
         h(step < place ? "li.done" : step === place ? "li.here" : "li", { "aria-current": step === place ? "step" : null }, title))),
-      h("span.spinner", { "aria-hidden": "true" }),
-      h("span", { role: "status" }, version.step ?? "waiting for its turn"),
-      h("span.quiet", {}, clock(version.step_since ?? version.since, elapsed))];
+      doing(h("span", { role: "status" }, version.step ?? "waiting for its turn"), version.step_since ?? version.since)];
   }
   if (version.state === "FAILED") {
     return [fact("Failed", clock(version.since)), version.crashes > 0 && fact("Crashes", version.crashes)];
   }
   if (version.state === "DRAINING") {
-    return [h("span.spinner", { "aria-hidden": "true" }), h("span", {}, "finishing requests in flight"), h("span.quiet", {}, clock(version.since, elapsed))];
+    return [doing("finishing requests in flight", version.since)];
   }
   return [
     fact("Workers", version.replicas),
@@ -123,6 +121,8 @@ function since(version) {
   const starts = (version.replicas_detail ?? []).map((one) => one.since).sort((one, other) => Date.parse(one) - Date.parse(other));
   return starts[0] ?? version.since;
 }
+
+const doing = (what, at) => h("span.doing", {}, h("span.spinner", { "aria-hidden": "true" }), what, " ", h("span.quiet", {}, clock(at, elapsed)));
 
 const fact = (name, value) => h("span.fact", {}, h("span.quiet", {}, `${name} `), value);
 
@@ -140,7 +140,7 @@ function why(error, state) {
     error.code && h("p.code", {}, error.code),
     error.last_lines?.length > 0 && h("details", {}, h("summary", {}, "The last lines of its log"), h("pre.lines", { tabindex: 0 }, error.last_lines.join("\n"))),
     state === "FAILED" && h("p.then", {}, error.next_try
-      ? ["Tried ", plural(error.attempts, "time"), ", and once more ", clock(error.next_try), "."]
+      ? ["Tried ", plural(error.attempts, "time"), ", and once more ", clock(error.next_try)]
       : "It waits for a change: register a version that can be served, or change the settings.")];
 }
 
