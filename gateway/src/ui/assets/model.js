@@ -77,6 +77,9 @@ export function modelView(main, page, name) {
       const [id] = TABS[(wanted + TABS.length) % TABS.length];
       page.go("models", name, id);
       links.get(id).focus();
+    } else if (event.key === " ") {
+      event.preventDefault();
+      event.target.click();
     }
   });
   const turn = (asked) => {

@@ -29,13 +29,14 @@ export function modelsView(main, page) {
   const asked = new URLSearchParams(location.search);
   const search = h("input.search", { type: "search", placeholder: "Search models", "aria-label": "Search models", value: asked.get("query") ?? "", spellcheck: "false", autocapitalize: "none" });
   const served = h("input", { type: "checkbox", checked: asked.has("served") });
-  const rows = h("tbody", {});
-  const table = h("table.models", { hidden: true },
+  // The roles are said because on small screens none of it is laid out as a table.
+  const rows = h("tbody", { role: "rowgroup" });
+  const table = h("table.models", { role: "table", hidden: true },
     h("caption.away", {}, "Registered models"),
     h("colgroup", {}, ["model", "state", "counts", "labels", ...FIGURES.map(() => "figure"), "do"].map((kind) => h(`col.${kind}`, {}))),
-    h("thead", {}, h("tr", {}, ["Model", "Serving", "Versions", "Labels"].map((title) => h("th", { scope: "col" }, title)),
-      FIGURES.map(({ title, about }) => h("th", { scope: "col", title: about }, title)),
-      h("th", { scope: "col" }, h("span.away", {}, "Actions")))),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Model", "Serving", "Versions", "Labels"].map((title) => h("th", { scope: "col", role: "columnheader" }, title)),
+      FIGURES.map(({ title, about }) => h("th", { scope: "col", role: "columnheader", title: about }, title)),
+      h("th", { scope: "col", role: "columnheader" }, h("span.away", {}, "Actions")))),
     rows);
   const tally = h("span.quiet.tally", { role: "status" });
   const note = h("div.note", {});
@@ -166,10 +167,11 @@ export function modelsView(main, page) {
   fill(main,
     h("div.head", {}, h("h1", {}, "Models"), tally, h("span.grow", {}), h("label.check", {}, served, " Served only"), search),
     table, note);
-  if (models.size > 0 && search.value === "") {
+  const isKnown = models.size > 0 && search.value === "";
+  if (isKnown) {
     draw();
   }
-  const ready = load();
+  const loaded = load();
   measure();
   const timers = [setInterval(measure, FIGURES_EVERY), setInterval(() => document.hidden || soon(), LIST_EVERY)];
   const end = follow("/api/v1/events?status=true", {
@@ -189,7 +191,7 @@ export function modelsView(main, page) {
     }
   });
   return {
-    ready,
+    ready: isKnown ? null : loaded,
     leave: () => {
       end();
       timers.forEach(clearInterval);
@@ -205,7 +207,7 @@ export function modelsView(main, page) {
 function row(model, page) {
   const { name } = model;
   const state = badge(model.state);
-  const versions = h("td.counts", { "data-title": "Versions" });
+  const versions = h("td.counts", { role: "cell", "data-title": "Versions" });
   const labels = h("ul.labels", {});
   const others = h("span.quiet.small", { hidden: true });
   const description = h("div.quiet.small.clip", {});
@@ -222,16 +224,16 @@ function row(model, page) {
       enable.disabled = false;
     }
   });
-  const figures = cells.map(({ title, key, chart, number }) => h(`td.number.${key}`, { "data-title": title }, h("div.cell", {}, number, chart)));
-  const element = h("tr", {},
-    h("th", { scope: "row" }, isAddressable(name)
+  const figures = cells.map(({ title, key, chart, number }) => h(`td.number.${key}`, { role: "cell", "data-title": title }, h("div.cell", {}, number, chart)));
+  const element = h("tr", { role: "row" },
+    h("th", { scope: "row", role: "rowheader" }, isAddressable(name)
       ? [page.link(["models", name], { class: "name", title: name }, name), description]
       : [h("span.name", {}, name), h("div.quiet.small", {}, "No browser can ask for this name; register the model under another.")]),
-    h("td", { "data-title": "Serving" }, state),
+    h("td", { role: "cell", "data-title": "Serving" }, state),
     versions,
-    h("td.pointing", { "data-title": "Labels" }, labels, others),
+    h("td.pointing", { role: "cell", "data-title": "Labels" }, labels, others),
     figures,
-    h("td.actions", {}, enable));
+    h("td.actions", { role: "cell" }, enable));
   element.name = name;
   element.update = (now) => {
     state.update(now.state, now.ready > 0);
