@@ -131,8 +131,8 @@ export function modelView(main, page, name) {
     enable.hidden = !manages || model.state !== null;
     stop.hidden = !manages || model.state === null;
     settings.hidden = model.state === null;
-    if (focused?.hidden && (focused === enable || focused === stop)) {
-      (focused === enable ? stop : enable).focus();
+    if (focused?.hidden && focused === stop) {
+      enable.focus();
     }
     moves(before, model);
     listeners.model.forEach((listener) => listener(model));
@@ -203,6 +203,7 @@ export function modelView(main, page, name) {
       toast(refusal.message, "bad");
     }
     enable.disabled = false;
+    (enable.hidden ? settings : enable).focus();
   });
   stop.addEventListener("click", async () => {
     const sure = await ask({
@@ -284,6 +285,9 @@ function status(model) {
   }
   if (model.isLookedFor) {
     return { words: ["Looking for its versions in the registry …"] };
+  }
+  if (versions.length === 0 && model.last_updated === undefined) {
+    return { words: ["The registry has no model of this name any more. Stop serving it, or register it again."] };
   }
   return { words: [versions.length === 0
     ? "No version to serve: all are archived, or none is registered yet. The next one comes up by itself."
