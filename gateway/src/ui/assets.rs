@@ -26,7 +26,7 @@ static SHELL: Asset = asset(
     include_str!("assets/index.html"),
 );
 
-static FILES: [Asset; 20] = [
+static FILES: [Asset; 22] = [
     asset(
         "app.css",
         "text/css; charset=utf-8",
@@ -42,12 +42,14 @@ static FILES: [Asset; 20] = [
     asset("figures.js", SCRIPT, include_str!("assets/figures.js")),
     asset("live.js", SCRIPT, include_str!("assets/live.js")),
     asset("logs.js", SCRIPT, include_str!("assets/logs.js")),
+    asset("model-row.js", SCRIPT, include_str!("assets/model-row.js")),
     asset("model.js", SCRIPT, include_str!("assets/model.js")),
     asset("models.js", SCRIPT, include_str!("assets/models.js")),
     asset("schema.js", SCRIPT, include_str!("assets/schema.js")),
     asset("settings.js", SCRIPT, include_str!("assets/settings.js")),
     asset("sign-in.js", SCRIPT, include_str!("assets/sign-in.js")),
     asset("snippets.js", SCRIPT, include_str!("assets/snippets.js")),
+    asset("standing.js", SCRIPT, include_str!("assets/standing.js")),
     asset("time.js", SCRIPT, include_str!("assets/time.js")),
     asset("versions.js", SCRIPT, include_str!("assets/versions.js")),
     asset("words.js", SCRIPT, include_str!("assets/words.js")),

@@ -1,26 +1,50 @@
 // The page as a whole: who is signed in, which view the address names, and moving between them without loading anew.
 
 import * as api from "./api.js";
-import { fill, h, text } from "./dom.js";
+import { fill, h, say, set, text } from "./dom.js";
 import { modelsView } from "./models.js";
 import { modelView } from "./model.js";
 import { signInView } from "./sign-in.js";
 
-const main = document.getElementById("main");
-const top = document.getElementById("top");
+/// Between two looks at how the gateway itself is doing, in milliseconds.
+const STATUS_EVERY = 15_000;
 
-/// What the views are given: the session, and how to go somewhere.
-const page = { session: null, go, link };
-let leave = null;
+const main = document.getElementById("main");
+const foot = document.getElementById("foot");
+
+/// What the views are given: the session, how to go somewhere, how to say whether they are live, the list as last seen, and
+/// the model that was enabled there.
+const page = { session: null, go, link, live, listed: null, enabled: null };
+let shown = null;
+
+const connection = h("span.connection", { role: "status" });
+const who = h("span.who", {});
+const leaving = h("button.small", { type: "button", onclick: signOut }, "Sign out");
+const banner = h("p.banner", { role: "status", hidden: true });
+fill(document.getElementById("top"),
+  h("div.inner", {},
+    link([], { class: "brand", "aria-label": "Sluicegate, all models" }, h("img", { src: "/ui/icon.svg", alt: "", width: 22, height: 22 }), "Sluicegate"),
+    h("span.grow", {}), connection, who, leaving),
+  banner);
 
 /// The address of a view: `["models", "iris", "events"]`.
 export function address(...parts) {
   return parts.length === 0 ? "/" : `/ui/${parts.map(encodeURIComponent).join("/")}`;
 }
 
-function go(...parts) {
-  history.pushState(null, "", address(...parts));
-  show();
+async function go(...parts) {
+  const wanted = address(...parts);
+  if (wanted === location.pathname) {
+    return;
+  }
+  const before = shown?.key;
+  history.replaceState({ scroll: scrollY }, "");
+  history.pushState(null, "", wanted);
+  await show();
+  if (shown?.key !== before) {
+    scrollTo(0, 0);
+    main.focus({ preventScroll: true });
+  }
 }
 
 function link(parts, attributes, ...children) {
@@ -36,6 +60,12 @@ function link(parts, attributes, ...children) {
   }, ...children);
 }
 
+/// Whether what is shown follows the gateway; null where nothing does.
+function live(connected) {
+  set(connection, "class", `connection ${connected === null ? "" : connected ? "on" : "off"}`);
+  text(connection, connected === null ? "" : connected ? "Live" : "Reconnecting …");
+}
+
 function place() {
   const path = location.pathname.replace(/^\/ui\/?/, "/");
   try {
@@ -46,62 +76,103 @@ function place() {
 }
 
 async function show() {
-  leave?.();
-  leave = null;
+  bar();
   if (page.session === null) {
-    document.title = "Sign in – Sluicegate";
-    fill(main, signInView(page, entered));
-    main.querySelector("input")?.focus();
-    bar();
+    turn("sign-in", () => {
+      document.title = "Sign in – Sluicegate";
+      fill(main, signInView(entered));
+      main.querySelector("input").focus();
+      return {};
+    });
     return;
   }
   const [section, name, tab] = place();
   if (section === "models" && name !== undefined) {
     document.title = `${name} – Sluicegate`;
-    leave = modelView(main, page, name, tab ?? "versions");
+    turn(`model ${name}`, () => modelView(main, page, name), tab);
   } else {
     document.title = "Models – Sluicegate";
-    leave = modelsView(main, page);
+    turn("models", () => modelsView(main, page));
   }
-  bar();
+  await shown.ready;
+}
+
+// A view that is already there only turns to another of its tabs.
+function turn(key, make, tab) {
+  if (shown?.key !== key) {
+    shown?.leave?.();
+    live(null);
+    shown = { key, ...make() };
+  }
+  shown.turn?.(tab);
 }
 
 function bar() {
   const session = page.session;
-  fill(top,
-    h("div.inner", {},
-      link([], { class: "brand", "aria-label": "Sluicegate, all models" }, h("img", { src: "/ui/icon.svg", alt: "", width: 22, height: 22 }), "Sluicegate"),
-      h("span.grow", {}),
-      session && h("span.who", { title: session.admin ? "Admin" : "" }, session.principal),
-      session && session.authentication && h("button.small", { type: "button", onclick: signOut }, "Sign out")));
+  text(who, session?.principal);
+  set(who, "title", session?.admin ? `${session.principal}, who may do everything` : session?.principal);
+  who.hidden = session === null;
+  leaving.hidden = !session?.authentication;
 }
 
 async function entered() {
   page.session = await api.get("/api/v1/session");
   await show();
   main.focus();
+  look();
 }
 
 async function signOut() {
   await api.remove("/api/v1/session").catch(() => {});
-  page.session = null;
-  show();
+  ended();
 }
 
-api.onSignedOut(() => {
+function ended() {
   if (page.session !== null) {
     page.session = null;
+    page.listed = null;
+    banner.hidden = true;
+    fill(foot);
+    say("");
+    document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
     show();
   }
-});
-addEventListener("popstate", show);
+}
 
-try {
-  page.session = await api.get("/api/v1/session");
-} catch (refusal) {
-  if (refusal.status !== 401) {
-    fill(main, h("p.problem", { role: "alert" }, text(h("span", {}), refusal.message)));
-    throw refusal;
+// What people would otherwise take for the truth of now: a registry that does not answer.
+async function look() {
+  if (page.session === null || document.hidden) {
+    return;
+  }
+  try {
+    const { version, registry } = await api.get("/api/v1/status");
+    fill(foot, h("div.inner", {}, `Sluicegate ${version}`, h("span", {}, "Registry ", h("code", {}, registry.url))));
+    text(banner, registry.reachable ? "" : `The registry does not answer: what is shown of it may be old. What is served goes on. ${registry.error ?? ""}`);
+    banner.hidden = registry.reachable;
+  } catch {
+    // The views say that the gateway is away.
   }
 }
-await show();
+
+api.onSignedOut(ended);
+addEventListener("popstate", async (event) => {
+  await show();
+  scrollTo(0, event.state?.scroll ?? 0);
+});
+setInterval(look, STATUS_EVERY);
+document.addEventListener("visibilitychange", look);
+
+async function start() {
+  try {
+    page.session = await api.get("/api/v1/session");
+  } catch (refusal) {
+    if (refusal.status !== 401) {
+      fill(main, h("div.empty", { role: "alert" }, h("h1", {}, "The gateway does not answer"), h("p", {}, refusal.message),
+        h("p", {}, h("button.primary", { type: "button", onclick: start }, "Try again"))));
+      return;
+    }
+  }
+  await show();
+  look();
+}
+await start();

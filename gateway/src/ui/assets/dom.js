@@ -21,6 +21,9 @@ export function h(selector, attributes, ...children) {
 export function set(element, name, value) {
   if (name.startsWith("on")) {
     element.addEventListener(name.slice(2), value);
+  } else if (name === "value" && element.tagName === "OPTION") {
+    // Without the attribute an option's text is its value, even where the value is to be empty.
+    element.setAttribute("value", value);
   } else if (name === "value" || name === "checked" || name === "disabled" || name === "hidden" || name === "open") {
     if (element[name] !== value) {
       element[name] = value ?? "";
@@ -71,6 +74,16 @@ export function text(element, value) {
   return element;
 }
 
+/// Fills `element` anew only when `key` has changed, so that what is open, selected or focused in it stays so.
+export function refill(element, key, make) {
+  const wanted = JSON.stringify(key) ?? "";
+  if (element.filled !== wanted) {
+    element.filled = wanted;
+    fill(element, make());
+  }
+  return element;
+}
+
 /// Keeps the children of `container` in step with `items`: each key keeps its element, and with it focus and state.
 /// `create(item)` returns an element with an `update(item)` method.
 export function keyed(container, items, key, create) {
@@ -100,32 +113,46 @@ export function keyed(container, items, key, create) {
   }
 }
 
-/// A short message that goes by itself.
+/// A short message that goes by itself, one that tells of trouble later than another.
 export function toast(message, kind = "") {
   const element = h(`div.toast${kind ? `.${kind}` : ""}`, {}, message);
   document.getElementById("toasts").append(element);
-  setTimeout(() => element.remove(), 6000);
+  setTimeout(() => element.remove(), kind === "bad" ? 12_000 : 6_000);
+}
+
+/// Tells those who cannot see it what has changed.
+export function say(message) {
+  const said = document.getElementById("said");
+  text(said, message);
+  clearTimeout(said.timer);
+  said.timer = setTimeout(() => text(said, ""), 5_000);
 }
 
 /// Copies `value`, and says so on `button`.
 export async function copy(value, button) {
-  const before = button.textContent;
+  const before = button.label ?? (button.label = button.textContent);
+  let told = "Copied";
   try {
     await navigator.clipboard.writeText(value);
-    button.textContent = "Copied";
   } catch {
     // Without a secure origin there is no clipboard: the old way.
     const area = h("textarea.away", { value, readonly: true, "aria-hidden": "true" });
-    document.body.append(area);
+    (button.closest("dialog") ?? document.body).append(area);
     area.select();
-    button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl+C";
+    told = document.execCommand("copy") ? told : "Press Ctrl+C";
     area.remove();
+    button.focus();
   }
-  setTimeout(() => { button.textContent = before; }, 1500);
+  text(button, told);
+  say(told);
+  clearTimeout(button.timer);
+  button.timer = setTimeout(() => {
+    text(button, before);
+  }, 1500);
 }
 
 export function copyButton(value, label) {
-  const button = h("button.small", { type: "button", "aria-label": label ?? "Copy" }, "Copy");
+  const button = h("button.small.copy", { type: "button", "aria-label": label ?? "Copy" }, "Copy");
   button.addEventListener("click", () => copy(typeof value === "function" ? value() : value, button));
   return button;
 }
@@ -135,15 +162,16 @@ export function ask({ title, message, action, typed, danger }) {
   return new Promise((resolve) => {
     const confirm = h(danger ? "button.danger" : "button.primary", { value: "yes", disabled: typed !== undefined }, action);
     const input = typed === undefined ? null : h("input", {
-      "aria-label": `Type ${typed} to confirm`, autocomplete: "off", spellcheck: "false",
+      id: "ask-typed", autocomplete: "off", spellcheck: "false", autocapitalize: "none",
       oninput: () => { confirm.disabled = input.value !== typed; },
     });
-    const dialog = h("dialog", { "aria-labelledby": "ask-title" },
+    // Enter is the first submit button's, so that Cancel is none.
+    const dialog = h("dialog", { "aria-labelledby": "ask-title", "aria-describedby": "ask-message" },
       h("form", { method: "dialog" },
         h("h2", { id: "ask-title" }, title),
-        h("p", {}, message),
-        input && h("label.field", {}, h("span", {}, "Type ", h("strong", {}, typed), " to confirm"), input),
-        h("div.actions", {}, h("button", { value: "no", formnovalidate: true }, "Cancel"), confirm)));
+        h("p", { id: "ask-message" }, message),
+        input && h("label.field", { for: "ask-typed" }, h("span", {}, "Type ", h("strong.typed", {}, typed), " to confirm"), input),
+        h("div.actions", {}, h("button", { type: "button", onclick: () => dialog.close("no") }, "Cancel"), confirm)));
     dialog.addEventListener("close", () => {
       dialog.remove();
       resolve(dialog.returnValue === "yes");

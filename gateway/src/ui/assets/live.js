@@ -3,7 +3,9 @@
 import { get } from "./api.js";
 
 const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 10_000;
+const LONGEST_PAUSE = 3_000;
+/// How long a hidden page keeps its streams: a browser has only six connections to one origin for all of its tabs.
+const HIDDEN_PAUSE = 20_000;
 
 /// Follows `path`. `handlers` are called by the name of the event with its data, parsed; `state(connected)` tells people.
 /// Returns a function that ends it.
@@ -12,9 +14,16 @@ export function follow(path, handlers, state = () => {}) {
   let last = null;
   let pause = FIRST_PAUSE;
   let timer = null;
+  let resting = null;
   let ended = false;
 
+  const close = () => {
+    source?.close();
+    source = null;
+  };
   const open = () => {
+    clearTimeout(timer);
+    close();
     const address = new URL(path, location.origin);
     if (last !== null) {
       address.searchParams.set("last_event_id", last);
@@ -30,8 +39,8 @@ export function follow(path, handlers, state = () => {}) {
       }
       // The browser's own second try keeps silent about why, and gives up for good on an answer that is no stream.
       state(false);
-      source.close();
-      timer = setTimeout(again, pause);
+      close();
+      timer = setTimeout(again, pause * (0.75 + Math.random() / 2));
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     };
     for (const [name, handler] of Object.entries(handlers)) {
@@ -56,11 +65,27 @@ export function follow(path, handlers, state = () => {}) {
       open();
     }
   };
+  const looked = () => {
+    clearTimeout(resting);
+    if (document.hidden) {
+      resting = setTimeout(() => { clearTimeout(timer); close(); }, HIDDEN_PAUSE);
+    } else if (source === null) {
+      open();
+    }
+  };
+  // After another network or a sleep, an old connection may look open and never speak again.
+  const online = () => { state(false); open(); };
+
+  document.addEventListener("visibilitychange", looked);
+  addEventListener("online", online);
   open();
   return () => {
     ended = true;
     clearTimeout(timer);
-    source?.close();
+    clearTimeout(resting);
+    document.removeEventListener("visibilitychange", looked);
+    removeEventListener("online", online);
+    close();
   };
 }
 

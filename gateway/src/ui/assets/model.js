@@ -1,10 +1,11 @@
 // One model: its status, what can be done with it, and the tabs.
 
 import { get, modelPath, put, remove } from "./api.js";
-import { ask, fill, h, set, text, toast } from "./dom.js";
+import { ask, fill, h, refill, say, set, text, toast } from "./dom.js";
 import { clock, elapsed } from "./time.js";
-import { badge, isComing, plural } from "./words.js";
+import { badge, isAddressable } from "./words.js";
 import { follow } from "./live.js";
+import { status } from "./standing.js";
 import { versionsTab } from "./versions.js";
 import { callTab } from "./call.js";
 import { eventsTab } from "./events.js";
@@ -19,68 +20,179 @@ const TABS = [
   ["logs", "Logs", logsTab],
   ["metrics", "Metrics", figuresTab],
 ];
+/// Between two looks at what no news tell of, such as memory, in milliseconds.
+const AGAIN_EVERY = 15_000;
+/// How long after it was enabled no version means that nobody knows yet, in milliseconds.
+const LOOKED_FOR = 10_000;
+/// An answer that takes longer than this, in milliseconds, is waited for with a word.
+const PATIENCE = 300;
 
-export function modelView(main, page, name, tabName) {
+/// Shows the model in `main` once it is known; until then, what was there before stays.
+export function modelView(main, page, name) {
   const state = badge(null);
-  const waiting = h("p.waiting", { role: "status" });
-  const description = h("p.quiet", {});
+  const words = h("span", { role: "status" });
+  const since = clock(new Date().toISOString(), elapsed);
+  const waiting = h("p.waiting", {}, words, " ", since);
+  const description = h("p.quiet.description", {});
   const enable = h("button.primary", { type: "button", hidden: true }, "Enable Serving");
   const stop = h("button", { type: "button", hidden: true }, "Stop …");
   const settings = h("button", { type: "button", hidden: true }, "Settings");
-  const connection = h("span.connection", { role: "status" });
-  const panel = h("div.panel", { role: "tabpanel", "aria-labelledby": `tab-${tabName}`, id: "panel" });
+  const panel = h("div.panel", { role: "tabpanel", id: "panel" });
   const problem = h("p.problem", { role: "alert", hidden: true });
+  const tags = h("ul.problem.mild", { hidden: true });
   const tabs = h("div.tabs", { role: "tablist", "aria-label": `Views of ${name}` });
-
-  fill(main,
-    h("p.crumbs", {}, page.link([], {}, "Models")),
-    h("div.head", {}, h("h1", {}, name), state, connection, h("span.grow", {}), settings, stop, enable),
-    description, waiting, problem, tabs, panel);
+  const changed = h("span.quiet", {});
+  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet.grow", { "aria-hidden": "true" }, "/"), changed);
+  const everything = [
+    crumbs,
+    h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
+    description, waiting, problem, tags, tabs, panel];
 
   const listeners = { model: new Set(), event: new Set() };
   const view = {
     page, name, model: null,
-    onModel: (listener) => { listeners.model.add(listener); if (view.model) { listener(view.model); } },
+    onModel: (listener) => {
+      listeners.model.add(listener);
+      if (view.model) {
+        listener(view.model);
+      }
+    },
     onEvent: (listener) => listeners.event.add(listener),
     show: (tab, query) => page.go("models", name, tab, ...(query ?? [])),
     refresh: () => load(),
   };
+  let enabledAt = 0;
+  let tab = null;
+  let rendered = null;
+  let endTab = null;
+  let stage = "waiting";
 
-  const [, , tab] = TABS.find(([id]) => id === tabName) ?? TABS[0];
-  for (const [id, title] of TABS) {
-    tabs.append(page.link(["models", name, id], {
-      role: "tab", id: `tab-${id}`, "aria-selected": id === tabName ? "true" : "false", "aria-controls": "panel",
-      tabindex: id === tabName ? 0 : -1,
-    }, title));
-  }
+  // The tabs: links, so that each has an address, and one view for all of them.
+  const links = new Map(TABS.map(([id, title]) => [id, page.link(["models", name, id], { role: "tab", id: `tab-${id}`, "aria-controls": "panel", "data-title": title }, title)]));
+  fill(tabs, [...links.values()]);
   tabs.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const place = TABS.findIndex(([id]) => id === tabName);
-    if (step !== undefined) {
+    const place = TABS.findIndex(([id]) => id === tab);
+    const wanted = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: TABS.length - 1 }[event.key];
+    if (wanted !== undefined) {
       event.preventDefault();
-      page.go("models", name, TABS[(place + step + TABS.length) % TABS.length][0]);
-      document.querySelector("[role=tab][aria-selected=true]")?.focus();
+      const [id] = TABS[(wanted + TABS.length) % TABS.length];
+      page.go("models", name, id);
+      links.get(id).focus();
+    } else if (event.key === " ") {
+      event.preventDefault();
+      event.target.click();
     }
   });
+  const turn = (asked) => {
+    const [id, , make] = TABS.find(([one]) => one === asked) ?? TABS[0];
+    if (id === tab && rendered === tab) {
+      return;
+    }
+    tab = id;
+    for (const [one, link] of links) {
+      set(link, "aria-selected", one === id ? "true" : "false");
+      set(link, "tabindex", one === id ? 0 : -1);
+    }
+    if (stage === "shown") {
+      endTab?.();
+      listeners.model.clear();
+      listeners.event.clear();
+      set(panel, "aria-labelledby", `tab-${id}`);
+      fill(panel);
+      endTab = make(panel, view);
+      rendered = id;
+      links.get(id).scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+  };
 
   const draw = (model) => {
+    const before = view.model;
+    if (model.state !== null && (before?.state === null || page.enabled === name)) {
+      enabledAt = Date.now();
+      page.enabled = null;
+    }
+    model.isLookedFor = model.versions.length === 0 && Date.now() - enabledAt < LOOKED_FOR;
     view.model = model;
     const manages = model.permission === "MANAGE";
-    state.update(model.state);
+    state.update(model.state, model.versions.some((version) => version.state === "READY"));
     text(description, model.description);
-    fill(waiting, status(model));
+    description.hidden = !model.description;
+    refill(changed, model.last_updated, () => (model.last_updated ? ["changed ", clock(model.last_updated)] : []));
+    const told = status(model);
+    refill(words, told.words, () => told.words.map((word) => (typeof word === "string" ? word : page.link(["models", name, word.tab], {}, word.title))));
+    since.hidden = told.since === undefined;
+    if (told.since !== undefined) {
+      since.update(told.since);
+    }
     problem.hidden = true;
+    refill(tags, model.tag_problems, () => (model.tag_problems ?? []).map(({ key, problem: why }) =>
+      h("li", {}, "The tag ", h("code", {}, `sluicegate.${key}`), ` changes nothing: ${why}`)));
+    tags.hidden = (model.tag_problems ?? []).length === 0;
+    const focused = document.activeElement;
     enable.hidden = !manages || model.state !== null;
     stop.hidden = !manages || model.state === null;
     settings.hidden = model.state === null;
+    if (focused?.hidden && focused === stop) {
+      enable.focus();
+    }
+    moves(before, model);
     listeners.model.forEach((listener) => listener(model));
+  };
+  const mount = () => {
+    if (stage === "waiting") {
+      stage = "shown";
+      fill(main, everything);
+      turn(tab);
+    }
+  };
+  // What is not there has nothing to follow.
+  let end = null;
+  const listen = () => {
+    end ??= follow(`/api/v1/events?model=${encodeURIComponent(name)}&status=true`, {
+      // The settings may be left out; everything else that is absent is gone.
+      status: (model) => stage === "shown" && draw({ settings: view.model.settings, settings_from: view.model.settings_from, ...model }),
+      event: (event) => listeners.event.forEach((listener) => listener(event)),
+    }, (connected) => {
+      page.live(connected);
+      if (connected) {
+        load();
+      }
+    });
+  };
+  const quiet = () => {
+    end?.();
+    end = null;
+    page.live(null);
   };
   const load = async () => {
     try {
-      draw(await get(modelPath(name)));
+      const model = await get(modelPath(name));
+      if (stage === "gone") {
+        stage = "waiting";
+      }
+      if (stage !== "left") {
+        draw(model);
+        mount();
+        listen();
+      }
     } catch (refusal) {
-      text(problem, refusal.message);
-      problem.hidden = false;
+      if (stage === "left" || refusal.status === 401) {
+        return;
+      }
+      if (refusal.status === 404 || refusal.status === 403 || stage === "waiting") {
+        endTab?.();
+        endTab = rendered = null;
+        document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+        refill(changed, null, () => []);
+        fill(main, crumbs, gone(page, name, refusal, view.model !== null));
+        stage = refusal.status === 0 ? "waiting" : "gone";
+        listeners.model.clear();
+        listeners.event.clear();
+        quiet();
+      } else {
+        text(problem, refusal.message);
+        problem.hidden = refusal.status === 0;
+      }
     }
   };
 
@@ -92,6 +204,7 @@ export function modelView(main, page, name, tabName) {
       toast(refusal.message, "bad");
     }
     enable.disabled = false;
+    (enable.hidden ? settings : enable).focus();
   });
   stop.addEventListener("click", async () => {
     const sure = await ask({
@@ -109,46 +222,49 @@ export function modelView(main, page, name, tabName) {
       load();
     }
   });
-  settings.addEventListener("click", () => settingsDialog(view));
-
-  load();
-  let again = null;
-  const end = follow(`/api/v1/events?model=${encodeURIComponent(name)}&status=true`, {
-    status: (model) => draw({ ...view.model, ...model }),
-    event: (event) => listeners.event.forEach((listener) => listener(event)),
-  }, (connected) => {
-    set(connection, "class", `connection ${connected ? "on" : "off"}`);
-    text(connection, connected ? "Live" : "Reconnecting …");
-    if (connected) {
-      load();
+  settings.addEventListener("click", async () => {
+    // As they are now: others may change them too.
+    await load();
+    if (stage === "shown") {
+      settingsDialog(view);
     }
   });
-  const endTab = tab(panel, view);
-  return () => {
-    end();
-    endTab?.();
-    clearTimeout(again);
+
+  if (!isAddressable(name)) {
+    fill(main, crumbs, gone(page, name, null));
+    return { ready: null };
+  }
+  const impatient = setTimeout(() => stage === "waiting" && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
+  const timer = setInterval(() => document.hidden || load(), AGAIN_EVERY);
+  return {
+    ready: load(),
+    turn,
+    leave: () => {
+      stage = "left";
+      clearTimeout(impatient);
+      clearInterval(timer);
+      quiet();
+      endTab?.();
+    },
   };
 }
 
-/// What is being waited for, or what to do next.
-function status(model) {
-  if (model.state === null) {
-    return model.permission === "MANAGE"
-      ? "Not served. Enable serving, and every version that is not archived gets its own address."
-      : "Not served. Who manages this model can enable serving.";
+// Those who cannot see a label move are told.
+function moves(before, after) {
+  const old = new Map((before?.labels ?? []).map((label) => [label.label, label.current]));
+  const moved = before === null ? [] : after.labels.filter((label) => label.current !== undefined && old.get(label.label) !== label.current);
+  if (moved.length > 0) {
+    say(moved.map((label) => `${label.label} now means version ${label.current}`).join(", "));
   }
-  if (model.state !== "READY") {
-    return model.state_reason ?? "";
-  }
-  const coming = model.versions.filter((version) => isComing(version.state));
-  if (coming.length > 0) {
-    return ["Waiting for ", ...coming.slice(0, 3).flatMap((version, place) => [
-      place > 0 ? "; " : "", `version ${version.version}: ${version.step ?? version.state.toLowerCase()} (`, clock(version.since, elapsed), ")",
-    ]), coming.length > 3 ? ` and ${plural(coming.length - 3, "more version")}` : ""];
-  }
-  if (model.versions.length === 0) {
-    return "No version to serve: all are archived, or none is registered yet. The next one comes up by itself.";
-  }
-  return "";
+}
+
+function gone(page, name, refusal, wasThere) {
+  const [title, message] = refusal === null
+    ? ["This name cannot be asked for", `A browser leaves “${name}” out of every address. Register the model under another name.`]
+    : refusal.status === 404 && wasThere
+      ? ["This model is gone", `“${name}” was deleted or renamed in the registry, or you may no longer see it. Should it come back, so does this page.`]
+      : refusal.status === 404
+        ? ["No such model", `There is no model “${name}”, or you may not see it.`]
+        : [refusal.status === 0 ? "The gateway does not answer" : "This did not work", refusal.message];
+  return h("div.empty", { role: "alert" }, h("h1", {}, title), h("p", {}, message), h("p", {}, page.link([], { class: "button" }, "All models")));
 }

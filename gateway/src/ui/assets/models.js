@@ -1,203 +1,211 @@
 // All registered models that the caller may see: how each is served, and what it does just now.
 
-import { get, modelPath, put } from "./api.js";
-import { ask, fill, h, keyed, set, text, toast } from "./dom.js";
-import { clock } from "./time.js";
-import { badge, count, latency, plural } from "./words.js";
+import { get } from "./api.js";
+import { fill, h, keyed, refill, text } from "./dom.js";
 import { follow } from "./live.js";
-import { spark } from "./chart.js";
+import { FIGURES, row } from "./model-row.js";
 
-/// Between two looks at the figures.
+/// Between two looks at the figures, and at a list of which nothing tells when it grows, in milliseconds.
 const FIGURES_EVERY = 10_000;
+const LIST_EVERY = 15_000;
+/// News that come at once are one reason to look again.
+const GATHERED = 250;
+/// Models that are not served, at a time.
+const PAGE_SIZE = 200;
+/// The most that the API gives at once.
+const MOST = 1000;
 
 export function modelsView(main, page) {
-  const search = h("input.search", { type: "search", placeholder: "Search models", "aria-label": "Search models", value: new URLSearchParams(location.search).get("query") ?? "" });
-  const served = h("input", { type: "checkbox" });
-  const rows = h("tbody", {});
-  const table = h("table.models", {},
-    h("thead", {}, h("tr", {}, ["Model", "Serving", "Versions", "Labels", "Requests/s", "p95", "Errors", ""].map((title) => h("th", { scope: "col" }, title)))),
+  const asked = new URLSearchParams(location.search);
+  const search = h("input.search", { type: "search", placeholder: "Search models", "aria-label": "Search models", value: asked.get("query") ?? "", spellcheck: "false", autocapitalize: "none" });
+  const served = h("input", { type: "checkbox", checked: asked.has("served") });
+  // The roles are said because on small screens none of it is laid out as a table.
+  const rows = h("tbody", { role: "rowgroup" });
+  const table = h("table.models", { role: "table", hidden: true },
+    h("caption.away", {}, "Registered models"),
+    h("colgroup", {}, ["model", "state", "counts", "labels", ...FIGURES.map(() => "figure"), "do"].map((kind) => h(`col.${kind}`, {}))),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Model", "Serving", "Versions", "Labels"].map((title) => h("th", { scope: "col", role: "columnheader" }, title)),
+      FIGURES.map(({ title, about }) => h("th", { scope: "col", role: "columnheader", title: about }, title)),
+      h("th", { scope: "col", role: "columnheader" }, h("span.away", {}, "Actions")))),
     rows);
-  const note = h("div.note", { "aria-live": "polite" });
-  const connection = h("span.connection", { role: "status" });
-  fill(main,
-    h("div.head", {}, h("h1", {}, "Models"), connection, h("span.grow", {}), h("label.check", {}, served, " Served only"), search),
-    table, note);
+  const tally = h("span.quiet.tally", { role: "status" });
+  const note = h("div.note", {});
+  const more = h("button", { type: "button" }, "Show more");
 
-  let models = new Map();
-  let more = false;
-  let figures = {};
-  let asked = null;
-
-  const shown = () => [...models.values()]
-    .filter((model) => !served.checked || model.state !== null)
-    .sort((one, other) => (one.state === null) - (other.state === null) || one.name.localeCompare(other.name));
+  let models = page.listed?.models ?? new Map();
+  let wanted = PAGE_SIZE;
+  let isMore = false;
+  let figures = page.listed?.figures ?? {};
+  let problem = null;
+  // Where a row stands is settled when it comes, so that none slips away under a hand that wants to press it.
+  let ranks = new Map();
+  let asking = null;
 
   const draw = () => {
-    const list = shown();
+    for (const model of models.values()) {
+      if (!ranks.has(model.name)) {
+        ranks.set(model.name, model.state === null ? 1 : 0);
+      }
+    }
+    const list = [...models.values()]
+      .filter((model) => !served.checked || model.state !== null)
+      .sort((one, other) => ranks.get(one.name) - ranks.get(other.name) || compare(one.name, other.name));
     keyed(rows, list, (model) => model.name, (model) => row(model, page));
     for (const element of rows.children) {
       element.figures(figures[element.name]);
     }
     table.hidden = list.length === 0;
-    fill(note, list.length > 0
-      ? more && h("p.quiet", {}, "More models match: search for the one you want.")
-      : nothing(search.value, served.checked));
+    const up = list.filter((model) => model.state !== null).length;
+    text(tally, list.length === 0 ? "" : `${up} served of ${served.checked ? up : list.length}${isMore ? " and more" : ""}`);
+    tally.hidden = served.checked || search.value.trim() !== "";
+    refill(note, [list.length === 0, isMore, problem, search.value, served.checked], () => [
+      problem && h("p.problem", { role: "alert" }, problem),
+      isMore && !served.checked && h("p.center", {}, more),
+      list.length === 0 && problem === null && nothing(search.value, served.checked, page.session?.admin)]);
   };
 
+  let frame = null;
+  const drawSoon = () => {
+    frame ??= requestAnimationFrame(() => {
+      frame = null;
+      draw();
+    });
+  };
+
+  // All that are served, however many others come before them by name, and as many of the others as one wants to see.
   const load = async () => {
-    asked?.abort();
-    asked = new AbortController();
+    asking?.abort();
+    const own = asking = new AbortController();
+    const query = search.value.trim();
     try {
-      const answer = await get("/api/v1/models", { query: search.value.trim(), max_results: 200 }, asked.signal);
-      models = new Map(answer.models.map((model) => [model.name, model]));
-      more = answer.next_page_token !== undefined;
+      const [up, rest] = await Promise.all([
+        get("/api/v1/models", { query, served: true, max_results: MOST }, own.signal),
+        get("/api/v1/models", { query, served: false, max_results: wanted }, own.signal)]);
+      models = new Map([...rest.models, ...up.models].map((model) => [model.name, model]));
+      isMore = rest.next_page_token !== undefined;
+      problem = null;
+      if (query === "") {
+        page.listed = { models, figures };
+      }
       draw();
     } catch (error) {
-      if (error.name !== "AbortError") {
-        fill(note, h("p.problem", { role: "alert" }, error.message));
+      if (error.name !== "AbortError" && error.status !== 401) {
+        problem = error.message;
+        draw();
       }
     }
   };
-  const count_figures = async () => {
+  const measure = async () => {
+    if (document.hidden) {
+      return;
+    }
     try {
       figures = (await get("/api/v1/figures", { window: "10m" })).models;
+      if (page.listed) {
+        page.listed.figures = figures;
+      }
       draw();
     } catch {
       // The list is worth showing without them.
     }
   };
+  let again = null;
+  const soon = () => {
+    again ??= setTimeout(() => {
+      again = null;
+      load();
+    }, GATHERED);
+  };
+  const chosen = () => {
+    const address = new URL(location);
+    for (const [name, value] of [["query", search.value.trim()], ["served", served.checked ? "true" : ""]]) {
+      if (value === "") {
+        address.searchParams.delete(name);
+      } else {
+        address.searchParams.set(name, value);
+      }
+    }
+    history.replaceState(history.state, "", address);
+    ranks = new Map();
+  };
 
   let typing = null;
   search.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(load, 150);
+    typing = setTimeout(() => {
+      chosen();
+      wanted = PAGE_SIZE;
+      load();
+    }, 150);
   });
-  served.addEventListener("change", draw);
-  load();
-  count_figures();
-  const timer = setInterval(count_figures, FIGURES_EVERY);
-  let again = null;
-  const soon = () => {
-    clearTimeout(again);
-    again = setTimeout(load, 200);
+  served.addEventListener("change", () => {
+    chosen();
+    draw();
+  });
+  more.addEventListener("click", () => {
+    wanted = Math.min(MOST, wanted + PAGE_SIZE);
+    load();
+  });
+  const slash = (event) => {
+    if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest("input, textarea, select, dialog")) {
+      event.preventDefault();
+      search.focus();
+    }
   };
+  addEventListener("keydown", slash);
+
+  fill(main,
+    h("div.head", {}, h("h1", {}, "Models"), tally, h("span.grow", {}), h("label.check", {}, served, " Served only"), search),
+    table, note);
+  const isKnown = models.size > 0 && search.value === "";
+  if (isKnown) {
+    draw();
+  }
+  const loaded = load();
+  measure();
+  const timers = [setInterval(measure, FIGURES_EVERY), setInterval(() => document.hidden || soon(), LIST_EVERY)];
   const end = follow("/api/v1/events?status=true", {
     status: (model) => {
       if (models.has(model.name)) {
         models.set(model.name, { ...models.get(model.name), ...model });
-        draw();
+        drawSoon();
       } else {
         soon();
       }
     },
     event: soon,
   }, (connected) => {
-    set(connection, "class", `connection ${connected ? "on" : "off"}`);
-    text(connection, connected ? "Live" : "Reconnecting …");
+    page.live(connected);
     if (connected) {
       soon();
     }
   });
-  return () => {
-    end();
-    clearInterval(timer);
-    clearTimeout(again);
-    clearTimeout(typing);
-    asked?.abort();
+  return {
+    ready: isKnown ? null : loaded,
+    leave: () => {
+      end();
+      timers.forEach(clearInterval);
+      clearTimeout(again);
+      clearTimeout(typing);
+      cancelAnimationFrame(frame);
+      removeEventListener("keydown", slash);
+      asking?.abort();
+    },
   };
 }
 
-function row(model, page) {
-  const state = badge(model.state);
-  const versions = h("span", {});
-  const labels = h("ul.labels", {});
-  const requests = spark("Requests a second over the last ten minutes");
-  const rate = h("span.figure", {});
-  const slow = h("span.figure", {});
-  const errors = h("span.figure", {});
-  const enable = h("button.small.primary", { type: "button", "aria-label": `Enable serving of ${model.name}` }, "Enable");
-  enable.addEventListener("click", async () => {
-    enable.disabled = true;
-    try {
-      await put(modelPath(model.name, "serving"));
-      page.go("models", model.name);
-    } catch (refusal) {
-      toast(refusal.message, "bad");
-      enable.disabled = false;
-    }
-  });
-  const changed = model.last_updated ? clock(model.last_updated) : null;
-  const element = h("tr", {},
-    h("th", { scope: "row" }, page.link(["models", model.name], { class: "name" }, model.name),
-      h("div.quiet.small", {}, changed && ["changed ", changed])),
-    h("td", { "data-title": "Serving" }, state),
-    h("td", { "data-title": "Versions" }, versions),
-    h("td", { "data-title": "Labels" }, labels),
-    h("td.number", { "data-title": "Requests/s" }, rate, requests),
-    h("td.number", { "data-title": "p95" }, slow),
-    h("td.number", { "data-title": "Errors" }, errors),
-    h("td.actions", {}, enable));
-  element.name = model.name;
-  element.update = (now) => {
-    state.update(now.state);
-    text(versions, tally(now));
-    keyed(labels, now.labels ?? [], (label) => label.label, label);
-    enable.hidden = now.state !== null || now.permission !== "MANAGE";
-  };
-  element.figures = (series) => {
-    requests.update(series?.requests);
-    text(rate, series ? count(mean(series.requests, 3)) : "–");
-    text(slow, series ? latency(last(series.p95)) : "–");
-    const failed = series ? mean(series.errors, series.errors.length) / Math.max(1e-9, mean(series.requests, series.requests.length)) : null;
-    text(errors, failed === null || Number.isNaN(failed) ? "–" : `${(failed * 100).toFixed(failed > 0 && failed < 0.01 ? 2 : 0)} %`);
-    errors.classList.toggle("bad", failed > 0);
-  };
-  return element;
-}
-
-function label({ label: name }) {
-  const target = h("span", {});
-  const element = h("li.tag", {}, h("span.tag-name", {}, name), " ", target);
-  element.update = ({ current, aspired }) => {
-    text(target, current === undefined || current === null
-      ? `→ ${aspired ?? "–"}, not ready`
-      : aspired !== undefined && aspired !== current ? `${current} → ${aspired}` : `${current}`);
-    element.classList.toggle("moving", aspired !== current);
-  };
-  return element;
-}
-
-function tally(model) {
-  if (model.state === null) {
-    return "–";
-  }
-  const coming = model.versions - model.ready - model.failed;
-  const parts = [`${model.ready} ready`];
-  if (coming > 0) {
-    parts.push(`${coming} coming`);
-  }
-  if (model.failed > 0) {
-    parts.push(`${model.failed} failed`);
-  }
-  return parts.join(", ");
-}
-
-function nothing(query, servedOnly) {
+function nothing(query, servedOnly, isAdmin) {
   if (query.trim() !== "") {
-    return h("div.empty", {}, h("h2", {}, `No model matches “${query.trim()}”`), h("p", {}, "Names are compared without regard to case."));
+    return h("div.empty", {}, h("h2", {}, `No model matches “${query.trim()}”`),
+      h("p", {}, servedOnly ? "Untick “Served only”, or search for another part of its name." : "Any part of the name will do, in any case."));
   }
   if (servedOnly) {
     return h("div.empty", {}, h("h2", {}, "No model is served yet"), h("p", {}, "Untick “Served only”, find one, and press Enable."));
   }
-  return h("div.empty", {}, h("h2", {}, "No registered models"),
-    h("p", {}, "Register one in MLflow, and it appears here by itself: ",
-      h("code", {}, "mlflow.sklearn.log_model(model, name=\"model\", registered_model_name=\"iris\")")),
-    h("p.quiet", {}, "Or you may not see those that there are: ask who manages them."));
+  return h("div.empty", {}, h("h2", {}, isAdmin ? "No registered models" : "No models that you may see"),
+    !isAdmin && h("p", {}, "If there are some, ask who manages them for the right to read."),
+    h("p", {}, "A model that you register in MLflow appears here by itself:"),
+    h("pre.lines.left", {}, "mlflow.sklearn.log_model(model, name=\"model\", registered_model_name=\"iris\")"));
 }
 
-const known = (values) => (values ?? []).filter((value) => value !== null);
-const last = (values) => known(values).at(-1);
-const mean = (values, most) => {
-  const recent = known(values).slice(-most);
-  return recent.length === 0 ? 0 : recent.reduce((sum, value) => sum + value, 0) / recent.length;
-};
+const compare = new Intl.Collator("en", { numeric: true }).compare;

@@ -3,40 +3,50 @@
 import { h, text } from "./dom.js";
 import { post } from "./api.js";
 
-export function signInView(page, entered) {
-  const problem = h("p.problem", { role: "alert", hidden: true });
-  const token = h("input", { id: "token", name: "token", type: "password", autocomplete: "off", spellcheck: "false", placeholder: "sgp_…" });
-  const user = h("input", { id: "user", name: "username", autocomplete: "username", spellcheck: "false" });
-  const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password" });
+/// The form; `entered` is called once the session is there.
+export function signInView(entered) {
+  const problem = h("p.problem", { role: "alert", hidden: true, id: "sign-in-problem" });
+  const described = { "aria-describedby": "sign-in-problem", spellcheck: "false", autocapitalize: "none" };
+  const token = h("input", { id: "token", name: "token", type: "password", autocomplete: "off", placeholder: "sgp_…", ...described });
+  const user = h("input", { id: "user", name: "username", autocomplete: "username", ...described });
+  const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", ...described });
   const submit = h("button.primary", { type: "submit" }, "Sign in");
 
+  const refuse = (message, field) => {
+    text(problem, message);
+    problem.hidden = false;
+    field.focus();
+    field.select();
+  };
   const send = async (event) => {
     event.preventDefault();
-    const credential = token.value.trim() === ""
-      ? { username: user.value, password: password.value }
-      : { token: token.value.trim() };
+    const asUser = token.value.trim() === "" && user.value !== "";
+    if (!asUser && token.value.trim() === "") {
+      refuse("Paste a token, or give your MLflow user and password.", token);
+      return;
+    }
     submit.disabled = true;
     problem.hidden = true;
     try {
-      await post("/api/v1/session", credential);
+      await post("/api/v1/session", asUser ? { username: user.value, password: password.value } : { token: token.value.trim() });
       token.value = "";
       password.value = "";
       await entered();
     } catch (refusal) {
-      text(problem, refusal.message);
-      problem.hidden = false;
+      refuse(refusal.message, asUser ? password : token);
     } finally {
       submit.disabled = false;
     }
   };
   return h("form.card.sign-in", { onsubmit: send },
     h("h1", {}, "Sign in"),
-    problem,
+    h("p.quiet", {}, "Models from your MLflow registry, as REST endpoints."),
     h("label.field", { for: "token" }, h("span", {}, "Token"), token),
-    h("p.quiet", {}, "Made with ", h("code", {}, "sluicegate tokens create"), "."),
+    h("p.quiet.small", {}, "Made with ", h("code", {}, "sluicegate tokens create"), "."),
     h("details", {}, h("summary", {}, "Or with your MLflow user"),
-      h("p.quiet", {}, "Where this gateway takes its rights from the registry."),
+      h("p.quiet.small", {}, "Where this gateway takes its rights from the registry. Leave the token empty."),
       h("label.field", { for: "user" }, h("span", {}, "User"), user),
       h("label.field", { for: "password" }, h("span", {}, "Password"), password)),
+    problem,
     h("div.actions", {}, submit));
 }

@@ -1,35 +1,51 @@
-// The versions of a model: state, step, labels, URIs, figures, and why one failed.
+// The versions of a model: state, step, labels, URIs, workers, and why one failed.
 
-import { getText, modelPath, post } from "./api.js";
-import { copyButton, fill, h, keyed, set, text, toast } from "./dom.js";
-import { clock, elapsed, relative } from "./time.js";
+import { modelPath, post } from "./api.js";
+import { copyButton, h, fill, keyed, refill, set, text, toast } from "./dom.js";
+import { clock, elapsed } from "./time.js";
 import { badge, bytes, isComing, plural } from "./words.js";
+
+/// The way of a version, and how it is told.
+const WAY = [["PENDING", "Wait"], ["BUILDING", "Build"], ["STARTING", "Start"], ["READY", "Answer"]];
 
 export function versionsTab(panel, view) {
   const list = h("div.versions", {});
   const empty = h("div.empty", { hidden: true });
   const labels = h("dl.pointers", {});
-  fill(panel, labels, list, empty);
+  const heading = h("h2.away", {}, "Stages and aliases");
+  fill(panel, heading, labels, list, empty);
   view.onModel((model) => {
     keyed(labels, model.labels, (label) => label.label, pointer);
-    labels.hidden = model.labels.length === 0;
+    labels.hidden = heading.hidden = model.labels.length === 0;
     keyed(list, model.versions, (version) => version.version, (version) => card(version, view));
     empty.hidden = model.versions.length > 0;
-    fill(empty, nothing(model));
+    refill(empty, [model.state, model.permission, model.isLookedFor], () => nothing(model));
   });
 }
 
 function pointer({ label }) {
-  const target = h("dd", {});
+  const target = h("span.target", {});
   const uri = h("code.uri", {});
-  const element = h("div", {}, h("dt", {}, label), target, uri, copyButton(() => uri.textContent, `Copy the URI of ${label}`));
+  const reason = h("span.quiet.small", {});
+  const copying = copyButton(() => uri.textContent, `Copy the URI of ${label}`);
+  const element = h("div.pointer", {}, h("dt", {}, label), h("dd", {}, target, reason), h("dd.address", {}, uri, copying));
+  let means;
   element.update = (now) => {
     const [current, aspired] = [now.current ?? null, now.aspired ?? null];
     text(target, current === null
-      ? `version ${aspired}, not ready yet`
-      : current === aspired ? `version ${current}` : `version ${current}, moving to ${aspired} when that is ready`);
-    set(target, "class", current === aspired ? "" : "moving");
+      ? aspired === null ? "no version" : `version ${aspired}, ${now.reason ? "not served:" : "not ready yet"}`
+      : current === aspired ? `version ${current}` : `version ${current}${aspired === null ? ", going away" : `, moving to ${aspired}`}`);
+    text(reason, now.reason ? ` ${now.reason}` : "");
+    set(target, "class", current === aspired ? "target" : "target moving");
+    set(target, "title", current !== null && aspired !== null && current !== aspired ? `As soon as version ${aspired} is ready; until then version ${current} answers` : null);
     text(uri, now.uri);
+    if (means !== undefined && means !== current) {
+      element.classList.remove("moved");
+      // Read, so that the mark is put anew.
+      void element.offsetWidth;
+      element.classList.add("moved");
+    }
+    means = current;
   };
   return element;
 }
@@ -37,67 +53,95 @@ function pointer({ label }) {
 function card(version, view) {
   const number = version.version;
   const state = badge(version.state);
-  const since = clock(version.since);
-  const step = h("p.step", { role: "status" });
   const marks = h("span.marks", {});
-  const facts = h("dl.facts", {});
+  const line = h("div.now", {});
   const uris = h("ul.uris", {});
   const failure = h("div.failure", { hidden: true });
-  const restart = h("button.small", { type: "button" }, "Restart");
+  const workers = h("div.workers", {});
+  const restart = h("button.small", { type: "button", "aria-label": `Restart version ${number}`, title: "New workers take over, without a failed request" }, "Restart");
   restart.addEventListener("click", async () => {
     restart.disabled = true;
     try {
       await post(modelPath(view.name, "versions", String(number), "restart"));
-      toast(`New workers for version ${number} replace the present ones, without a failed request.`);
+      toast(`New workers for version ${number} take over, without a failed request.`);
     } catch (refusal) {
       toast(refusal.message, "bad");
     }
     restart.disabled = false;
+    restart.focus();
   });
+  const logs = view.page.link(["models", view.name, "logs"], { class: "button small", "aria-label": `Logs of version ${number}` }, "Logs");
+  logs.addEventListener("click", () => sessionStorage.setItem("version", String(number)), { capture: true });
   const element = h("article.version", { "aria-label": `Version ${number}` },
-    h("header", {}, h("h3", {}, `Version ${number}`), state, marks, h("span.quiet", {}, "since ", since), h("span.grow", {}),
-      view.page.link(["models", view.name, "logs"], { class: "button small" }, "Logs"),
-      restart),
-    step, failure, uris, facts);
-  element.querySelector("a.button").addEventListener("click", () => sessionStorage.setItem("version", String(number)));
+    h("header", {}, h("h2", {}, `Version ${number}`), state, marks, h("span.grow", {}), h("span.actions", {}, logs, restart)),
+    line, failure, uris, workers);
 
   element.update = (now) => {
     state.update(now.state);
-    since.update(now.since);
-    fill(step, isComing(now.state)
-      ? [h("span.spinner", { "aria-hidden": "true" }), now.step ?? "waiting for its turn", " ", h("span.quiet", {}, clock(now.step_since ?? now.since, elapsed))]
-      : now.renewing ? [h("span.spinner", { "aria-hidden": "true" }), "new workers are coming up beside the present ones"] : []);
-    step.hidden = step.childNodes.length === 0;
     keyed(marks, [...(now.stage ? [now.stage] : []), ...now.aliases.map((alias) => `@${alias}`)], (mark) => mark, (mark) => h("span.tag", {}, mark));
+    const up = since(now);
+    refill(line, [now.state, now.step, now.step_since, now.renewing, now.replicas, now.memory_bytes, now.crashes, up], () => standing(now, up));
     keyed(uris, now.uris, (uri) => uri, (uri) => h("li", {}, h("code.uri", {}, uri), copyButton(uri, `Copy ${uri}`)));
-    fill(facts,
-      fact("Workers", now.replicas),
-      now.memory_bytes === undefined ? null : fact("Memory", bytes(now.memory_bytes)),
-      now.state === "READY" ? fact("Up", clock(now.since, elapsed)) : null,
-      now.crashes > 0 ? fact("Crashes", now.crashes) : null);
+    const detail = now.replicas_detail ?? [];
+    workers.hidden = detail.length < 2;
+    refill(workers, detail.map((one) => [one.replica, one.process_id, one.memory_bytes]), () => (detail.length < 2 ? [] : each(detail)));
     restart.hidden = view.model?.permission !== "MANAGE" || now.state !== "READY";
-    why(failure, now, view);
+    const error = now.last_error ?? now.last_renewal_failure;
+    failure.hidden = !error;
+    refill(failure, [error, now.state], () => (error ? why(error, now.state) : []));
   };
   return element;
 }
 
-const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
-
-// Built anew only when it says something else, so that an opened log stays open.
-function why(element, version, view) {
-  const error = version.last_error;
-  element.hidden = !error;
-  const said = JSON.stringify(error ?? null);
-  if (!error || element.said === said) {
-    return;
+// One line in every state, so that nothing moves when the state does.
+function standing(version, up) {
+  if (isComing(version.state)) {
+    const place = WAY.findIndex(([state]) => state === version.state);
+    return [
+      h("ol.way", { "aria-label": "Steps" }, WAY.map(([, title], step) =>
+        h(step < place ? "li.done" : step === place ? "li.here" : "li", { "aria-current": step === place ? "step" : null }, title))),
+      doing(h("span", { role: "status" }, version.step ?? "waiting for its turn"), version.step_since ?? version.since)];
   }
-  element.said = said;
-  fill(element,
-    h("p.reason", {}, error.code && h("span.code", {}, error.code), error.message),
+  if (version.state === "FAILED") {
+    return [fact("Failed", clock(version.since)), version.crashes > 0 && fact("Crashes", version.crashes)];
+  }
+  if (version.state === "DRAINING") {
+    return [doing("finishing requests in flight", version.since)];
+  }
+  return [
+    fact("Workers", version.replicas),
+    version.memory_bytes === undefined ? null : fact("Memory", bytes(version.memory_bytes)),
+    fact("Up", clock(up, elapsed)),
+    version.crashes > 0 && fact("Crashes", version.crashes),
+    version.renewing && h("span.renewing", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), version.replicas === 0 ? "its worker comes up again" : "new workers come up beside the present ones")];
+}
+
+// Its oldest worker's start; a version whose workers are not told of is as old as its state.
+function since(version) {
+  const starts = (version.replicas_detail ?? []).map((one) => one.since).sort((one, other) => Date.parse(one) - Date.parse(other));
+  return starts[0] ?? version.since;
+}
+
+const doing = (what, at) => h("span.doing", {}, h("span.spinner", { "aria-hidden": "true" }), what, " ", h("span.quiet", {}, clock(at, elapsed)));
+
+const fact = (name, value) => h("span.fact", {}, h("span.quiet", {}, `${name} `), value);
+
+function each(detail) {
+  return h("details", {}, h("summary", {}, "Each worker"),
+    h("ul.each", {}, detail.map((one) => h("li", {},
+      h("span", {}, `Worker ${one.replica}`), h("span.quiet", {}, `process ${one.process_id}`), h("span", {}, bytes(one.memory_bytes)),
+      h("span", {}, h("span.quiet", {}, "up "), clock(one.since, elapsed))))));
+}
+
+function why(error, state) {
+  return [
+    state !== "FAILED" && h("p.quiet", {}, "The last try to replace its workers failed; the present ones go on."),
+    h("p.reason", {}, error.message),
+    error.code && h("p.code", {}, error.code),
     error.last_lines?.length > 0 && h("details", {}, h("summary", {}, "The last lines of its log"), h("pre.lines", { tabindex: 0 }, error.last_lines.join("\n"))),
-    h("p.quiet", {}, error.next_try
-      ? ["Tried ", plural(error.attempts, "time"), "; tried again ", clock(error.next_try)]
-      : "It waits for a change: register a version that can be built, or change the settings."));
+    state === "FAILED" && h("p.then", {}, error.next_try
+      ? ["Tried ", plural(error.attempts, "time"), ", and once more ", clock(error.next_try)]
+      : "It waits for a change: register a version that can be served, or change the settings.")];
 }
 
 function nothing(model) {
@@ -105,6 +149,9 @@ function nothing(model) {
     return [h("h2", {}, "Not served"), h("p", {}, model.permission === "MANAGE"
       ? "Press Enable Serving: every version that is not archived is deployed in the environment that it declares."
       : "Nothing to call until somebody who manages the model enables serving.")];
+  }
+  if (model.isLookedFor) {
+    return [h("p", {}, h("span.spinner", { "aria-hidden": "true" }), "Each version that is not archived appears here, with what is being done for it.")];
   }
   return [h("h2", {}, "No version to serve"), h("p", {}, "Register a version of this model in MLflow, or take one out of Archived: it is deployed by itself.")];
 }

@@ -6,11 +6,12 @@ const STATES = {
   PENDING: "Pending", BUILDING: "Building", STARTING: "Starting", READY: "Ready", DRAINING: "Draining", FAILED: "Failed",
 };
 
-/// A state as a badge; null is a model that is not served. Not by colour alone: the word says it.
+/// A state as a badge; null is a model that is not served. Not by colour alone: the word says it. A model that is ready and
+/// of which no version answers is so with less stress.
 export function badge(state) {
   const element = h("span.badge", {});
-  element.update = (now) => {
-    set(element, "class", `badge ${now ? now.toLowerCase() : "off"}`);
+  element.update = (now, answers = true) => {
+    set(element, "class", `badge ${now ? now.toLowerCase() : "off"}${answers ? "" : " hollow"}`);
     text(element, now ? STATES[now] ?? now : "Not served");
   };
   element.update(state);
@@ -58,5 +59,19 @@ export function latency(seconds) {
   }
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(2)} s`;
 }
+
+/// How a label stands: the version that answers by it, and the one that shall.
+export function pointing({ current, aspired }) {
+  if (current === undefined || current === null) {
+    return aspired === undefined || aspired === null ? "nothing" : `${aspired}, not ready yet`;
+  }
+  if (aspired === undefined || aspired === null) {
+    return `${current}, going away`;
+  }
+  return aspired === current ? `${current}` : `${current} → ${aspired}`;
+}
+
+/// Whether a browser can ask for a model of this name at all: these two vanish from every address, however they are encoded.
+export const isAddressable = (name) => name !== "." && name !== "..";
 
 export const plural = (number, one, more = `${one}s`) => `${number} ${number === 1 ? one : more}`;
