@@ -26,7 +26,7 @@ static SHELL: Asset = asset(
     include_str!("assets/index.html"),
 );
 
-static FILES: [Asset; 26] = [
+static FILES: [Asset; 28] = [
     asset(
         "app.css",
         "text/css; charset=utf-8",
@@ -49,9 +49,11 @@ static FILES: [Asset; 26] = [
     asset("figures.js", SCRIPT, include_str!("assets/figures.js")),
     asset("json.js", SCRIPT, include_str!("assets/json.js")),
     asset("live.js", SCRIPT, include_str!("assets/live.js")),
+    asset("log-pane.js", SCRIPT, include_str!("assets/log-pane.js")),
     asset("logs.js", SCRIPT, include_str!("assets/logs.js")),
     asset("model.js", SCRIPT, include_str!("assets/model.js")),
     asset("models.js", SCRIPT, include_str!("assets/models.js")),
+    asset("plain.js", SCRIPT, include_str!("assets/plain.js")),
     asset("printed.js", SCRIPT, include_str!("assets/printed.js")),
     asset("programs.js", SCRIPT, include_str!("assets/programs.js")),
     asset("schema.js", SCRIPT, include_str!("assets/schema.js")),

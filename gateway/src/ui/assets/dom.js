@@ -21,6 +21,9 @@ export function h(selector, attributes, ...children) {
 export function set(element, name, value) {
   if (name.startsWith("on")) {
     element.addEventListener(name.slice(2), value);
+  } else if (name === "value" && element.tagName === "OPTION") {
+    // Without the attribute an option's text is its value, even where the value is to be empty.
+    element.setAttribute("value", value);
   } else if (name === "value" || name === "checked" || name === "disabled" || name === "hidden" || name === "open") {
     if (element[name] !== value) {
       element[name] = value ?? "";

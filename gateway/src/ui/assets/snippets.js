@@ -1,7 +1,13 @@
 // Programs that score the model, ready to paste. Each stands alone and takes the token from where a person has put it.
 
 import { formOf, inForm, table } from "./bodies.js";
-import { compact, parsed, written } from "./json.js";
+import { parsed, written } from "./json.js";
+
+// JSON's escapes are Python's and the other way round. Letters stay readable; what cannot be seen, or turns the order of others, is spelled out.
+const UNSEEN = /[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]/g;
+const quoted = (value) => JSON.stringify(value).replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const PYTHON_WORDS = { string: quoted, true: "True", false: "False", null: "None", indent: "    ", width: 88 };
+const JSON_WORDS = { string: quoted, true: "true", false: "false", null: "null", indent: "", width: 0 };
 
 /// Longer bodies are shortened by their last rows: a program is read before it is run.
 const LONGEST = 8000;
@@ -29,7 +35,7 @@ function shortened(body, form) {
     cut = true;
   }
   const value = form === "csv" ? undefined : parsed(text);
-  return { text: value === undefined ? text : compact(value), value, rows, cut };
+  return { text: value === undefined ? text : written(value, JSON_WORDS, null), value, rows, cut };
 }
 
 // In single quotes a shell changes nothing.
@@ -44,17 +50,13 @@ function curl({ uri, secured, type, text }) {
   ].join("\n");
 }
 
-// JSON's escapes are Python's too. Letters stay readable; what cannot be seen, or turns the order of others, is spelled out.
-const UNSEEN = /[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]/g;
-const python = (value) => JSON.stringify(value).replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
-const PYTHON_WORDS = { string: python, true: "True", false: "False", null: "None", indent: "    ", width: 88 };
 const literal = (value, margin = "    ") => written(value, PYTHON_WORDS, margin);
 
 function pythonHeaders(secured, type) {
   return [
     "    headers={",
     ...(secured ? ['        "Authorization": f"Bearer {os.environ[\'SLUICEGATE_TOKEN\']}",'] : []),
-    `        "Content-Type": ${python(type)},`,
+    `        "Content-Type": ${quoted(type)},`,
     "    },",
   ];
 }
@@ -65,9 +67,9 @@ function requests({ uri, secured, type, text, value }) {
     "import requests",
     "",
     "response = requests.post(",
-    `    ${python(uri)},`,
+    `    ${quoted(uri)},`,
     ...pythonHeaders(secured, type),
-    value === undefined ? `    data=${python(text)}.encode(),` : `    json=${literal(value)},`,
+    value === undefined ? `    data=${quoted(text)}.encode(),` : `    json=${literal(value)},`,
     "    timeout=60,",
     ")",
     "if not response.ok:",
@@ -84,7 +86,7 @@ function pandas(called) {
   const split = "data.to_json(orient=\"split\", index=False, date_format=\"iso\", double_precision=15)";
   const made = isTable
     ? ["data = pd.DataFrame(", `    ${literal(rows.rows)},`, `    columns=${literal(rows.columns)},`, ")"]
-    : [`# Not rows and columns, so it goes as it is.`, `body = ${value === undefined ? python(text) : `json.dumps(${literal(value, "")})`}`];
+    : [`# Not rows and columns, so it goes as it is.`, `body = ${value === undefined ? quoted(text) : `json.dumps(${literal(value, "")})`}`];
   if (isTable && params !== undefined) {
     made.push(`params = ${literal(params, "")}`, `body = '{"dataframe_split": ' + ${split} + ', "params": ' + json.dumps(params) + "}"`);
   } else if (isTable) {
@@ -102,7 +104,7 @@ function pandas(called) {
     "",
     ...made,
     "response = requests.post(",
-    `    ${python(uri)},`,
+    `    ${quoted(uri)},`,
     ...pythonHeaders(secured, sent),
     "    data=body.encode(),",
     "    timeout=60,",
