@@ -22,6 +22,9 @@ const MEANINGS = {
   504: "The answer took longer than the timeout in the settings.",
 };
 
+/// Of these, the worker's log may say more.
+const LOGGED = new Set([400, 500, 502, 503, 504]);
+
 /// `result` is what `score` gave; `openLog` shows the log of a version.
 export async function showAnswer(place, result, openLog) {
   const good = result.status >= 200 && result.status < 300;
@@ -42,7 +45,7 @@ export async function showAnswer(place, result, openLog) {
       h("p", {}, code && h("span.code", {}, code), MEANINGS[result.status] ?? "The request was refused."),
       message && h("p.message", {}, message),
       result.retry && h("p", {}, "Retry-After: ", h("strong", {}, `${result.retry} s`)),
-      result.version && h("p", {}, h("button.small", { type: "button", onclick: () => openLog(result.version) }, `Log of version ${result.version}`))),
+      result.version && LOGGED.has(result.status) && h("p", {}, h("button.small", { type: "button", onclick: () => openLog(result.version) }, `Log of version ${result.version}`))),
     body,
     cut && h("p.quiet.small", {}, `The first ${SHOWN.toLocaleString("en")} characters of ${bytes(result.body.size)}; save it to see the rest.`),
     h("p.foot", {},

@@ -23,8 +23,8 @@ export function spark(label) {
 }
 
 /// Lines over time with scales, a legend that reads out one moment, and words for those who do not see it.
-/// `format` writes a value; `whole` keeps the scale from dividing what comes in ones; `onread(place)` hears which moment is looked at, null for none.
-export function chart({ title, format, empty = "No figures yet", whole = false, onread = () => {} }) {
+/// `format` writes a value; `whole` keeps the scale from dividing what comes in ones; `base` is the step between units; `onread(place)` hears which moment is looked at, null for none.
+export function chart({ title, format, empty = "No figures yet", whole = false, base = 10, onread = () => {} }) {
   const marker = h("line.cursor", { y1: 0, y2: HEIGHT, "vector-effect": "non-scaling-stroke", visibility: "hidden" });
   const drawn = h("g", {});
   const plot = h("svg.plot", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, drawn, marker);
@@ -58,8 +58,8 @@ export function chart({ title, format, empty = "No figures yet", whole = false, 
     shown = { lines, step, length, end };
     const known = lines.flatMap((line) => line.values.filter((one) => one !== null));
     const isEmpty = known.length === 0;
-    const most = nice(Math.max(...known, 0), whole);
-    fill(scale, [most, most / 2, 0].map((one) => h("span", {}, isEmpty || (whole && !Number.isInteger(one)) ? "" : format(one))));
+    const most = nice(Math.max(...known, 0), whole, base);
+    fill(scale, [most, most / 2, 0].map((one) => h("span", {}, isEmpty || (whole && !Number.isInteger(one)) ? "" : one === 0 ? "0" : format(one))));
     const span = (length - 1) * step * 1000;
     fill(axis, [0, 1, 2, 3].map((part) => h("span", {}, part === 3 ? "now" : clockTime(end - span * (3 - part) / 3, false))));
     fill(drawn,
@@ -129,13 +129,14 @@ function runs(values, length, most) {
   return all.filter((points) => points.length > 0);
 }
 
-// The next round number: 1, 2 or 5 times a power of ten.
-function nice(most, whole) {
+// The next number at or above that is short to write, in steps of `base`; of what comes in ones, at least two.
+function nice(most, whole, base) {
   if (most <= (whole ? 2 : 0)) {
     return whole ? 2 : 1;
   }
-  const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= most * 0.999);
+  const unit = base ** Math.floor(Math.log(most) / Math.log(base));
+  const power = unit * 10 ** Math.floor(Math.log10(most / unit));
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= most * 0.999 && (!whole || Number.isInteger(step))) ?? most;
 }
 
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });

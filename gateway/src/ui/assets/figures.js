@@ -22,7 +22,7 @@ export function figuresTab(panel, view) {
     { lines: [["answered", "requests", "one", true], ["failed", "errors", "bad", true]], element: chart({ title: "Requests a second", format: rate, empty: quiet, onread }) },
     { lines: [["half within", "p50", "one"], ["95 % within", "p95", "two"], ["99 % within", "p99", "three"]], element: chart({ title: "Time to answer", format: latency, empty: quiet, onread }) },
     { lines: [["in flight", "in_flight", "one", true], ["waiting", "queue", "three", true]], element: chart({ title: "Requests inside", format: count, whole: true, onread }) },
-    { lines: [["workers", "memory", "one", true]], element: chart({ title: "Memory", format: bytes, onread }) },
+    { lines: [["workers", "memory", "one", true]], element: chart({ title: "Memory", format: bytes, base: 1024, onread }) },
   ];
   const all = h("div.charts", {}, charts.map(({ element }) => element));
   fill(panel,

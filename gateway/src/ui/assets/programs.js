@@ -13,7 +13,7 @@ export function programs() {
   const note = h("p.quiet.small", {});
   const copy = copyButton(() => code.textContent, "Copy the program");
   const nothing = h("p.quiet", {}, "There is nothing to call yet.");
-  const element = h("div.programs", {}, nothing, h("div.row.languages", {}, choice, h("span.grow", {}), copy), setup, code, note);
+  const element = h("div.programs", {}, nothing, choice, h("div.preparing", {}, setup, h("span.grow", {}), copy), code, note);
   let list = [];
   let chosen = localStorage.getItem(CHOSEN) ?? "";
 

@@ -35,7 +35,7 @@ function part(title, entries, takes) {
 function remark(entry) {
   const remarks = [
     "default" in entry ? `default ${JSON.stringify(entry.default)}` : WRITTEN[entry.type],
-    entry.type === "tensor" && `nested lists, ${depth(entry)} deep`,
+    entry.type === "tensor" && (depth(entry) > 1 ? `lists in lists, ${depth(entry)} deep` : "a list"),
     entry.required === false && "optional",
   ];
   return remarks.filter(Boolean).join(", ");
