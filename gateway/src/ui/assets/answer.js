@@ -12,7 +12,7 @@ const MEANINGS = {
   400: "The model could not make anything of this input.",
   401: "Your session has ended. Sign in again.",
   403: "You may not score this model.",
-  404: "There is nothing to call under this version or label.",
+  404: "Nothing answers under this version or label at present.",
   413: "The body is larger than the gateway takes.",
   415: "The model does not take this content type.",
   429: "More requests wait for this version than its settings allow.",

@@ -34,8 +34,8 @@ export function callTab(panel, view) {
     h("section.request", {}, h("h2", {}, "Request"),
       h("div.row", {},
         h("label.choice", {}, h("span", {}, "Version or label"), reference),
-        h("label.choice", {}, h("span", {}, "Form"), form), sentAs),
-      editor, hint,
+        h("label.choice", {}, h("span", {}, "Form"), form)),
+      editor, h("div.below", {}, hint, sentAs),
       h("div.actions", {}, send, cancel, load, made, h("span.quiet.small.keys", {}, "Ctrl+Enter sends"))),
     h("section.response", {}, h("h2", {}, "Answer"), answer),
     h("section.wanted", {}, h("h2", {}, "Schema"), shape),
@@ -80,7 +80,7 @@ export function callTab(panel, view) {
   const changed = () => {
     draft.body = editor.value;
     draft.form = form.value;
-    text(sentAs, formOf(form.value).type);
+    text(sentAs, `sent as ${formOf(form.value).type}`);
     clearTimeout(checking);
     checking = setTimeout(check, CHECK_AFTER);
   };
