@@ -71,7 +71,7 @@ export function callTab(panel, view) {
           problem = `This is ${is}, not ${form.value}; it is sent as it is.`;
         }
       } catch (mistake) {
-        problem = `${mistake.message} It can be sent all the same.`;
+        problem = mistake.message;
       }
     }
     text(hint, problem);

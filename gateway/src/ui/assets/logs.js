@@ -10,6 +10,7 @@ import { plural } from "./words.js";
 
 const SEARCH_AFTER = 300;
 const COUNTED_AFTER = 150;
+const SILENT_AFTER = 1000;
 const OUTCOMES = { running: "running", succeeded: "succeeded", failed: "failed", stopped: "stopped", interrupted: "interrupted" };
 
 export function logsTab(panel, view) {
@@ -55,8 +56,9 @@ export function logsTab(panel, view) {
     end?.();
     current = null;
     opened = version.value;
+    clearTimeout(counting);
+    text(found, "");
     pane.clear(version.value === "" ? "" : "Reading …", search.value);
-    count();
     if (version.value === "") {
       return;
     }
@@ -71,11 +73,19 @@ export function logsTab(panel, view) {
     if (search.value !== "") {
       query.set("contains", search.value);
     }
-    const quiet = setTimeout(() => pane.say(search.value === "" ? "Nothing has been printed yet. New lines appear here by themselves." : "No line has that. New ones that do appear here."), 800);
+    // What there is comes at once when the connection stands; after that, silence means that there is nothing.
+    let quiet = null;
+    const silent = () => {
+      pane.say(search.value === "" ? "Nothing has been printed yet. New lines appear here by themselves." : "No line has that. New ones that do appear here.");
+      count();
+    };
     const ending = followLog(`${path}?${query}`, {
       state: (connected, refusal) => {
         text(state, connected ? "" : refusal === null ? "The connection broke off; trying again …" : "Waiting for it …");
-        if (refusal !== null) {
+        clearTimeout(quiet);
+        if (connected) {
+          quiet = setTimeout(silent, SILENT_AFTER);
+        } else if (refusal !== null) {
           pane.say(refusal.message);
         }
       },
