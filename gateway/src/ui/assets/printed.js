@@ -3,7 +3,9 @@
 import { Refusal } from "./api.js";
 
 const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 10_000;
+const LONGEST_PAUSE = 8_000;
+/// How long a hidden page keeps its stream: a browser has only six connections to one origin for all of its tabs.
+const HIDDEN_PAUSE = 20_000;
 
 /// Follows `path`. `on` has `line(text, isWhole)`, `attempt(about)`, `lost(about)`, `state(connected, refusal)`.
 /// Returns a function that ends it.
@@ -18,9 +20,15 @@ async function run(path, on, signal) {
   let last = null;
   let pause = FIRST_PAUSE;
   while (!signal.aborted) {
+    await looked(signal);
+    if (signal.aborted) {
+      return;
+    }
+    const resting = new AbortController();
+    const unwatch = whenHidden(() => resting.abort());
     try {
       const answer = await fetch(path, {
-        signal,
+        signal: AbortSignal.any([signal, resting.signal]),
         headers: { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) },
       });
       if (!answer.ok) {
@@ -44,11 +52,47 @@ async function run(path, on, signal) {
       if (signal.aborted) {
         return;
       }
+      if (resting.signal.aborted) {
+        continue;
+      }
       on.state(false, error instanceof Refusal ? error : null);
+    } finally {
+      unwatch();
     }
     await sleep(pause, signal);
     pause = Math.min(pause * 2, LONGEST_PAUSE);
   }
+}
+
+/// Calls `rest` once the page has been hidden for a while. Returns a function that ends it.
+function whenHidden(rest) {
+  let timer = null;
+  const changed = () => {
+    clearTimeout(timer);
+    timer = document.hidden ? setTimeout(rest, HIDDEN_PAUSE) : null;
+  };
+  document.addEventListener("visibilitychange", changed);
+  changed();
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", changed);
+  };
+}
+
+/// Resolves when somebody can see the page, or nobody wants to any more.
+function looked(signal) {
+  return new Promise((resolve) => {
+    const done = () => {
+      if (!document.hidden || signal.aborted) {
+        document.removeEventListener("visibilitychange", done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      }
+    };
+    document.addEventListener("visibilitychange", done);
+    signal.addEventListener("abort", done);
+    done();
+  });
 }
 
 /// Calls `take` with each record of a stream, as a browser's event source would.
