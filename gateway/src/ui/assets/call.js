@@ -39,7 +39,7 @@ export function callTab(panel, view) {
       h("div.actions", {}, send, cancel, load, made, h("span.quiet.small.keys", {}, "Ctrl+Enter sends"))),
     h("section.response", {}, h("h2", {}, "Answer"), answer),
     h("section.wanted", {}, h("h2", {}, "Schema"), shape),
-    h("section.snippets", {}, h("h2", {}, "From your own program"), own.element));
+    h("section.snippets", {}, h("h2", {}, "From your own program"), own));
   const nothing = h("div.empty", { hidden: true }, h("h2", {}, "Nothing to call yet"),
     h("p", {}, "Once serving is enabled and a version is there, it can be called from here."));
   fill(panel, tab, nothing);

@@ -9,7 +9,8 @@ const WIDEST = 4000;
 /// Lines beyond the edges that exist as well.
 const BEYOND = 40;
 
-/// `element`, `add(line)`, `clear(message)`, `search(words)`, `toEnd()`; `onReading(isAtEnd, unread)` hears where somebody reads.
+/// `element` with `add(line)`, `clear(words, search)`, `say(words)` while there is no line, `toEnd()`, `stay()` and `count()`;
+/// `onReading(isAtEnd, unread)` hears where somebody reads.
 export function logPane(onReading) {
   const before = h("div", {});
   const rows = h("div.rows", {});

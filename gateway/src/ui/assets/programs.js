@@ -5,7 +5,7 @@ import { snippets } from "./snippets.js";
 
 const CHOSEN = "snippet";
 
-/// An element and its `update({ uri, body, form, secured })`.
+/// An element with an `update({ uri, body, form, secured })`; without a uri there is nothing to call yet.
 export function programs() {
   const choice = h("div.actions", { role: "group", "aria-label": "Language" });
   const setup = h("p.setup", {});
@@ -50,5 +50,5 @@ export function programs() {
     }
     draw();
   };
-  return { element, update: element.update };
+  return element;
 }
