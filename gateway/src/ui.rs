@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Router<Arc<ControlState>> {
     Router::new()
         .route("/", get(shell))
         .route("/ui", get(shell))
+        .route("/ui/", get(shell))
         .route("/ui/models/{*view}", get(shell))
         .route("/ui/{file}", get(file))
 }

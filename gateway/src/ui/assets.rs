@@ -26,25 +26,37 @@ static SHELL: Asset = asset(
     include_str!("assets/index.html"),
 );
 
-static FILES: [Asset; 22] = [
+static FILES: [Asset; 30] = [
     asset(
         "app.css",
         "text/css; charset=utf-8",
         include_str!("assets/app.css"),
     ),
     asset("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+    asset(
+        "tabs.css",
+        "text/css; charset=utf-8",
+        include_str!("assets/tabs.css"),
+    ),
+    asset("answer.js", SCRIPT, include_str!("assets/answer.js")),
     asset("api.js", SCRIPT, include_str!("assets/api.js")),
     asset("app.js", SCRIPT, include_str!("assets/app.js")),
+    asset("bodies.js", SCRIPT, include_str!("assets/bodies.js")),
     asset("call.js", SCRIPT, include_str!("assets/call.js")),
     asset("chart.js", SCRIPT, include_str!("assets/chart.js")),
     asset("dom.js", SCRIPT, include_str!("assets/dom.js")),
     asset("events.js", SCRIPT, include_str!("assets/events.js")),
     asset("figures.js", SCRIPT, include_str!("assets/figures.js")),
+    asset("json.js", SCRIPT, include_str!("assets/json.js")),
     asset("live.js", SCRIPT, include_str!("assets/live.js")),
+    asset("log-pane.js", SCRIPT, include_str!("assets/log-pane.js")),
     asset("logs.js", SCRIPT, include_str!("assets/logs.js")),
     asset("model-row.js", SCRIPT, include_str!("assets/model-row.js")),
     asset("model.js", SCRIPT, include_str!("assets/model.js")),
     asset("models.js", SCRIPT, include_str!("assets/models.js")),
+    asset("plain.js", SCRIPT, include_str!("assets/plain.js")),
+    asset("printed.js", SCRIPT, include_str!("assets/printed.js")),
+    asset("programs.js", SCRIPT, include_str!("assets/programs.js")),
     asset("schema.js", SCRIPT, include_str!("assets/schema.js")),
     asset("settings.js", SCRIPT, include_str!("assets/settings.js")),
     asset("sign-in.js", SCRIPT, include_str!("assets/sign-in.js")),

@@ -78,21 +78,22 @@ export async function getText(path, query, signal) {
   throw new Refusal(answer.status, told.error_code ?? "", told.message ?? `The gateway answered ${answer.status}.`);
 }
 
-/// Scores: the answer as a client would get it, with how long it took in milliseconds.
-export async function score(name, reference, contentType, body) {
+/// Scores: the answer as a client would get it, with how long it took in milliseconds. `signal` gives it up.
+export async function score(name, reference, contentType, body, signal) {
   const start = performance.now();
   const answer = await fetch(`/model/${segment(name)}/${segment(reference)}/invocations`, {
     method: "POST",
     headers: { ...FROM_PAGE, "Content-Type": contentType },
     body,
+    signal,
   });
-  const text = await answer.text();
+  const received = await answer.blob();
   return {
     status: answer.status,
     took: performance.now() - start,
-    text,
+    body: received,
     type: answer.headers.get("content-type") ?? "",
-    served: answer.headers.get("served-model-name"),
+    version: answer.headers.get("x-sluicegate-version"),
     request: answer.headers.get("x-request-id"),
     retry: answer.headers.get("retry-after"),
   };

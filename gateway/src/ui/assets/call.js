@@ -1,159 +1,233 @@
 // Calling the model by hand: the logged example, the answer as a client gets it, and programs to take along.
 
-import { get, modelPath, score } from "./api.js";
-import { copyButton, fill, h, keyed, set, text } from "./dom.js";
+import { get, score, segment } from "./api.js";
+import { showAnswer } from "./answer.js";
+import { FORMS, formIn, formOf, inForm, skeleton, table } from "./bodies.js";
+import { fill, h, keyed, set, text } from "./dom.js";
+import { parse, parsed, pretty } from "./json.js";
+import { programs } from "./programs.js";
 import { schema } from "./schema.js";
-import { snippets } from "./snippets.js";
 
-const TYPES = ["application/json", "text/csv", "application/json; format=pandas-records", "application/json; format=pandas-split"];
+/// What was written for each model, for as long as the page is open: who looks into the log comes back to it.
+const drafts = new Map();
+const CHECK_AFTER = 250;
 
 export function callTab(panel, view) {
+  const draft = drafts.get(view.name) ?? { reference: null, form: "dataframe_split", body: "" };
+  drafts.set(view.name, draft);
   const reference = h("select", { id: "reference" });
-  const type = h("select", { id: "type" }, TYPES.map((name) => h("option", { value: name }, name)));
-  const editor = h("textarea.editor", { id: "body", rows: 12, spellcheck: "false", "aria-label": "Request body", placeholder: "Paste JSON, or load the example that was logged with the model." });
-  const load = h("button", { type: "button" }, "Load Example");
+  const form = h("select", { id: "form" }, FORMS.map(({ id, title }) => h("option", { value: id }, title)));
+  const sentAs = h("span.quiet.small", {});
+  const editor = h("textarea.editor", {
+    id: "body", rows: 16, spellcheck: "false", autocapitalize: "off", "aria-label": "Request body", "aria-describedby": "body-hint",
+    placeholder: "Write the body here, or load the example that was logged with the model.",
+  });
+  const hint = h("p.hint", { id: "body-hint", role: "status" });
+  const load = h("button", { type: "button", disabled: true }, "Load Example");
+  const made = h("button", { type: "button", hidden: true }, "From the schema");
   const send = h("button.primary", { type: "button" }, "Send Request");
-  const answer = h("div.answer", { role: "status", "aria-live": "polite" });
-  const hint = h("div.hint", {});
-  const programs = h("div.programs", {});
-  let described = null;
-  let example = null;
-
-  fill(panel, h("div.call", {},
-    h("section.request", {},
-      h("div.row", {}, h("label", { for: "reference" }, "Version or label"), reference, h("label", { for: "type" }, "Content-Type"), type),
-      editor,
-      h("div.actions", {}, load, send, h("span.quiet", {}, "Ctrl+Enter sends"))),
-    h("section.response", {}, h("h3", {}, "Answer"), answer),
-    h("section", {}, h("h3", {}, "Schema"), hint),
-    h("section.snippets", {}, h("h3", {}, "From your own program"), programs)));
+  const cancel = h("button", { type: "button", hidden: true }, "Cancel");
+  const answer = h("div.answer", {});
+  const shape = h("div.shape", {});
+  const own = programs();
+  const tab = h("div.call", {},
+    h("section.request", {}, h("h2", {}, "Request"),
+      h("div.row", {},
+        h("label.choice", {}, h("span", {}, "Version or label"), reference),
+        h("label.choice", {}, h("span", {}, "Form"), form)),
+      editor, h("div.below", {}, hint, sentAs),
+      h("div.actions", {}, send, cancel, load, made, h("span.quiet.small.keys", {}, "Ctrl+Enter sends"))),
+    h("section.response", {}, h("h2", {}, "Answer"), answer),
+    h("section.wanted", {}, h("h2", {}, "Schema"), shape),
+    h("section.snippets", {}, h("h2", {}, "From your own program"), own));
+  const nothing = h("div.empty", { hidden: true }, h("h2", {}, "Nothing to call yet"),
+    h("p", {}, "Once serving is enabled and a version is there, it can be called from here."));
+  fill(panel, tab, nothing);
   fill(answer, h("p.quiet", {}, "Nothing sent yet."));
+  set(editor, "value", draft.body);
+  set(form, "value", draft.form);
+
+  let example = null;
+  let described = null;
+  let running = null;
+  let checking = null;
 
   const uri = () => view.model?.labels.find((label) => label.label === reference.value)?.uri
     ?? view.model?.versions.find((version) => String(version.version) === reference.value)?.uris[0] ?? "";
+  const drawPrograms = () => {
+    const typed = editor.value.trim() !== "" && (form.value === "csv" || parsed(editor.value) !== undefined);
+    const used = typed ? { body: editor.value, form: form.value } : example ?? { body: '{"dataframe_records": [{}]}', form: "dataframe_records" };
+    own.update({ uri: uri(), secured: view.page.session?.authentication !== false, ...used });
+  };
 
-  const draw_programs = () => fill(programs, uri() === "" ? h("p.quiet", {}, "Once a version is there.") : tabs(snippets(uri(), example)));
+  // Said, not forbidden: how a client's mistake is answered can be what somebody wants to see.
+  const check = () => {
+    let problem = "";
+    if (form.value !== "csv" && editor.value.trim() !== "") {
+      try {
+        parse(editor.value);
+        const is = formIn(editor.value);
+        if (is !== form.value && is !== "json" && formOf(form.value).type === formOf(is).type) {
+          problem = `This is ${is}, not ${form.value}; it is sent as it is.`;
+        }
+      } catch (mistake) {
+        problem = mistake.message;
+      }
+    }
+    text(hint, problem);
+    drawPrograms();
+  };
+  const changed = () => {
+    draft.body = editor.value;
+    draft.form = form.value;
+    text(sentAs, `sent as ${formOf(form.value).type}`);
+    clearTimeout(checking);
+    checking = setTimeout(check, CHECK_AFTER);
+  };
+  const put = (body, name) => {
+    set(form, "value", name);
+    editor.value = body;
+    shaped = name;
+    changed();
+    check();
+  };
+
+  // The same rows in the other form, where it can hold them.
+  let shaped = draft.form;
+  form.addEventListener("change", () => {
+    const rows = table(editor.value, shaped);
+    const other = rows === null ? null : inForm(rows, form.value);
+    put(other ?? editor.value, form.value);
+    if (rows !== null && other !== null && rows.params !== undefined && !["dataframe_split", "dataframe_records", "inputs", "instances"].includes(form.value)) {
+      text(hint, "This form has no place for the parameters; they were left out.");
+    }
+  });
 
   const describe = async () => {
-    const wanted = reference.value;
-    if (wanted === "" || described === wanted) {
+    const version = view.model?.versions.find((one) => String(one.version) === reference.value)
+      ?? view.model?.versions.find((one) => one.version === view.model.labels.find((label) => label.label === reference.value)?.current);
+    const wanted = `${reference.value} ${version?.version} ${version?.state}`;
+    if (reference.value === "" || described === wanted) {
       return;
     }
     described = wanted;
+    let about = null;
+    let problem = "";
     try {
-      const about = await get(`/model/${encodeURIComponent(view.name)}/${encodeURIComponent(wanted)}`);
-      if (described !== wanted) {
-        return;
-      }
-      fill(hint, about.state === "READY" ? schema(about.signature) : h("p.quiet", {}, `Version ${about.version} is ${about.state.toLowerCase()}; its schema is known when it is ready.`));
-      example = about.example ?? null;
-      if (about.state !== "READY") {
-        described = null;
-      }
+      about = await get(`/model/${segment(view.name)}/${segment(reference.value)}`);
     } catch (refusal) {
-      fill(hint, h("p.quiet", {}, refusal.message));
-      example = null;
-      described = null;
+      problem = refusal.message;
     }
+    if (described !== wanted) {
+      return;
+    }
+    const ready = about?.state === "READY" || Boolean(about?.signature);
+    fill(shape, ready ? schema(about.signature) : h("p.quiet", {}, about === null ? problem : `Version ${about.version} is ${about.state.toLowerCase()}; what it takes is known when it is ready.`));
+    example = about?.example ? { body: inOrder(about.example.body), form: formIn(about.example.body, about.example.content_type) } : null;
     load.disabled = example === null;
-    load.title = example === null ? "No example was logged with this version" : "";
-    draw_programs();
+    set(load, "title", ready && example === null ? "No example was logged with this version" : "");
+    const template = ready && example === null ? skeleton(about.signature) : null;
+    made.hidden = template === null;
+    made.onclick = () => put(template, formIn(template));
+    drawPrograms();
   };
 
-  const choices = (model) => [
-    ...model.labels.map((label) => ({ value: label.label, shown: `${label.label} (version ${label.current ?? label.aspired ?? "–"}${label.current === undefined || label.current === null ? ", not ready" : ""})` })),
-    ...model.versions.map((version) => ({ value: String(version.version), shown: `Version ${version.version}${version.state === "READY" ? "" : ` (${version.state.toLowerCase()})`}` })),
-  ];
   view.onModel((model) => {
     const list = choices(model);
+    tab.hidden = list.length === 0;
+    nothing.hidden = list.length > 0;
     keyed(reference, list, (choice) => choice.value, (choice) => {
       const option = h("option", { value: choice.value });
       option.update = (now) => text(option, now.shown);
       return option;
     });
-    send.disabled = list.length === 0;
+    // The label that programs call, until somebody chooses.
+    draft.reference ??= list.find((choice) => choice.value === "Production")?.value ?? null;
+    if (draft.reference !== null && list.some((choice) => choice.value === draft.reference)) {
+      set(reference, "value", draft.reference);
+    }
     describe();
   });
   reference.addEventListener("change", () => {
-    described = null;
+    draft.reference = reference.value;
     describe();
+    drawPrograms();
   });
-
   load.addEventListener("click", () => {
-    if (example !== null) {
-      editor.value = pretty(example.body);
-      type.value = TYPES.includes(example.content_type) ? example.content_type : "application/json";
-      editor.focus();
-    }
+    put(example.body, example.form);
+    editor.focus();
+    editor.setSelectionRange(0, 0);
+    editor.scrollTop = 0;
+  });
+  editor.addEventListener("input", () => {
+    shaped = form.value;
+    changed();
   });
 
+  const openLog = (version) => {
+    sessionStorage.setItem("version", version);
+    view.show("logs");
+  };
   const request = async () => {
-    if (send.disabled) {
+    if (running !== null || reference.value === "") {
       return;
     }
+    running = new AbortController();
     send.disabled = true;
-    fill(answer, h("p.quiet", {}, h("span.spinner", { "aria-hidden": "true" }), "Waiting for the answer …"));
+    cancel.hidden = false;
+    const start = Date.now();
+    const since = h("span", {}, "0 s");
+    const ticking = setInterval(() => text(since, `${Math.floor((Date.now() - start) / 1000)} s`), 1000);
+    fill(answer, h("p.quiet", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), "Waiting for the answer … ", since));
     try {
-      show(answer, await score(view.name, reference.value, type.value, editor.value));
-    } catch {
-      fill(answer, h("p.problem", {}, "The gateway cannot be reached."));
+      await showAnswer(answer, await score(view.name, reference.value, formOf(form.value).type, editor.value, running.signal), openLog);
+    } catch (error) {
+      fill(answer, error.name === "AbortError"
+        ? h("p.quiet", { role: "status" }, "Cancelled. The model may still have worked on it.")
+        : h("p.problem", { role: "alert" }, "No answer: the gateway cannot be reached, or the connection broke off."));
+    } finally {
+      clearInterval(ticking);
+      running = null;
+      send.disabled = false;
+      cancel.hidden = true;
     }
-    send.disabled = false;
   };
   send.addEventListener("click", request);
+  cancel.addEventListener("click", () => {
+    running?.abort();
+    send.focus();
+  });
   editor.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       request();
+    } else if (event.key === "Escape") {
+      running?.abort();
     }
   });
-}
-
-// Only looks are changed: what JSON.parse would lose, a long number for one, stays as it was logged.
-function pretty(body) {
-  try {
-    const again = JSON.stringify(JSON.parse(body), null, 2);
-    return again.replace(/\s/g, "") === body.replace(/\s/g, "") ? again : body;
-  } catch {
-    return body;
-  }
-}
-
-function show(answer, result) {
-  const good = result.status >= 200 && result.status < 300;
-  const error = good ? null : parsed(result.text);
-  fill(answer,
-    h("p.result", {},
-      h(good ? "span.badge.ready" : "span.badge.failed", {}, String(result.status)),
-      h("span", {}, ` ${Math.round(result.took)} ms`),
-      result.served && h("span", {}, " from ", h("strong", {}, result.served)),
-      result.retry && h("span.quiet", {}, ` – come again in ${result.retry} s`)),
-    error?.message && h("p.reason", {}, error.error_code && h("span.code", {}, error.error_code), error.message),
-    h("pre.lines", { tabindex: 0, "aria-label": "Body of the answer" }, result.text.length > 200_000 ? `${result.text.slice(0, 200_000)}\n… ${result.text.length} characters in all` : result.text),
-    h("p.quiet.small", {}, result.type, result.request && ` · request ${result.request}`, " ", copyButton(result.text, "Copy the answer")));
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-function tabs(list) {
-  const code = h("pre.lines", { tabindex: 0 });
-  const buttons = list.map((snippet, place) => {
-    const button = h("button.small", { type: "button", "aria-pressed": "false" }, snippet.name);
-    button.addEventListener("click", () => choose(place));
-    return button;
-  });
-  const choose = (place) => {
-    localStorage.setItem("snippet", list[place].name);
-    text(code, list[place].text);
-    set(code, "data-snippet", list[place].name);
-    buttons.forEach((button, other) => set(button, "aria-pressed", other === place ? "true" : "false"));
+  changed();
+  return () => {
+    clearTimeout(checking);
+    running?.abort();
   };
-  choose(Math.max(0, list.findIndex((snippet) => snippet.name === localStorage.getItem("snippet"))));
-  return [h("div.row", {}, buttons, h("span.grow", {}), copyButton(() => code.textContent, "Copy the program")), code];
+}
+
+/// Labels first: they are what programs ought to call.
+function choices(model) {
+  const target = (label) => label.current ?? label.aspired;
+  return [
+    ...model.labels.map((label) => ({
+      value: label.label,
+      shown: `${label.label} → ${target(label) ?? "nothing"}${label.current === undefined || label.current === null ? " (not ready)" : ""}`,
+    })),
+    ...model.versions.map((version) => ({
+      value: String(version.version),
+      shown: `Version ${version.version}${version.state === "READY" ? "" : ` (${version.state.toLowerCase()})`}`,
+    })),
+  ];
+}
+
+function inOrder(body) {
+  const value = parsed(body);
+  return value === undefined ? body : pretty(value);
 }

@@ -3,6 +3,7 @@
 import { fill, h, set, text } from "./dom.js";
 
 const WIDTH = 600;
+const HEIGHT = 140;
 
 /// A line without axes, for a table's cell.
 export function spark(label) {
@@ -21,83 +22,123 @@ export function spark(label) {
   return element;
 }
 
-/// Lines over the last hour with a scale, a legend and a reading under the pointer.
-/// `lines` are `{ name, values, className }`; `format` writes a value.
-export function chart({ title, format, empty = "No figures yet" }) {
-  const plot = h("svg.plot", { viewBox: `0 0 ${WIDTH} 160`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const top = h("span.scale", {});
+/// Lines over time with scales, a legend that reads out one moment, and words for those who do not see it.
+/// `format` writes a value; `whole` keeps the scale from dividing what comes in ones; `base` is the step between units; `onread(place)` hears which moment is looked at, null for none.
+export function chart({ title, format, empty = "No figures yet", whole = false, base = 10, onread = () => {} }) {
+  const marker = h("line.cursor", { y1: 0, y2: HEIGHT, "vector-effect": "non-scaling-stroke", visibility: "hidden" });
+  const drawn = h("g", {});
+  const plot = h("svg.plot", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, drawn, marker);
+  const scale = h("div.scale", { "aria-hidden": "true" });
+  const axis = h("div.axis", { "aria-hidden": "true" });
   const legend = h("ul.legend", {});
-  const start = h("span", {});
-  const reading = h("output.reading", {});
-  const summary = h("span.away", {});
-  const element = h("figure.chart", {},
-    h("figcaption", {}, h("span", {}, title), reading),
-    h("div.canvas", {}, top, plot),
-    h("div.axis", { "aria-hidden": "true" }, start, h("span", {}, "now")),
-    legend, summary);
-  let shown = { lines: [], step: 10 };
+  const when = h("span.when", {});
+  const vacant = h("p.vacant", { hidden: true }, empty);
+  const spoken = h("span.away", { role: "status" });
+  const canvas = h("div.canvas", { tabindex: 0, role: "img" }, scale, plot, vacant, axis);
+  const element = h("figure.chart", {}, h("figcaption", {}, h("span", {}, title), when), canvas, legend, spoken);
+  let shown = { lines: [], step: 10, length: 0, end: 0 };
+  let place = null;
 
-  element.update = ({ lines, step }) => {
-    shown = { lines, step };
-    const all = lines.flatMap((line) => line.values.filter((value) => value !== null));
-    const most = nice(Math.max(...all, 0));
-    const length = Math.max(...lines.map((line) => line.values.length), 0);
-    text(top, all.length > 0 ? format(most) : "");
-    text(start, length > 0 ? `${Math.round(length * step / 60)} min ago` : "");
-    fill(plot,
-      [40, 80, 120].map((y) => h("line.grid", { x1: 0, x2: WIDTH, y1: y, y2: y, "vector-effect": "non-scaling-stroke" })),
-      lines.flatMap((line) => segments(line.values, most).map((points) =>
-        h(`polyline.${line.className}`, { points, fill: "none", "vector-effect": "non-scaling-stroke" }))));
-    fill(legend, lines.map((line) => {
-      const last = line.values.findLast((value) => value !== null);
-      return h("li", {}, h(`span.key.${line.className}`, { "aria-hidden": "true" }), `${line.name} `, h("strong", {}, last === undefined ? "–" : format(last)));
-    }));
-    element.classList.toggle("empty", all.length === 0);
-    text(reading, all.length === 0 ? empty : "");
-    text(summary, all.length === 0 ? `${title}: ${empty}` : lines.map((line) => `${line.name}: at most ${format(Math.max(...line.values.filter((value) => value !== null), 0))}`).join("; "));
+  const value = (line, at) => line.values[at - shown.length + line.values.length] ?? null;
+  const written = (number) => (number === null ? "–" : format(number));
+  const readings = (at) => shown.lines.map((line) => `${line.name} ${written(value(line, at))}`).join(", ");
+  const read = () => {
+    const at = place ?? shown.length - 1;
+    const values = legend.querySelectorAll("strong");
+    shown.lines.forEach((line, number) => text(values[number], written(value(line, at))));
+    text(when, place === null || shown.length === 0 ? "" : clockTime(shown.end - (shown.length - 1 - at) * shown.step * 1000, true));
+    set(marker, "visibility", place === null ? "hidden" : "visible");
+    const x = at / Math.max(1, shown.length - 1) * WIDTH;
+    set(marker, "x1", x);
+    set(marker, "x2", x);
   };
-  const read = (event) => {
-    const box = plot.getBoundingClientRect();
-    const length = Math.max(...shown.lines.map((line) => line.values.length), 0);
-    if (length < 2 || element.classList.contains("empty")) {
-      return;
+
+  /// `lines` are `{ name, values, className, filled }`, newest last; `length` values are the whole width, `end` is when the last one was.
+  element.update = ({ lines, step, length, end }) => {
+    shown = { lines, step, length, end };
+    const known = lines.flatMap((line) => line.values.filter((one) => one !== null));
+    const isEmpty = known.length === 0;
+    const most = nice(Math.max(...known, 0), whole, base);
+    fill(scale, [most, most / 2, 0].map((one) => h("span", {}, isEmpty || (whole && !Number.isInteger(one)) ? "" : one === 0 ? "0" : format(one))));
+    const span = (length - 1) * step * 1000;
+    fill(axis, [0, 1, 2, 3].map((part) => h("span", {}, part === 3 ? "now" : clockTime(end - span * (3 - part) / 3, false))));
+    fill(drawn,
+      [0, HEIGHT / 2, HEIGHT].map((y) => h("line.grid", { x1: 0, x2: WIDTH, y1: y, y2: y, "vector-effect": "non-scaling-stroke" })),
+      lines.flatMap((line) => runs(line.values, length, most).flatMap((points) => [
+        line.filled && h(`polygon.${line.className}`, { points: `${points[0][0]},${HEIGHT} ${joined(points)} ${points.at(-1)[0]},${HEIGHT}` }),
+        h(`polyline.${line.className}`, { points: joined(points.length === 1 ? [points[0], points[0]] : points), fill: "none", "vector-effect": "non-scaling-stroke" }),
+      ])));
+    if (legend.children.length !== lines.length) {
+      fill(legend, lines.map((line) => h("li", {}, h(`span.key.${line.className}`, { "aria-hidden": "true" }), `${line.name} `, h("strong", {}, ""))));
     }
-    const place = Math.min(length - 1, Math.max(0, Math.round((event.clientX - box.left) / box.width * (length - 1))));
-    const ago = Math.round((length - 1 - place) * shown.step);
-    const when = ago < 60 ? `${ago} s ago` : `${Math.round(ago / 60)} min ago`;
-    text(reading, `${when}: ${shown.lines.map((line) => `${line.name} ${line.values[place] === null || line.values[place] === undefined ? "–" : format(line.values[place])}`).join(", ")}`);
+    element.classList.toggle("nothing", isEmpty);
+    vacant.hidden = !isEmpty;
+    set(canvas, "aria-label", isEmpty ? `${title}: ${empty}` : `${title}. ${lines.map((line) => summary(line, format)).join("; ")}. Arrow keys read single moments.`);
+    read();
   };
-  plot.addEventListener("pointermove", read);
-  plot.addEventListener("pointerleave", () => {
-    if (!element.classList.contains("empty")) {
-      text(reading, "");
+  element.read = (at) => {
+    place = at;
+    read();
+  };
+
+  const look = (at) => {
+    const known = shown.length > 1 && !element.classList.contains("nothing") ? at : null;
+    element.read(known);
+    onread(known);
+  };
+  canvas.addEventListener("pointermove", (event) => {
+    const box = plot.getBoundingClientRect();
+    look(Math.min(shown.length - 1, Math.max(0, Math.round((event.clientX - box.left) / box.width * (shown.length - 1)))));
+  });
+  canvas.addEventListener("pointerleave", () => look(null));
+  canvas.addEventListener("blur", () => look(null));
+  canvas.addEventListener("keydown", (event) => {
+    const last = shown.length - 1;
+    const from = place ?? last;
+    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, PageUp: from - 30, PageDown: from + 30, Home: 0, End: last }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      look(Math.min(last, Math.max(0, to)));
+      text(spoken, place === null ? "" : `${when.textContent}: ${readings(place)}`);
+    } else if (event.key === "Escape") {
+      look(null);
     }
   });
   return element;
 }
 
-// A gap is a gap: one polyline for each run of known values.
-function segments(values, most) {
-  const runs = [];
-  let run = [];
-  const across = WIDTH / Math.max(1, values.length - 1);
-  values.forEach((value, place) => {
-    if (value === null || value === undefined) {
-      runs.push(run);
-      run = [];
-    } else {
-      run.push(`${(place * across).toFixed(1)},${(156 - 152 * value / (most || 1)).toFixed(1)}`);
-    }
-  });
-  runs.push(run);
-  return runs.filter((points) => points.length > 0).map((points) => (points.length === 1 ? `${points[0]} ${points[0]}` : points.join(" ")));
+function summary(line, format) {
+  const known = line.values.filter((one) => one !== null);
+  return known.length === 0 ? `${line.name}: nothing` : `${line.name}: now ${format(known.at(-1))}, between ${format(Math.min(...known))} and ${format(Math.max(...known))}`;
 }
 
-// The next round number: 1, 2 or 5 times a power of ten.
-function nice(most) {
-  if (most <= 0) {
-    return 1;
-  }
-  const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= most * 0.999);
+const joined = (points) => points.map(([x, y]) => `${x},${y}`).join(" ");
+
+// A gap is a gap: one run of points for each run of known values. The newest value is at the right edge.
+function runs(values, length, most) {
+  const all = [[]];
+  const across = WIDTH / Math.max(1, length - 1);
+  values.forEach((one, number) => {
+    if (one === null) {
+      all.push([]);
+    } else {
+      const x = (number + length - values.length) * across;
+      all.at(-1).push([x.toFixed(1), (HEIGHT - HEIGHT * one / most).toFixed(1)]);
+    }
+  });
+  return all.filter((points) => points.length > 0);
 }
+
+// The next number at or above that is short to write, in steps of `base`; of what comes in ones, at least two.
+function nice(most, whole, base) {
+  if (most <= (whole ? 2 : 0)) {
+    return whole ? 2 : 1;
+  }
+  const unit = base ** Math.floor(Math.log(most) / Math.log(base));
+  const power = unit * 10 ** Math.floor(Math.log10(most / unit));
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= most * 0.999 && (!whole || Number.isInteger(step))) ?? most;
+}
+
+const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const seconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockTime = (time, exact) => (exact ? seconds : minutes).format(new Date(time));

@@ -1,42 +1,73 @@
 // How a model does: the last hour in charts.
 
 import { get, modelPath } from "./api.js";
+import { chart } from "./chart.js";
 import { fill, h, keyed, text } from "./dom.js";
 import { bytes, count, latency } from "./words.js";
-import { chart } from "./chart.js";
 
 const EVERY = 10_000;
+const WINDOWS = [["10m", "10 minutes", 600], ["1h", "Hour", 3600]];
 
 export function figuresTab(panel, view) {
-  const version = h("select", { "aria-label": "Version" });
-  const requests = chart({ title: "Requests a second", format: count, empty: "No requests in the last hour" });
-  const times = chart({ title: "Latency", format: latency, empty: "No requests in the last hour" });
-  const queue = chart({ title: "Waiting and in flight", format: count });
-  const batch = chart({ title: "Rows a batch", format: count, empty: "Nothing was batched in the last hour" });
-  const memory = chart({ title: "Memory of the workers", format: bytes });
+  const version = h("select", {});
+  const span = h("select", {}, WINDOWS.map(([value, title]) => h("option", { value }, title)));
+  span.value = "1h";
   const problem = h("p.problem", { hidden: true, role: "alert" });
-  fill(panel, h("div.row", {}, h("label", {}, "Show ", version)), problem, h("div.charts", {}, requests, times, queue, batch, memory));
+  const nothing = h("div.empty", { hidden: true }, h("h2", {}, "No figures yet"),
+    h("p", {}, "Once serving is enabled, what its versions do is counted here, in steps of ten seconds."));
+  // Looking at one moment in one chart looks at it in all of them.
+  const onread = (place) => charts.forEach(({ element }) => element.read(place));
+  const quiet = "No requests in this time";
+  const charts = [
+    { lines: [["answered", "requests", "one", true], ["failed", "errors", "bad", true]], element: chart({ title: "Requests a second", format: rate, empty: quiet, onread }) },
+    { lines: [["half within", "p50", "one"], ["95 % within", "p95", "two"], ["99 % within", "p99", "three"]], element: chart({ title: "Time to answer", format: latency, empty: quiet, onread }) },
+    { lines: [["in flight", "in_flight", "one", true], ["waiting", "queue", "three", true]], element: chart({ title: "Requests inside", format: count, whole: true, onread }) },
+    { lines: [["workers", "memory", "one", true]], element: chart({ title: "Memory", format: bytes, base: 1024, onread }) },
+  ];
+  const all = h("div.charts", {}, charts.map(({ element }) => element));
+  fill(panel,
+    h("div.row", {}, h("label.choice", {}, h("span", {}, "Version"), version), h("label.choice", {}, h("span", {}, "Last"), span)),
+    problem, nothing, all);
 
+  let question = 0;
   const load = async () => {
+    const asked = ++question;
+    const [window, , length] = WINDOWS.find(([value]) => value === span.value);
     try {
-      const figures = await get(modelPath(view.name, "figures"), { window: "1h", version: version.value });
-      const step = figures.step_seconds;
-      const line = (name, key, className) => ({ name, values: figures.series[key] ?? [], className });
-      requests.update({ step, lines: [line("answered", "requests", "one"), line("failed", "errors", "bad")] });
-      times.update({ step, lines: [line("p50", "p50", "one"), line("p95", "p95", "two"), line("p99", "p99", "three")] });
-      queue.update({ step, lines: [line("in flight", "in_flight", "one"), line("waiting", "queue", "two")] });
-      batch.update({ step, lines: [line("rows", "batch", "one")] });
-      memory.update({ step, lines: [line("memory", "memory", "one")] });
+      const { step_seconds: step, series } = await get(modelPath(view.name, "figures"), { window, version: version.value });
+      if (asked !== question) {
+        return;
+      }
+      const end = Date.now();
+      for (const { lines, element } of charts) {
+        element.update({
+          step, end, length: length / step,
+          lines: lines.map(([name, key, className, filled]) => ({ name, className, filled, values: (series[key] ?? []).map((value) => value ?? null) })),
+        });
+      }
       problem.hidden = true;
+      const isEmpty = Object.values(series).every((values) => values.every((value) => value === null));
+      nothing.hidden = !isEmpty || view.model?.versions.length > 0;
+      all.hidden = !nothing.hidden;
     } catch (refusal) {
       text(problem, refusal.message);
-      problem.hidden = false;
+      problem.hidden = refusal.status === 401;
     }
   };
-  view.onModel((model) => keyed(version, [{ version: "" }, ...model.versions], (one) => one.version, (one) =>
-    h("option", { value: String(one.version) }, one.version === "" ? "All versions" : `Version ${one.version}`)));
+  view.onModel((model) => keyed(version, ["", ...model.versions.map((one) => one.version)], (one) => one, (one) =>
+    h("option", { value: String(one) }, one === "" ? "All" : String(one))));
   version.addEventListener("change", load);
+  span.addEventListener("change", load);
   load();
-  const timer = setInterval(load, EVERY);
-  return () => clearInterval(timer);
+  const timer = setInterval(() => document.hidden || load(), EVERY);
+  const seen = () => document.hidden || load();
+  document.addEventListener("visibilitychange", seen);
+  return () => {
+    question = -1;
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", seen);
+  };
 }
+
+/// `0`, `0.04`, `0.3`, `12`: a rate of less than one is still one.
+const rate = (number) => (number > 0 && number < 0.1 ? number.toFixed(2) : count(number));

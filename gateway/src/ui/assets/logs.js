@@ -1,64 +1,150 @@
 // What builds and workers print: live, searched, followed, downloaded.
 
-import { getText, modelPath } from "./api.js";
+import { get, modelPath } from "./api.js";
 import { fill, h, keyed, set, text } from "./dom.js";
-import { follow } from "./live.js";
+import { logPane } from "./log-pane.js";
+import { plain } from "./plain.js";
+import { followLog } from "./printed.js";
+import { span } from "./time.js";
+import { plural } from "./words.js";
 
-/// Lines that are kept here; the rest is in the download.
-const KEPT = 5000;
+const SEARCH_AFTER = 300;
+const COUNTED_AFTER = 150;
+const SILENT_AFTER = 1000;
+const OUTCOMES = { running: "running", succeeded: "succeeded", failed: "failed", stopped: "stopped", interrupted: "interrupted" };
 
 export function logsTab(panel, view) {
   const version = h("select", { id: "log-version" });
   const kind = h("select", { id: "log-kind" }, h("option", { value: "worker" }, "Worker"), h("option", { value: "build" }, "Build"));
-  const search = h("input.search", { type: "search", placeholder: "Search in these lines", "aria-label": "Search in these lines" });
+  const attempt = h("select", { id: "log-attempt" });
+  const tail = h("select", { id: "log-tail" }, [1000, 10_000, 100_000].map((lines) => h("option", { value: String(lines) }, lines.toLocaleString("en"))));
+  const search = h("input.search", { type: "search", placeholder: "Search the whole log", "aria-label": "Search the whole log", maxlength: 300 });
   const following = h("input", { type: "checkbox", checked: true });
   const download = h("a.button.small", { download: "" }, "Download");
-  const found = h("span.quiet", { role: "status" });
-  const pane = h("pre.log", { tabindex: 0, "aria-label": "Log" });
-  fill(panel,
-    h("div.row", {}, h("label", { for: "log-version" }, "Version"), version, h("label", { for: "log-kind" }, "Log of"), kind, search, found,
-      h("span.grow", {}), h("label.check", {}, following, " Follow"), download),
-    pane);
+  const state = h("span.trouble", { role: "status" });
+  const found = h("span.quiet.small", { role: "status" });
+  const newer = h("button.small.primary.newer", { type: "button", hidden: true }, "");
+  const nothing = h("div.empty", { hidden: true }, h("h2", {}, "No log yet"),
+    h("p", {}, "Once serving is enabled, what builds and workers print can be read here as they print it."));
+  const pane = logPane((isAtEnd, unread) => {
+    set(following, "checked", isAtEnd);
+    newer.hidden = isAtEnd || unread === 0;
+    text(newer, `↓ ${plural(unread, "new line")}`);
+  });
+  const tab = h("div.logs", {},
+    h("div.row", {},
+      choice("Version", version), choice("Log of", kind), choice("Attempt", attempt), choice("Last lines", tail), h("span.grow", {}), search),
+    h("div.row.second", {}, found, state, h("span.grow", {}), h("label.check", {}, following, " Follow"), download),
+    h("div.framed", {}, pane.element, newer));
+  fill(panel, tab, nothing);
 
-  let lines = [];
   let end = null;
-  let drawn = false;
-  const draw = () => {
-    drawn = false;
-    const wanted = search.value.toLowerCase();
-    const shown = wanted === "" ? lines : lines.filter((line) => line.toLowerCase().includes(wanted));
-    text(pane, shown.length > 0 ? `${shown.join("\n")}\n` : wanted === "" ? "Nothing has been printed yet." : "No line has that.");
-    text(found, wanted === "" ? "" : `${shown.length} of ${lines.length} lines`);
-    if (following.checked) {
-      pane.scrollTop = pane.scrollHeight;
-    }
-  };
-  const soon = () => {
-    if (!drawn) {
-      drawn = true;
-      requestAnimationFrame(draw);
-    }
-  };
-  const add = (line) => {
-    lines.push(typeof line === "string" ? line : line.line ?? "");
-    if (lines.length > KEPT * 1.2) {
-      lines = lines.slice(-KEPT);
-    }
-    soon();
+  let counting = null;
+  let searching = null;
+  let current = null;
+  let opened = "";
+  let chosen = false;
+
+  const count = () => {
+    clearTimeout(counting);
+    counting = setTimeout(() => {
+      const lines = pane.count();
+      text(found, search.value === "" ? plural(lines, "line") : `${plural(lines, "line")} with “${search.value}”`);
+    }, COUNTED_AFTER);
   };
   const open = () => {
     end?.();
-    lines = [];
-    soon();
+    current = null;
+    opened = version.value;
+    clearTimeout(counting);
+    text(found, "");
+    pane.clear(version.value === "" ? "" : "Reading …", search.value);
     if (version.value === "") {
       return;
     }
     const path = modelPath(view.name, "versions", version.value, "logs");
-    set(download, "href", `${path}?kind=${kind.value}&tail=100000&download=true`);
-    end = follow(`${path}?kind=${kind.value}&tail=1000&follow=true`, { line: add, message: add, attempt: () => {} });
+    const query = new URLSearchParams({ kind: kind.value });
+    if (attempt.value !== "") {
+      query.set("attempt", attempt.value);
+    }
+    set(download, "href", `${path}?${query}&download=true`);
+    query.set("tail", tail.value);
+    query.set("follow", "true");
+    if (search.value !== "") {
+      query.set("contains", search.value);
+    }
+    // What there is comes at once when the connection stands; after that, silence means that there is nothing.
+    let quiet = null;
+    const silent = () => {
+      pane.say(search.value === "" ? "Nothing has been printed yet. New lines appear here by themselves." : "No line has that. New ones that do appear here.");
+      count();
+    };
+    const ending = followLog(`${path}?${query}`, {
+      state: (connected, refusal) => {
+        text(state, connected ? "" : refusal === null ? "The connection broke off; trying again …" : "Waiting for it …");
+        clearTimeout(quiet);
+        if (connected) {
+          quiet = setTimeout(silent, SILENT_AFTER);
+        } else if (refusal !== null) {
+          pane.say(refusal.message);
+        }
+      },
+      line: (line, isWhole) => {
+        pane.add({ text: plain(line).replaceAll("\t", "    "), kind: "line", isWhole });
+        count();
+      },
+      attempt: (about) => {
+        // After a new connection the same one is announced again.
+        if (about.attempt !== current) {
+          current = about.attempt;
+          if (attempt.value === "" && search.value === "") {
+            pane.add({ text: `${kind.value === "build" ? "Build" : "Worker"} ${about.attempt} · ${new Date(about.started).toLocaleString()}`, kind: "mark" });
+          }
+          if (about.begins) {
+            listAttempts();
+          }
+        }
+      },
+      lost: (about) => pane.add({ text: `${about.bytes.toLocaleString("en")} bytes of attempt ${about.attempt} are not kept any more`, kind: "mark" }),
+    });
+    end = () => {
+      clearTimeout(quiet);
+      ending();
+    };
   };
+
+  const listAttempts = async () => {
+    if (version.value === "") {
+      return;
+    }
+    const asked = `${version.value} ${kind.value}`;
+    const answer = await get(modelPath(view.name, "versions", version.value, "logs", "attempts"), { kind: kind.value }).catch(() => null);
+    if (answer === null || asked !== `${version.value} ${kind.value}`) {
+      return;
+    }
+    if (answer.attempts.length === 0 && kind.value === "worker" && !chosen) {
+      // No worker was ever started: what there is to read is the build's.
+      kind.value = "build";
+      fresh();
+      return;
+    }
+    const newest = answer.attempts.toReversed();
+    keyed(attempt, [{ attempt: "" }, ...newest], (one) => one.attempt, (one) => {
+      const option = h("option", { value: String(one.attempt) });
+      option.update = (now) => text(option, now.attempt === "" ? "All" : described(now));
+      return option;
+    });
+  };
+  const fresh = () => {
+    attempt.value = "";
+    listAttempts();
+    open();
+  };
+
+  let states = "";
   view.onModel((model) => {
-    const before = version.value;
+    tab.hidden = model.versions.length === 0;
+    nothing.hidden = model.versions.length > 0;
     keyed(version, model.versions, (one) => one.version, (one) => {
       const option = h("option", { value: String(one.version) });
       option.update = (now) => text(option, `${now.version}${now.state === "READY" ? "" : ` (${now.state.toLowerCase()})`}`);
@@ -68,20 +154,43 @@ export function logsTab(panel, view) {
     if (asked !== null && model.versions.some((one) => String(one.version) === asked)) {
       sessionStorage.removeItem("version");
       version.value = asked;
-      const one = model.versions.find((each) => String(each.version) === asked);
-      kind.value = one.state === "BUILDING" || (one.state === "FAILED" && one.replicas === 0) ? "build" : "worker";
+      chosen = false;
     }
-    if (version.value !== before || end === null) {
-      open();
+    if (version.value !== opened || end === null) {
+      fresh();
+    }
+    const now = model.versions.map((one) => one.state).join();
+    if (now !== states) {
+      states = now;
+      listAttempts();
     }
   });
-  version.addEventListener("change", open);
-  kind.addEventListener("change", open);
-  search.addEventListener("input", draw);
-  pane.addEventListener("scroll", () => {
-    // Who scrolls up wants to read.
-    following.checked = pane.scrollTop + pane.clientHeight >= pane.scrollHeight - 8;
+  version.addEventListener("change", fresh);
+  kind.addEventListener("change", () => {
+    chosen = true;
+    fresh();
   });
-  following.addEventListener("change", draw);
-  return () => end?.();
+  attempt.addEventListener("change", open);
+  tail.addEventListener("change", open);
+  search.addEventListener("input", () => {
+    clearTimeout(searching);
+    searching = setTimeout(open, SEARCH_AFTER);
+  });
+  following.addEventListener("change", () => (following.checked ? pane.toEnd() : pane.stay()));
+  newer.addEventListener("click", () => {
+    pane.toEnd();
+    pane.element.focus();
+  });
+  return () => {
+    end?.();
+    clearTimeout(counting);
+    clearTimeout(searching);
+  };
+}
+
+const choice = (name, select) => h("label.choice", {}, h("span", {}, name), select);
+
+function described(attempt) {
+  const end = attempt.ended === undefined ? Date.now() : Date.parse(attempt.ended);
+  return `${attempt.attempt} – ${OUTCOMES[attempt.outcome] ?? attempt.outcome}, ${span((end - Date.parse(attempt.started)) / 1000)}`;
 }

@@ -1,0 +1,142 @@
+// Follows a log: a stream of events that is asked for again where it broke off, so that no line is missed or comes twice.
+
+import { Refusal } from "./api.js";
+
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 8_000;
+/// How long a hidden page keeps its stream: a browser has only six connections to one origin for all of its tabs.
+const HIDDEN_PAUSE = 20_000;
+
+/// Follows `path`. `on` has `line(text, isWhole)`, `attempt(about)`, `lost(about)`, `state(connected, refusal)`.
+/// Returns a function that ends it.
+export function followLog(path, on) {
+  const ending = new AbortController();
+  run(path, on, ending.signal);
+  return () => ending.abort();
+}
+
+// A browser's own event source cannot say where it was after a new start, nor why it was refused.
+async function run(path, on, signal) {
+  let last = null;
+  let pause = FIRST_PAUSE;
+  while (!signal.aborted) {
+    await looked(signal);
+    if (signal.aborted) {
+      return;
+    }
+    const resting = new AbortController();
+    const unwatch = whenHidden(() => resting.abort());
+    try {
+      const answer = await fetch(path, {
+        signal: AbortSignal.any([signal, resting.signal]),
+        headers: { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) },
+      });
+      if (!answer.ok) {
+        const told = await answer.json().catch(() => ({}));
+        throw new Refusal(answer.status, told.error_code ?? "", told.message ?? `The gateway answered ${answer.status}.`);
+      }
+      on.state(true, null);
+      await records(answer.body, ({ id, event, data }) => {
+        pause = FIRST_PAUSE;
+        if (id !== null) {
+          last = id;
+        }
+        if (event === "attempt" || event === "lost") {
+          on[event](JSON.parse(data));
+        } else if (event === "message" || event === "part") {
+          on.line(data, event === "message");
+        }
+      });
+      on.state(false, null);
+    } catch (error) {
+      if (signal.aborted) {
+        return;
+      }
+      if (resting.signal.aborted) {
+        continue;
+      }
+      on.state(false, error instanceof Refusal ? error : null);
+    } finally {
+      unwatch();
+    }
+    await sleep(pause, signal);
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
+  }
+}
+
+/// Calls `rest` once the page has been hidden for a while. Returns a function that ends it.
+function whenHidden(rest) {
+  let timer = null;
+  const changed = () => {
+    clearTimeout(timer);
+    timer = document.hidden ? setTimeout(rest, HIDDEN_PAUSE) : null;
+  };
+  document.addEventListener("visibilitychange", changed);
+  changed();
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", changed);
+  };
+}
+
+/// Resolves when somebody can see the page, or nobody wants to any more.
+function looked(signal) {
+  return new Promise((resolve) => {
+    const done = () => {
+      if (!document.hidden || signal.aborted) {
+        document.removeEventListener("visibilitychange", done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      }
+    };
+    document.addEventListener("visibilitychange", done);
+    signal.addEventListener("abort", done);
+    done();
+  });
+}
+
+/// Calls `take` with each record of a stream, as a browser's event source would.
+async function records(body, take) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) {
+      return;
+    }
+    const pieces = (rest + value).split("\n\n");
+    rest = pieces.pop();
+    pieces.forEach((piece) => record(piece, take));
+  }
+}
+
+function record(piece, take) {
+  let id = null;
+  let event = "message";
+  const data = [];
+  for (const line of piece.split("\n")) {
+    const colon = line.indexOf(":");
+    const name = line.slice(0, colon);
+    const value = line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+    if (name === "id") {
+      id = value;
+    } else if (name === "event") {
+      event = value;
+    } else if (name === "data") {
+      data.push(value);
+    }
+  }
+  if (data.length > 0) {
+    take({ id, event, data: data.join("\n") });
+  }
+}
+
+function sleep(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}
