@@ -7,6 +7,7 @@ const ROLES = {
   button: "button, [role=button], summary, a.button",
   checkbox: "input[type=checkbox]",
   code: "code, pre",
+  details: "details",
   combobox: "select",
   dialog: "dialog[open], [role=dialog]",
   heading: "h1, h2, h3, h4",
@@ -21,6 +22,7 @@ const ROLES = {
   tabpanel: "[role=tabpanel]",
   table: "table",
   term: "dt",
+  region: "section, [role=region]",
   textbox: "input:not([type=checkbox], [type=radio], [type=file]), textarea",
 };
 const plain = (text) => (text ?? "").replace(/\s+/g, " ").trim();
@@ -38,6 +40,9 @@ const named = (element) => {
   const own = element.getAttribute("aria-label");
   if (own !== null) {
     return plain(own);
+  }
+  if (element.tagName === "TR") {
+    return plain(element.querySelector("th[scope=row] a, th[scope=row]")?.innerText);
   }
   if (element.labels?.length > 0) {
     return plain([...element.labels].map(words).join(" "));

@@ -1,5 +1,7 @@
 //! What no visit may see: anything that ran though it was text, an error, a dialog, a request to somebody else.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use thirtyfour::WebDriver;
@@ -16,6 +18,8 @@ pub struct Traffic {
     pub bytes: u64,
     /// Files of the page that were not there.
     pub missing: Vec<String>,
+    /// What answers are known by.
+    asked: HashSet<String>,
 }
 
 /// What the console says that is an error; that a request failed is the page's to handle.
@@ -41,10 +45,16 @@ impl Traffic {
     }
 
     fn add(&mut self, method: &str, told: &Value) {
+        let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
         match method {
             "Network.requestWillBeSent" => {
+                // The empty page of its own that a browser begins with.
+                if text("documentURL").starts_with("chrome") {
+                    return;
+                }
                 let url = told["request"]["url"].as_str().unwrap_or_default();
                 self.requests.push(url.to_owned());
+                self.asked.insert(text("requestId"));
             }
             "Network.responseReceived" => {
                 let url = told["response"]["url"].as_str().unwrap_or_default();
@@ -53,7 +63,7 @@ impl Traffic {
                     self.missing.push(url.to_owned());
                 }
             }
-            "Network.loadingFinished" => {
+            "Network.loadingFinished" if self.asked.contains(&text("requestId")) => {
                 // A number with a fraction that is always zero.
                 let bytes = told["encodedDataLength"].as_f64().unwrap_or_default();
                 #[expect(
@@ -77,8 +87,6 @@ impl Traffic {
             .filter(|url| {
                 !url.starts_with(&own) && !url.starts_with("blob:") && *url != "about:blank"
             })
-            // The empty page that a browser shows first.
-            .filter(|url| !url.starts_with("data:,"))
             .collect();
         ensure!(foreign.is_empty(), "asked of another origin: {foreign:?}");
         ensure!(self.missing.is_empty(), "not there: {:?}", self.missing);

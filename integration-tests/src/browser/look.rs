@@ -132,12 +132,8 @@ impl Page {
     }
 
     async fn settled(&self) -> Result<()> {
-        self.run_async(SETTLED).await.map(drop)
-    }
-
-    async fn run_async(&self, script: &str) -> Result<Value> {
-        let answer = self.driver().execute_async(script, Vec::new()).await;
-        Ok(answer.context("run a script in the page")?.convert()?)
+        let _: bool = self.run_async(SETTLED).await?;
+        Ok(())
     }
 }
 

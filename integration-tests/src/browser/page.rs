@@ -4,26 +4,35 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thirtyfour::{Key, TypingData, WebDriver};
 use tokio::sync::Mutex;
 
 use super::guard::{self, Traffic};
-use super::place::Place;
+use super::place::{Place, SOON};
 use crate::client::encoded;
-use crate::wait::until;
+use crate::wait::until_within;
+
+/// Stops of the tabulator in any view.
+const MOST_STOPS: usize = 80;
 
 /// What has the focus, as it is read out.
 const FOCUSED: &str = "
-    const found = [document.activeElement];
     const one = document.activeElement;
     const name = one.getAttribute('aria-label')
         ?? (one.labels?.length > 0 ? one.labels[0].textContent : null)
         ?? one.innerText;
-    const ring = getComputedStyle(one);
+    // A row may have the ring of the link in it.
+    const rings = (each) => {
+        const style = getComputedStyle(each);
+        return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+    };
+    let ringed = one;
+    while (ringed !== null && !rings(ringed)) { ringed = ringed.parentElement; }
     return {
         name: (name ?? '').replace(/\\s+/g, ' ').trim(),
-        seen: ring.outlineStyle !== 'none' && parseFloat(ring.outlineWidth) > 0,
+        seen: ringed !== null,
     };";
 
 /// A page, shown in a browser of its own.
@@ -95,19 +104,42 @@ impl Page {
         Ok(())
     }
 
-    /// Presses the tabulator until `name` has the focus; fails if some stop on the way cannot be seen.
+    /// Presses the tabulator until what is called `name` has the focus; fails if some stop on the way cannot be seen.
     pub async fn tab_to(&self, name: &str) -> Result<()> {
+        self.step_to(name, async || self.keys(Key::Tab).await).await
+    }
+
+    /// The same backwards.
+    pub async fn tab_back_to(&self, name: &str) -> Result<()> {
+        self.step_to(name, async || self.keys_with(Key::Shift, Key::Tab).await)
+            .await
+    }
+
+    /// Waits until what is called `name` has the focus.
+    pub async fn focus_is(&self, name: &str) -> Result<()> {
+        until_within(SOON, &format!("the focus is on {name:?}"), async || {
+            let focused: Focused = self.run(FOCUSED, vec![]).await?;
+            Ok(if focused.name == name {
+                Ok(())
+            } else {
+                Err(focused.name)
+            })
+        })
+        .await
+    }
+
+    async fn step_to(&self, name: &str, step: impl AsyncFn() -> Result<()>) -> Result<()> {
         let mut passed = Vec::new();
-        for _ in 0..80 {
-            self.keys(Key::Tab).await?;
+        for _ in 0..MOST_STOPS {
+            step().await?;
             let focused: Focused = self.run(FOCUSED, vec![]).await?;
             ensure!(focused.seen, "the focus on {:?} is not seen", focused.name);
-            if focused.name.contains(name) {
+            if focused.name == name {
                 return Ok(());
             }
             passed.push(focused.name);
         }
-        bail!("the tabulator does not lead to {name:?}: {passed:?}")
+        bail!("the tabulator does not lead to {name:?}, but to {passed:?}")
     }
 
     /// All text that is shown.
@@ -140,7 +172,7 @@ impl Page {
 
     /// Waits until a script gives true.
     pub async fn holds(&self, what: &str, script: &str) -> Result<()> {
-        until(what, async || {
+        until_within(SOON, what, async || {
             let holds: Value = self.run(script, vec![]).await?;
             Ok(if holds == true { Ok(()) } else { Err(holds) })
         })
@@ -148,12 +180,14 @@ impl Page {
     }
 
     /// Runs the body of a function in the page.
-    pub async fn run<T: serde::de::DeserializeOwned>(
-        &self,
-        script: &str,
-        arguments: Vec<Value>,
-    ) -> Result<T> {
+    pub async fn run<T: DeserializeOwned>(&self, script: &str, arguments: Vec<Value>) -> Result<T> {
         let answer = self.driver.execute(script, arguments).await;
+        Ok(answer.context("run a script in the page")?.convert()?)
+    }
+
+    /// The same for one that gives its value to the last of its arguments.
+    pub async fn run_async<T: DeserializeOwned>(&self, script: &str) -> Result<T> {
+        let answer = self.driver.execute_async(script, Vec::new()).await;
         Ok(answer.context("run a script in the page")?.convert()?)
     }
 

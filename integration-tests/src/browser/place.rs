@@ -13,7 +13,7 @@ use super::page::Page;
 use crate::wait::{PATIENCE, until_within};
 
 /// Longer than anything that the page does by itself may take, on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
 /// Finds the elements; ends with them in `found`.
 const FIND: &str = include_str!("find.js");
