@@ -38,7 +38,7 @@ pub(super) async fn a_newcomer_finds_out_why_a_build_failed_in_two_clicks(
 
         // All of it is in the log, which opens at the build of that version.
         version.at("link", "Logs").press().await?;
-        page.at("code", "Log").shows(REASON).await
+        page.at("region", "Log").shows(REASON).await
     })
     .await?;
     client.disable(MODEL).await

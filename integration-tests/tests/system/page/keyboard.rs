@@ -40,7 +40,7 @@ pub(super) async fn the_keyboard_alone_leads_from_signing_in_to_an_answer(
             page.shows("From your own program").await?;
             page.focus_is("Request body").await?;
             page.keys_with(Key::Control, Key::Enter).await?;
-            page.at("code", "Body of the answer")
+            page.at("region", "Body of the answer")
                 .shows("predictions")
                 .await?;
 

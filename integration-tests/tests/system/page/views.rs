@@ -46,7 +46,7 @@ pub(super) async fn each_view_is_usable_by_all_wide_and_narrow_light_and_dark(
         page.at("listitem", "Callers can reach").there().await?;
         page.look(&pictures, "events").await?;
         page.at("tab", "Logs").press().await?;
-        page.at("code", "Log").shows("startup complete").await?;
+        page.at("region", "Log").shows("refuses to load").await?;
         page.look(&pictures, "logs").await?;
         page.at("tab", "Metrics").press().await?;
         page.shows("Requests a second").await?;
@@ -79,7 +79,7 @@ async fn call(page: &Page) -> Result<()> {
     page.at("button", "Load Example").press().await?;
     page.look(&pictures(), "call").await?;
     page.at("button", "Send Request").press().await?;
-    page.at("code", "Body of the answer")
+    page.at("region", "Body of the answer")
         .shows("predictions")
         .await?;
     page.look(&pictures(), "call-answer").await?;
@@ -88,7 +88,7 @@ async fn call(page: &Page) -> Result<()> {
         .fill(&wrong.to_string())
         .await?;
     page.at("button", "Send Request").press().await?;
-    page.at("code", "Body of the answer")
+    page.at("region", "Body of the answer")
         .shows("message")
         .await?;
     page.look(&pictures(), "call-error").await

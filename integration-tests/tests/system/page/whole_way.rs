@@ -64,9 +64,8 @@ pub(super) async fn a_person_goes_the_whole_way_from_enabling_to_stopping(
 
         // What it printed.
         second.at("link", "Logs").press().await?;
-        page.at("code", "Log").shows("Application startup complete").await?;
         page.at("textbox", "Search").fill("startup complete").await?;
-        page.at("code", "Log").shows("Application startup complete").await?;
+        page.at("region", "Log").shows("Application startup complete").await?;
 
         stop(page).await?;
         let gone = client.score(MODEL, "2", "application/json", ROW).await?;
@@ -107,7 +106,7 @@ async fn score(page: &Page) -> Result<()> {
     ensure!(body.contains("sepal_length"), "{body}");
     page.at("button", "Send Request").press().await?;
     page.shows("200").await?;
-    let answer = page.at("code", "Body of the answer").text().await?;
+    let answer = page.at("region", "Body of the answer").text().await?;
     let answer: serde_json::Value = serde_json::from_str(&answer)?;
     // Two flowers of the first kind.
     assert_eq!(answer, json!({ "predictions": [0, 0] }));
