@@ -3,7 +3,6 @@
   const tell = (what, detail) => console.error(`GUARD ${what}: ${detail}`);
   addEventListener("securitypolicyviolation", (event) =>
     tell("policy", `${event.violatedDirective} ${event.blockedURI} ${event.sample} at ${event.sourceFile}:${event.lineNumber}`));
-  addEventListener("unhandledrejection", (event) => tell("rejection", event.reason?.stack ?? event.reason));
   for (const name of ["alert", "confirm", "prompt", "print"]) {
     window[name] = (said) => tell("dialog", `${name} ${said}`);
   }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use thirtyfour::WebDriver;
 
-/// Tells the console of violations of the policy, rejections that nobody handled, and dialogs.
+/// Tells the console of violations of the policy and of dialogs; of errors that nobody handled, the browser does.
 pub(super) const SCRIPT: &str = include_str!("guard.js");
 
 /// What the browser asked for, and how much it got.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -47,6 +49,11 @@ struct Node {
 const SETTLED: &str = "
     const done = arguments[arguments.length - 1];
     requestAnimationFrame(() => requestAnimationFrame(() => done(true)));";
+
+/// All of the page, unless it is endless.
+const WHOLE: &str = "
+    const root = document.scrollingElement;
+    return { x: 0, y: 0, width: innerWidth, height: Math.min(root.scrollHeight, 4000), scale: 1 };";
 
 const AXE: &str = "
     const done = arguments[arguments.length - 1];
@@ -109,11 +116,15 @@ impl Page {
         Ok(())
     }
 
-    /// A picture of what is to be seen of the view, and of what would be if one scrolled down.
+    /// A picture of the view, also of what is to be scrolled to.
     pub async fn picture(&self, folder: &Path, name: &str) -> Result<()> {
         self.settled().await?;
         std::fs::create_dir_all(folder)?;
-        let picture = self.driver().screenshot_as_png().await?;
+        let clip: Value = self.run(WHOLE, vec![]).await?;
+        let whole = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let picture = self.devtools("Page.captureScreenshot", whole).await?;
+        let picture = picture["data"].as_str().context("a picture")?;
+        let picture = BASE64_STANDARD.decode(picture)?;
         std::fs::write(folder.join(format!("{name}.png")), picture)?;
         Ok(())
     }

@@ -191,16 +191,6 @@ impl Page {
         Ok(answer.context("run a script in the page")?.convert()?)
     }
 
-    /// Cuts the browser off from the network, or connects it again.
-    pub async fn set_offline(&self, offline: bool) -> Result<()> {
-        let conditions = json!({
-            "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
-        });
-        self.devtools("Network.enable", json!({})).await?;
-        self.devtools("Network.emulateNetworkConditions", conditions)
-            .await
-    }
-
     /// What was asked for so far.
     pub async fn traffic(&self) -> Result<Traffic> {
         let mut traffic = self.traffic.lock().await;
@@ -233,8 +223,8 @@ impl Page {
     }
 
     /// A command of the browser's developer tools.
-    pub(super) async fn devtools(&self, method: &str, parameters: Value) -> Result<()> {
+    pub(super) async fn devtools(&self, method: &str, parameters: Value) -> Result<Value> {
         let answer = self.driver.cdp().send_raw(method, parameters).await;
-        answer.with_context(|| method.to_owned()).map(drop)
+        answer.with_context(|| method.to_owned())
     }
 }

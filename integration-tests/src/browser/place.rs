@@ -66,7 +66,7 @@ impl<'a> Place<'a> {
 
     /// How many there are now.
     pub async fn count(&self) -> Result<usize> {
-        Ok(self.evaluate("return found.length;").await?)
+        self.evaluate("return found.length;").await
     }
 
     /// The text of the first, once it is there.
@@ -93,7 +93,7 @@ impl<'a> Place<'a> {
             "return found.map((one) => one.getAttribute({}));",
             json!(name)
         );
-        Ok(self.evaluate(&script).await?)
+        self.evaluate(&script).await
     }
 
     /// Waits until its text holds `text`.

@@ -2,6 +2,7 @@
 
 mod catching_up;
 mod failing_build;
+mod guarding;
 mod hostile;
 mod keyboard;
 mod programs;
@@ -18,6 +19,7 @@ use serde_json::json;
 
 use catching_up::the_page_catches_up_after_a_cut_connection_and_a_restart_of_the_gateway;
 use failing_build::a_newcomer_finds_out_why_a_build_failed_in_two_clicks;
+use guarding::a_misdeed_of_the_page_fails_the_visit;
 use hostile::nothing_runs_of_what_names_tags_logs_and_answers_hold;
 use keyboard::the_keyboard_alone_leads_from_signing_in_to_an_answer;
 use programs::the_programs_on_the_page_run_as_they_are_and_answer;
@@ -28,6 +30,7 @@ use whole_way::a_person_goes_the_whole_way_from_enabling_to_stopping;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
+        a_misdeed_of_the_page_fails_the_visit,
         a_person_signs_in_finds_a_model_and_signs_out,
         a_person_goes_the_whole_way_from_enabling_to_stopping,
         a_newcomer_finds_out_why_a_build_failed_in_two_clicks,
