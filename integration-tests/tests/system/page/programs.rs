@@ -3,8 +3,8 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
-use integration_tests::{Client, Page, World, command, lacking, output};
+use anyhow::{Context, Result, bail, ensure};
+use integration_tests::{Client, Page, World, command, output};
 use tokio::process::Command;
 
 use super::visit;
@@ -87,9 +87,9 @@ async fn powershell(client: &Client, text: &str) -> Result<()> {
         assert_eq!(answer["predictions"].to_string(), "[0,0]");
         return Ok(());
     }
-    let literals = power_literals(text)?;
+    let literals = literals(text, '\'')?;
     let [method, uri, content_type, body] = literals.as_slice() else {
-        return Err(lacking(format!("four literals, not {literals:?}")));
+        bail!("four literals, not {literals:?}");
     };
     assert_eq!(method, "Post");
     ensure!(
@@ -106,24 +106,46 @@ async fn powershell(client: &Client, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Texts in single quotes, in which a doubled quote is one; fails if the quotes or the brackets do not close.
-fn power_literals(text: &str) -> Result<Vec<String>> {
+/// Nothing here runs M: that texts and brackets close, that each name is used, and that it asks this URI in the format of 2020,
+/// whose answer is the bare list that it counts on. (What such a query sends is tested with the seed's.)
+fn power_bi(client: &Client, text: &str) -> Result<()> {
+    let texts = literals(text, '"')?;
+    let uri = format!("{}/model/iris/Production/invocations", client.base());
+    let format = "application/json; format=pandas-records";
+    for needed in [uri.as_str(), format, "Bearer "] {
+        ensure!(texts.iter().any(|one| one == needed), "{needed}: {texts:?}");
+    }
+    let (_, body) = text.split_once("\nlet\n").context("let … in …")?;
+    let (body, _) = body.split_once("\nin\n").context("let … in …")?;
+    let names: Vec<_> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .collect();
+    ensure!(names.len() >= 3, "{names:?}");
+    for name in names {
+        ensure!(text.matches(name).count() > 1, "{name} is not used: {text}");
+    }
+    Ok(())
+}
+
+/// Texts in these quotes, in which a doubled quote is one; fails if quotes or brackets do not close.
+fn literals(text: &str, quote: char) -> Result<Vec<String>> {
     let mut literals = Vec::new();
-    let mut rest = text.chars().peekable();
     let mut open = Vec::new();
+    let mut rest = text.chars().peekable();
     while let Some(next) = rest.next() {
         match next {
-            '\'' => {
+            _ if next == quote => {
                 let mut literal = String::new();
                 loop {
-                    match rest.next().context("a quote that does not close")? {
-                        '\'' if rest.peek() == Some(&'\'') => {
-                            rest.next();
-                            literal.push('\'');
-                        }
-                        '\'' => break,
-                        other => literal.push(other),
+                    let inside = rest.next().context("a quote that does not close")?;
+                    if inside == quote && rest.next_if_eq(&quote).is_none() {
+                        break;
                     }
+                    literal.push(inside);
                 }
                 literals.push(literal);
             }
@@ -136,64 +158,4 @@ fn power_literals(text: &str) -> Result<Vec<String>> {
     }
     ensure!(open.is_empty(), "{open:?} are left open: {text}");
     Ok(literals)
-}
-
-/// Nothing here runs M: that texts and brackets close, that each name is defined before it is used, and that it asks this URI
-/// in the format of 2020, whose answer is the bare list that it counts on. (What the query sends is tested with the seed's.)
-fn power_bi(client: &Client, text: &str) -> Result<()> {
-    let mut open = Vec::new();
-    let mut texts = Vec::new();
-    let mut rest = text.chars().peekable();
-    while let Some(next) = rest.next() {
-        match next {
-            '"' => {
-                let mut literal = String::new();
-                loop {
-                    match rest.next().context("a quote that does not close")? {
-                        '"' if rest.peek() == Some(&'"') => {
-                            rest.next();
-                            literal.push('"');
-                        }
-                        '"' => break,
-                        other => literal.push(other),
-                    }
-                }
-                texts.push(literal);
-            }
-            '(' => open.push(')'),
-            '{' => open.push('}'),
-            '[' => open.push(']'),
-            ')' | '}' | ']' => ensure!(open.pop() == Some(next), "{next} closes nothing: {text}"),
-            _ => (),
-        }
-    }
-    ensure!(open.is_empty(), "{open:?} are left open: {text}");
-    let uri = format!("{}/model/iris/Production/invocations", client.base());
-    ensure!(texts.contains(&uri), "{texts:?}");
-    let format = "application/json; format=pandas-records";
-    ensure!(texts.iter().any(|one| one == format), "{texts:?}");
-    ensure!(texts.iter().any(|one| one == "Bearer "), "{texts:?}");
-    let (body, result) = text.split_once("\nin\n").context("let … in …")?;
-    let body = body.split_once("let\n").context("let")?.1;
-    let defined: Vec<_> = body
-        .lines()
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.trim().split_once(" = "))
-        .map(|(name, _)| name)
-        .collect();
-    ensure!(defined.len() >= 3, "{defined:?}");
-    for pair in defined.windows(2) {
-        let [before, after] = pair else { continue };
-        let definition = body
-            .split_once(&format!("  {after} = "))
-            .context("defined")?
-            .1;
-        ensure!(
-            definition.contains(before) || text.matches(before).count() > 1,
-            "{before} is used by nobody: {text}"
-        );
-    }
-    let last = defined.last().context("a definition")?;
-    ensure!(result.contains(last), "{result} does not use {last}");
-    Ok(())
 }
