@@ -10,12 +10,14 @@
 //! - [`Collector`]: takes traces, as a collector of OpenTelemetry does
 //! - [`Wire`]: a TCP line that can be cut, and that counts what passes
 //! - [`Promtool`]: Prometheus' own judge of metrics and rules
+//! - [`Browser`]: a real one, with a [`Page`] for each visit
 //! - [`Run`]: the folder of one run, and the proof that no process of it is left
 //!
 //! Tests are plain async functions listed with [`tests!`](crate::tests) and run by [`run`]: unlike the built-in
 //! harness this one ends what the tests shared, and fails if a process is left.
 
 mod binary;
+mod browser;
 mod channels;
 mod client;
 mod collector;
@@ -36,6 +38,7 @@ mod wait;
 mod wire;
 mod world;
 
+pub use browser::{Browser, NARROW, Page, Place, Scheme, Size, WIDE};
 pub use channels::{Channels, platform};
 pub use client::{Answer, Client, score_path};
 pub use collector::Collector;
@@ -50,8 +53,9 @@ pub use promtool::{Promtool, monitoring};
 pub use registry::{Registry, Stage};
 pub use run::Run;
 pub use scoring_server::ScoringServer;
+pub use thirtyfour::Key;
 pub use trial::{Outcome, Test, lacking, run};
 pub use users::{Account, Users};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, until_within};
 pub use wire::Wire;
 pub use world::World;

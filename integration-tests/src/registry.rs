@@ -104,6 +104,14 @@ impl Registry {
         Ok(())
     }
 
+    /// Describes a registered model.
+    pub async fn describe(&self, name: &str, description: &str) -> Result<()> {
+        let body = json!({ "name": name, "description": description });
+        self.call(Method::PATCH, "registered-models/update", body)
+            .await?;
+        Ok(())
+    }
+
     /// Sets a tag of a registered model.
     pub async fn set_tag(&self, name: &str, key: &str, value: &str) -> Result<()> {
         let body = json!({ "name": name, "key": key, "value": value });

@@ -14,14 +14,23 @@ pub const PATIENCE: Duration = Duration::from_secs(420);
 /// `Ok(Err(why))` means "not yet"; the last such reason is told when [`PATIENCE`] ends. `Err` ends the wait at once.
 pub async fn until<T, W: Display>(
     what: &str,
+    probe: impl AsyncFnMut() -> Result<Result<T, W>>,
+) -> Result<T> {
+    until_within(PATIENCE, what, probe).await
+}
+
+/// The same for what takes no worker, and has a shorter time.
+pub async fn until_within<T, W: Display>(
+    patience: Duration,
+    what: &str,
     mut probe: impl AsyncFnMut() -> Result<Result<T, W>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         match probe().await? {
             Ok(value) => return Ok(value),
             Err(why) if Instant::now() > deadline => {
-                bail!("waited {PATIENCE:?} for this: {what}; last seen: {why}")
+                bail!("waited {patience:?} for this: {what}; last seen: {why}")
             }
             Err(_) => sleep(Duration::from_millis(100)).await,
         }

@@ -8,6 +8,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::binary::sluicegate;
+use crate::browser::Browser;
 use crate::channels::Channels;
 use crate::client::Client;
 use crate::environment::Environment;
@@ -38,6 +39,7 @@ pub struct World {
     iris: OnceCell<()>,
     scripted: OnceCell<()>,
     scoring_server: OnceCell<ScoringServer>,
+    browser: OnceCell<Browser>,
 }
 
 #[derive(Debug)]
@@ -207,6 +209,16 @@ impl World {
             .await
     }
 
+    /// The browsers.
+    pub async fn browser(&self) -> Result<&Browser> {
+        self.browser
+            .get_or_try_init(async || {
+                let Ground { environment, run } = self.ground().await?;
+                Browser::start(run, environment).await
+            })
+            .await
+    }
+
     /// The last lines that the shared gateways wrote.
     pub(crate) fn gateway_log(&self) -> Option<String> {
         let gateways = [&self.gateway, &self.building_gateway];
@@ -226,6 +238,9 @@ impl World {
         };
         let mut errors = Vec::new();
         drop(self.scoring_server);
+        if let Some(browser) = self.browser.into_inner() {
+            errors.extend(browser.stop().await.err());
+        }
         for gateway in [self.gateway, self.building_gateway] {
             if let Some(gateway) = gateway.into_inner() {
                 errors.extend(gateway.stop().await.err());

@@ -20,6 +20,7 @@ mod names;
 mod observing;
 mod openapi;
 mod outside_callers;
+mod page;
 mod registry_down;
 mod registry_rights;
 mod seed_snippets;
@@ -58,6 +59,7 @@ fn main() -> std::process::ExitCode {
         many_versions::tests(),
         memory_limit::tests(),
         metrics::tests(),
+        page::tests(),
         // Last: builds run at low priority, so that what runs beside them would only make them late.
         uv_environment::tests(),
         conda_environments::tests(),
