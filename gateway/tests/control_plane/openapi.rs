@@ -58,6 +58,7 @@ fn no_route_is_added_without_its_part_of_the_document() {
     let paths = [
         "\"/\"",
         "\"/ui\"",
+        "\"/ui/\"",
         "\"/ui/{file}\"",
         "\"/ui/models/{*view}\"",
     ];

@@ -33,7 +33,7 @@ export function settingsDialog(view) {
       h("header", {},
         h("h2", { id: "settings-title" }, "Settings of ", h("span.typed", {}, view.name)),
         h("p.quiet", {}, manages ? "A change takes effect without a failed request. An empty field goes back to the default." : "You may see these, but not change them.")),
-      h(manages ? "div.fields" : "dl.fields", {}, fields.map((one) => one.element)),
+      h(manages ? "div.fields" : "dl.fields", { tabindex: manages ? null : 0 }, fields.map((one) => one.element)),
       h("footer", {}, problem,
         h("div.actions", {}, h("button", { type: "button", onclick: () => dialog.close() }, manages ? "Cancel" : "Close"), save))));
 

@@ -3,6 +3,7 @@
 import { modelPath, post } from "./api.js";
 import { copyButton, h, fill, keyed, refill, set, text, toast } from "./dom.js";
 import { clock, elapsed } from "./time.js";
+import { plain } from "./plain.js";
 import { badge, bytes, isComing, plural } from "./words.js";
 
 /// The way of a version, and how it is told.
@@ -138,7 +139,7 @@ function why(error, state) {
     state !== "FAILED" && h("p.quiet", {}, "The last try to replace its workers failed; the present ones go on."),
     h("p.reason", {}, error.message),
     error.code && h("p.code", {}, error.code),
-    error.last_lines?.length > 0 && h("details", {}, h("summary", {}, "The last lines of its log"), h("pre.lines", { tabindex: 0 }, error.last_lines.join("\n"))),
+    error.last_lines?.length > 0 && h("details", {}, h("summary", {}, "The last lines of its log"), h("pre.lines", { tabindex: 0 }, plain(error.last_lines.join("\n")))),
     state === "FAILED" && h("p.then", {}, error.next_try
       ? ["Tried ", plural(error.attempts, "time"), ", and once more ", clock(error.next_try)]
       : "It waits for a change: register a version that can be served, or change the settings.")];
