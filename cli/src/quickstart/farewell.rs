@@ -21,7 +21,8 @@ pub(super) fn text(
     let logs = folder.logs();
     let logs = logs.display();
     Ok(format!(
-        "Gateway   {url}\n\
+        "Page      {url}/   in a browser; sign in with the token {token}\n\
+         Gateway   {url}\n\
          Registry  {registry}\n\
          Logs      {logs}\n\
          \n\
