@@ -83,6 +83,12 @@ export function logsTab(panel, view) {
       pane.say(search.value === "" ? "Nothing has been printed yet. New lines appear here by themselves." : "No line has that. New ones that do appear here.");
       count();
     };
+    // What has ended prints nothing any more.
+    const over = () => {
+      clearTimeout(quiet);
+      pane.say(search.value === "" ? "Nothing was printed." : "No line has that.");
+      count();
+    };
     const ending = followLog(`${path}?${query}`, {
       state: (connected, refusal) => {
         text(state, connected ? "" : refusal === null ? "The connection broke off; trying again …" : "Waiting for it …");
@@ -109,6 +115,7 @@ export function logsTab(panel, view) {
           }
         }
       },
+      over,
       lost: (about) => pane.add({ text: `${about.bytes.toLocaleString("en")} bytes of attempt ${about.attempt} are not kept any more`, kind: "mark" }),
     });
     end = () => {
