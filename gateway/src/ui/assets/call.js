@@ -125,7 +125,7 @@ export function callTab(panel, view) {
     // What could not be told now is asked for again with the next news.
     described = about === null ? null : wanted;
     const ready = about?.state === "READY" || Boolean(about?.signature);
-    fill(shape, ready ? schema(about.signature) : h("p.quiet", {}, about === null ? problem : `Version ${about.version} is ${about.state.toLowerCase()}; what it takes is known when it is ready.`));
+    fill(shape, ready ? schema(about.signature) : h("p.quiet", {}, about === null ? problem : `Version ${about.version} ${about.state === "FAILED" ? "has failed" : `is ${about.state.toLowerCase()}`}; what it takes is known when it is ready.`));
     example = about?.example ? { body: inOrder(about.example.body), form: formIn(about.example.body, about.example.content_type) } : null;
     load.disabled = example === null;
     set(load, "title", ready && example === null ? "No example was logged with this version" : "");
