@@ -11,9 +11,8 @@ const HIDDEN_PAUSE = 20_000;
 /// it looks: after a sleep or in another network nobody tells the browser so.
 const SILENCE = 45_000;
 
-/// Follows `path`. `on` has `line(text, isWhole)`, `attempt(about)`, `lost(about)`, `state(connected, refusal)`, and `over()` where nothing
-/// follows any more.
-/// Returns a function that ends it.
+/// Follows `path`. `on` has `line(text, isWhole)`, `attempt(about)`, `lost(about)`, `state(connected, refusal)`.
+/// Where nothing follows any more, `over()` is called. Returns a function that ends it.
 export function followLog(path, on) {
   const ending = new AbortController();
   run(path, on, ending.signal);
