@@ -2,6 +2,7 @@
 
 import { copyButton, fill, h, text } from "./dom.js";
 import { Mistake, parse, pretty } from "./json.js";
+import { span } from "./time.js";
 import { bytes } from "./words.js";
 
 /// Characters that are shown; the rest is in the file.
@@ -12,7 +13,7 @@ const MEANINGS = {
   400: "The model could not make anything of this input.",
   401: "Your session has ended. Sign in again.",
   403: "You may not score this model.",
-  404: "Nothing answers under this version or label at present.",
+  404: "Nothing answers under this version or label, for the reason below.",
   413: "The body is larger than the gateway takes.",
   415: "The model does not take this content type.",
   429: "More requests wait for this version than its settings allow.",
@@ -22,8 +23,22 @@ const MEANINGS = {
   504: "The answer took longer than the timeout in the settings.",
 };
 
+/// The same, for what the gateway expects to be otherwise soon.
+const MEANINGS_FOR_NOW = {
+  404: (pause) => `This version cannot answer yet. Send the request again in ${pause}; the Versions tab tells how far it is.`,
+  429: (pause) => `More requests wait for this version than its settings allow. Send this one again in ${pause}.`,
+  503: (pause) => `No worker of this version can answer at present. Send the request again in ${pause}.`,
+};
+
 /// Of these, the worker's log may say more.
 const LOGGED = new Set([400, 500, 502, 503, 504]);
+
+/// Takes the answer out of `place`, and the file that could be saved of it out of memory.
+export function dropAnswer(place) {
+  URL.revokeObjectURL(place.saved);
+  place.saved = undefined;
+  fill(place);
+}
 
 /// `result` is what `score` gave; `openLog` shows the log of a version.
 export async function showAnswer(place, result, openLog) {
@@ -36,13 +51,16 @@ export async function showAnswer(place, result, openLog) {
   const code = typeof error?.get("error_code") === "string" ? error.get("error_code") : null;
   const message = typeof error?.get("message") === "string" ? error.get("message") : null;
   const body = h("pre.lines.body", { tabindex: 0, role: "region", "aria-label": "Body of the answer" }, shown);
+  dropAnswer(place);
+  // Of no type: a model decides what it answers, and as a page it would be one of this origin.
+  place.saved = URL.createObjectURL(new Blob([result.body], { type: "application/octet-stream" }));
   fill(place,
     h("p.result", { role: "status" },
       h(good ? "span.badge.ready" : "span.badge.failed", {}, `${result.status}${good ? " OK" : ""}`),
       h("span.took", {}, `${duration(result.took)}`),
       result.version && h("span", {}, "from ", h("strong.served", {}, `version ${result.version}`))),
     !good && h("div.failure", {},
-      h("p", {}, code && h("span.code", {}, code), MEANINGS[result.status] ?? "The request was refused."),
+      h("p", {}, code && h("span.code", {}, code), " ", meaning(result)),
       message && h("p.message", {}, message),
       result.retry && h("p", {}, "Retry-After: ", h("strong", {}, `${result.retry} s`)),
       result.version && LOGGED.has(result.status) && h("p", {}, h("button.small", { type: "button", onclick: () => openLog(result.version) }, `Log of version ${result.version}`))),
@@ -53,8 +71,16 @@ export async function showAnswer(place, result, openLog) {
       h("span.grow", {}),
       formatButton(body, shown, cut),
       copyButton(shown, "Copy the answer"),
-      h("a.button.small", { href: URL.createObjectURL(result.body), download: result.type.includes("json") ? "answer.json" : "answer.txt" }, "Save")),
+      h("a.button.small", { href: place.saved, download: result.type.includes("json") ? "answer.json" : "answer.txt" }, "Save")),
     result.request && h("p.quiet.small", {}, "Request id ", h("code", {}, result.request)));
+}
+
+function meaning({ status, retry, version }) {
+  if (status === 404 && version) {
+    return "The model itself answers this.";
+  }
+  const pause = /^\d+$/.test(retry ?? "") ? span(Number(retry)) : null;
+  return (pause !== null && MEANINGS_FOR_NOW[status]?.(pause)) || (MEANINGS[status] ?? "The request was refused.");
 }
 
 // A client gets the letters as they are; a person may want them in order.

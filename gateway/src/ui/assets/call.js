@@ -1,18 +1,18 @@
 // Calling the model by hand: the logged example, the answer as a client gets it, and programs to take along.
 
 import { get, score, segment } from "./api.js";
-import { showAnswer } from "./answer.js";
+import { dropAnswer, showAnswer } from "./answer.js";
 import { FORMS, formIn, formOf, inForm, skeleton, table } from "./bodies.js";
 import { fill, h, keyed, set, text } from "./dom.js";
 import { parse, parsed, pretty } from "./json.js";
 import { programs } from "./programs.js";
 import { schema } from "./schema.js";
 
-/// What was written for each model, for as long as the page is open: who looks into the log comes back to it.
-const drafts = new Map();
 const CHECK_AFTER = 250;
 
 export function callTab(panel, view) {
+  // What was written for each model, for as long as the session lasts: who looks into the log comes back to it.
+  const drafts = (view.page.drafts ??= new Map());
   const draft = drafts.get(view.name) ?? { reference: null, form: "dataframe_split", body: "" };
   drafts.set(view.name, draft);
   const reference = h("select", { id: "reference" });
@@ -51,6 +51,7 @@ export function callTab(panel, view) {
   let described = null;
   let running = null;
   let checking = null;
+  let left = false;
 
   const uri = () => view.model?.labels.find((label) => label.label === reference.value)?.uri
     ?? view.model?.versions.find((version) => String(version.version) === reference.value)?.uris[0] ?? "";
@@ -107,7 +108,7 @@ export function callTab(panel, view) {
     const version = view.model?.versions.find((one) => String(one.version) === reference.value)
       ?? view.model?.versions.find((one) => one.version === view.model.labels.find((label) => label.label === reference.value)?.current);
     const wanted = `${reference.value} ${version?.version} ${version?.state}`;
-    if (reference.value === "" || described === wanted) {
+    if (left || reference.value === "" || described === wanted) {
       return;
     }
     described = wanted;
@@ -118,11 +119,13 @@ export function callTab(panel, view) {
     } catch (refusal) {
       problem = refusal.message;
     }
-    if (described !== wanted) {
+    if (left || described !== wanted) {
       return;
     }
+    // What could not be told now is asked for again with the next news.
+    described = about === null ? null : wanted;
     const ready = about?.state === "READY" || Boolean(about?.signature);
-    fill(shape, ready ? schema(about.signature) : h("p.quiet", {}, about === null ? problem : `Version ${about.version} is ${about.state.toLowerCase()}; what it takes is known when it is ready.`));
+    fill(shape, ready ? schema(about.signature) : h("p.quiet", {}, about === null ? problem : `Version ${about.version} ${about.state === "FAILED" ? "has failed" : `is ${about.state.toLowerCase()}`}; what it takes is known when it is ready.`));
     example = about?.example ? { body: inOrder(about.example.body), form: formIn(about.example.body, about.example.content_type) } : null;
     load.disabled = example === null;
     set(load, "title", ready && example === null ? "No example was logged with this version" : "");
@@ -178,6 +181,7 @@ export function callTab(panel, view) {
     const start = Date.now();
     const since = h("span", {}, "0 s");
     const ticking = setInterval(() => text(since, `${Math.floor((Date.now() - start) / 1000)} s`), 1000);
+    dropAnswer(answer);
     fill(answer, h("p.quiet", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), "Waiting for the answer … ", since));
     try {
       await showAnswer(answer, await score(view.name, reference.value, formOf(form.value).type, editor.value, running.signal), openLog);
@@ -186,6 +190,9 @@ export function callTab(panel, view) {
         ? h("p.quiet", { role: "status" }, "Cancelled. The model may still have worked on it.")
         : h("p.problem", { role: "alert" }, "No answer: the gateway cannot be reached, or the connection broke off."));
     } finally {
+      if (left) {
+        dropAnswer(answer);
+      }
       clearInterval(ticking);
       running = null;
       send.disabled = false;
@@ -207,8 +214,10 @@ export function callTab(panel, view) {
   });
   changed();
   return () => {
+    left = true;
     clearTimeout(checking);
     running?.abort();
+    dropAnswer(answer);
   };
 }
 

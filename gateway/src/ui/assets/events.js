@@ -9,6 +9,8 @@ import { plural } from "./words.js";
 /// Entries that are kept; older ones are asked for again.
 const KEPT = 2000;
 const PAGE = 100;
+/// News that come together are shown together, in milliseconds.
+const DRAWN_AFTER = 50;
 const BAD = new Set(["failed", "replica_crashed", "tag_refused"]);
 const GOOD = new Set(["ready", "enabled", "replica_started"]);
 /// What a person looks for, in types of events.
@@ -42,20 +44,33 @@ export function eventsTab(panel, view) {
   /// Newer ones wait until nobody reads further down.
   let shownUpTo = Infinity;
   let next = null;
-  let asked = 0;
+  /// How many are kept: more only for somebody who asks for older ones.
+  let room = KEPT;
+  /// Which list this is: an answer to what was asked for another one is none.
+  let number = 0;
+  let isKnown = false;
+  let left = false;
+  let drawing = null;
 
   const isReading = () => list.getBoundingClientRect().top < 0 || list.querySelector("details[open]") !== null || !(getSelection()?.isCollapsed ?? true);
   const fits = (event) => (version.value === "" || String(event.version ?? "") === version.value)
     && (kind.value === "" || kind.value.split(",").includes(event.type));
   const draw = () => {
-    const all = [...events.values()].sort((one, other) => other.id - one.id);
+    clearTimeout(drawing);
+    drawing = null;
+    const known = [...events.values()].sort((one, other) => other.id - one.id);
+    const all = known.slice(0, room);
+    if (all.length < known.length) {
+      events = new Map(all.map((event) => [event.id, event]));
+      next = String(all.at(-1).id);
+    }
     const waiting = all.filter((event) => event.id > shownUpTo).length;
     const shown = all.slice(waiting);
     keyed(list, shown, (event) => event.id, (event) => entry(event, view));
     list.hidden = shown.length === 0;
     newer.hidden = waiting === 0;
     text(newer, `↑ ${plural(waiting, "new event")}`);
-    empty.hidden = shown.length > 0 || asked === 0;
+    empty.hidden = shown.length > 0 || !isKnown;
     const filtered = version.value !== "" || kind.value !== "";
     text(emptyTitle, filtered ? "Nothing of this kind" : "Nothing has happened yet");
     text(emptyHint, filtered ? "What happens appears here by itself. Choose another version, or show everything." : "Enabling serving is the first event. What happens then appears here by itself.");
@@ -68,65 +83,81 @@ export function eventsTab(panel, view) {
       shownUpTo = isReading() ? Math.min(shownUpTo, newest) : Infinity;
     }
     fresh.forEach((event) => events.set(event.id, event));
-    if (events.size > KEPT && next === null) {
-      const kept = [...events.keys()].sort((one, other) => other - one).slice(0, KEPT);
-      events = new Map(kept.map((id) => [id, events.get(id)]));
-      next = String(kept.at(-1));
-    }
   };
   const page = async (token) => {
-    const question = ++asked;
+    const asked = number;
+    const isOld = () => asked !== number || left;
     try {
       const answer = await get(modelPath(view.name, "events"),
         { page_token: token ?? undefined, max_results: PAGE, version: version.value, type: kind.value });
+      if (isOld()) {
+        return null;
+      }
       problem.hidden = true;
-      return question === asked || token === null ? answer : null;
+      return answer;
     } catch (refusal) {
-      text(problem, refusal.message);
-      problem.hidden = refusal.status === 0;
+      if (!isOld()) {
+        text(problem, refusal.message);
+        problem.hidden = refusal.status === 0;
+      }
       return null;
     }
   };
-  const begin = async () => {
-    const answer = await page(null);
-    if (answer !== null) {
-      events = new Map();
-      shownUpTo = Infinity;
-      add(answer.events);
-      next = answer.next_page_token ?? null;
-      draw();
-    }
-  };
-  // What was missed while there was no connection; where that is more than a page, the list begins anew.
-  const catchUp = async () => {
-    const newest = Math.max(...events.keys());
+  // The newest page. Where it does not join what is there, the list begins anew with it and what came later.
+  const look = async () => {
     const answer = await page(null);
     if (answer === null) {
       return;
     }
-    const joins = events.size === 0 || answer.next_page_token === undefined || answer.events.some((event) => event.id <= newest);
-    if (!joins || events.size === 0) {
-      events = new Map();
+    const isWhole = answer.next_page_token === undefined;
+    if (!isKnown || !(isWhole || events.has(answer.events.at(-1).id))) {
+      const newest = Math.max(...answer.events.map((event) => event.id));
+      number += 1;
+      events = new Map([...events].filter(([id]) => id > newest));
       shownUpTo = Infinity;
       next = answer.next_page_token ?? null;
     }
+    isKnown = true;
     add(answer.events);
     draw();
   };
+  let looking = look();
+  const choose = () => {
+    number += 1;
+    isKnown = false;
+    next = null;
+    room = KEPT;
+    shownUpTo = Infinity;
+    events = new Map([...events].filter(([, event]) => fits(event)));
+    draw();
+    looking = look();
+  };
+  // What was missed while there was no connection; one look after the other.
+  let isPlanned = false;
+  const catchUp = async () => {
+    if (!isPlanned && !left) {
+      isPlanned = true;
+      await looking;
+      isPlanned = false;
+      looking = look();
+    }
+  };
 
-  begin();
   older.addEventListener("click", async () => {
     older.disabled = true;
-    const answer = await page(next);
-    if (answer !== null) {
-      add(answer.events);
+    const token = next;
+    const answer = await page(token);
+    // Of a list that has lost its end meanwhile, the page after it is another one.
+    if (answer !== null && token === next) {
+      room = Math.max(room, events.size + answer.events.length);
       next = answer.next_page_token ?? null;
+      add(answer.events);
       draw();
     }
     older.disabled = false;
   });
-  version.addEventListener("change", begin);
-  kind.addEventListener("change", begin);
+  version.addEventListener("change", choose);
+  kind.addEventListener("change", choose);
   newer.addEventListener("click", () => {
     shownUpTo = Infinity;
     draw();
@@ -135,17 +166,17 @@ export function eventsTab(panel, view) {
   });
   view.onEvent((event) => {
     add([event]);
-    draw();
+    drawing ??= setTimeout(draw, DRAWN_AFTER);
   });
-  let first = true;
   view.onModel((model) => {
     const numbers = model.versions.map((one) => one.version);
     keyed(version, ["", ...numbers], (one) => one, (one) => h("option", { value: String(one) }, one === "" ? "All" : String(one)));
-    if (!first) {
-      catchUp();
-    }
-    first = false;
   });
+  (view.onConnect ?? view.onModel)(catchUp);
+  return () => {
+    left = true;
+    clearTimeout(drawing);
+  };
 }
 
 function entry(event, view) {

@@ -50,6 +50,9 @@ export function figuresTab(panel, view) {
       nothing.hidden = !isEmpty || view.model?.versions.length > 0;
       all.hidden = !nothing.hidden;
     } catch (refusal) {
+      if (asked !== question) {
+        return;
+      }
       text(problem, refusal.message);
       problem.hidden = refusal.status === 401;
     }

@@ -44,6 +44,7 @@ export function logsTab(panel, view) {
   let current = null;
   let opened = "";
   let chosen = false;
+  let left = false;
 
   const count = () => {
     clearTimeout(counting);
@@ -53,6 +54,9 @@ export function logsTab(panel, view) {
     }, COUNTED_AFTER);
   };
   const open = () => {
+    if (left) {
+      return;
+    }
     end?.();
     current = null;
     opened = version.value;
@@ -77,6 +81,12 @@ export function logsTab(panel, view) {
     let quiet = null;
     const silent = () => {
       pane.say(search.value === "" ? "Nothing has been printed yet. New lines appear here by themselves." : "No line has that. New ones that do appear here.");
+      count();
+    };
+    // What has ended prints nothing any more.
+    const over = () => {
+      clearTimeout(quiet);
+      pane.say(search.value === "" ? "Nothing was printed." : "No line has that.");
       count();
     };
     const ending = followLog(`${path}?${query}`, {
@@ -105,6 +115,7 @@ export function logsTab(panel, view) {
           }
         }
       },
+      over,
       lost: (about) => pane.add({ text: `${about.bytes.toLocaleString("en")} bytes of attempt ${about.attempt} are not kept any more`, kind: "mark" }),
     });
     end = () => {
@@ -114,12 +125,12 @@ export function logsTab(panel, view) {
   };
 
   const listAttempts = async () => {
-    if (version.value === "") {
+    if (version.value === "" || left) {
       return;
     }
     const asked = `${version.value} ${kind.value}`;
     const answer = await get(modelPath(view.name, "versions", version.value, "logs", "attempts"), { kind: kind.value }).catch(() => null);
-    if (answer === null || asked !== `${version.value} ${kind.value}`) {
+    if (left || answer === null || asked !== `${version.value} ${kind.value}`) {
       return;
     }
     if (answer.attempts.length === 0 && kind.value === "worker" && !chosen) {
@@ -143,6 +154,10 @@ export function logsTab(panel, view) {
 
   let states = "";
   view.onModel((model) => {
+    // What was asked for before may come after somebody has gone.
+    if (left) {
+      return;
+    }
     tab.hidden = model.versions.length === 0;
     nothing.hidden = model.versions.length > 0;
     keyed(version, model.versions, (one) => one.version, (one) => {
@@ -182,6 +197,7 @@ export function logsTab(panel, view) {
     pane.element.focus();
   });
   return () => {
+    left = true;
     end?.();
     clearTimeout(counting);
     clearTimeout(searching);

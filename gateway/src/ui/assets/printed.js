@@ -2,13 +2,17 @@
 
 import { Refusal } from "./api.js";
 
+const FROM_PAGE = { "X-Sluicegate-Page": "1" };
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8_000;
 /// How long a hidden page keeps its stream: a browser has only six connections to one origin for all of its tabs.
 const HIDDEN_PAUSE = 20_000;
+/// A stream says something every fifteen seconds at least. One that is silent for longer than this, in milliseconds, is dead, however open
+/// it looks: after a sleep or in another network nobody tells the browser so.
+const SILENCE = 45_000;
 
 /// Follows `path`. `on` has `line(text, isWhole)`, `attempt(about)`, `lost(about)`, `state(connected, refusal)`.
-/// Returns a function that ends it.
+/// Where nothing follows any more, `over()` is called. Returns a function that ends it.
 export function followLog(path, on) {
   const ending = new AbortController();
   run(path, on, ending.signal);
@@ -26,17 +30,25 @@ async function run(path, on, signal) {
     }
     const resting = new AbortController();
     const unwatch = whenHidden(() => resting.abort());
+    const dead = new AbortController();
+    let silence = null;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => dead.abort(), SILENCE);
+    };
     try {
+      heard();
       const answer = await fetch(path, {
-        signal: AbortSignal.any([signal, resting.signal]),
-        headers: { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) },
+        signal: AbortSignal.any([signal, resting.signal, dead.signal]),
+        headers: { ...FROM_PAGE, Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) },
       });
       if (!answer.ok) {
         const told = await answer.json().catch(() => ({}));
         throw new Refusal(answer.status, told.error_code ?? "", told.message ?? `The gateway answered ${answer.status}.`);
       }
       on.state(true, null);
-      await records(answer.body, ({ id, event, data }) => {
+      let isOver = false;
+      await records(answer.body, heard, ({ id, event, data }) => {
         pause = FIRST_PAUSE;
         if (id !== null) {
           last = id;
@@ -45,8 +57,14 @@ async function run(path, on, signal) {
           on[event](JSON.parse(data));
         } else if (event === "message" || event === "part") {
           on.line(data, event === "message");
+        } else if (event === "end") {
+          isOver = true;
         }
       });
+      if (isOver) {
+        on.over();
+        return;
+      }
       on.state(false, null);
     } catch (error) {
       if (signal.aborted) {
@@ -57,6 +75,7 @@ async function run(path, on, signal) {
       }
       on.state(false, error instanceof Refusal ? error : null);
     } finally {
+      clearTimeout(silence);
       unwatch();
     }
     await sleep(pause, signal);
@@ -95,8 +114,8 @@ function looked(signal) {
   });
 }
 
-/// Calls `take` with each record of a stream, as a browser's event source would.
-async function records(body, take) {
+/// Calls `take` with each record of a stream, as a browser's event source would, and `heard` at whatever comes.
+async function records(body, heard, take) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -104,6 +123,7 @@ async function records(body, take) {
     if (done) {
       return;
     }
+    heard();
     const pieces = (rest + value).split("\n\n");
     rest = pieces.pop();
     pieces.forEach((piece) => record(piece, take));

@@ -3,10 +3,16 @@
 import { formOf, inForm, table } from "./bodies.js";
 import { parsed, written } from "./json.js";
 
-// JSON's escapes are Python's and the other way round. Letters stay readable; what cannot be seen, or turns the order of others, is spelled out.
-const UNSEEN = /[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]/g;
-const quoted = (value) => JSON.stringify(value).replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
-const PYTHON_WORDS = { string: quoted, true: "True", false: "False", null: "None", indent: "    ", width: 88 };
+// Letters stay readable; what cannot be seen, or turns the order of others, is spelled out. That is for safety too: what a model's
+// author wrote is pasted into terminals, and a control character there is a key that was pressed.
+const HIDDEN = String.raw`\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u00a0\u202f`;
+const UNSEEN = new RegExp(`[${HIDDEN}]`, "gu");
+const hex = (number, digits) => number.toString(16).padStart(digits, "0");
+const units = (text) => text.split("").map((unit) => unit.charCodeAt(0));
+// JSON's escapes are Python's as well, but for letters beyond four digits.
+const quoted = (value) => JSON.stringify(value).replace(UNSEEN, (one) => units(one).map((unit) => `\\u${hex(unit, 4)}`).join(""));
+const python = (value) => JSON.stringify(value).replace(UNSEEN, (one) => (one.length > 1 ? `\\U${hex(one.codePointAt(0), 8)}` : `\\u${hex(one.charCodeAt(0), 4)}`));
+const PYTHON_WORDS = { string: python, true: "True", false: "False", null: "None", indent: "    ", width: 88 };
 const JSON_WORDS = { string: quoted, true: "true", false: "false", null: "null", indent: "", width: 0 };
 
 /// Longer bodies are shortened by their last rows: a program is read before it is run.
@@ -16,7 +22,7 @@ const LONGEST = 8000;
 export function snippets({ uri, body, form, secured }) {
   const called = { uri, secured, form, type: formOf(form).type, ...shortened(body, form) };
   return [
-    { name: "curl", text: curl(called), setup: secured && "export SLUICEGATE_TOKEN='your token'" },
+    { name: "curl", text: curl(called), setup: secured && "export SLUICEGATE_TOKEN='your token'", note: isArgument(called.text) ? undefined : CURL_NOTE },
     { name: "Python (requests)", text: requests(called), setup: secured && "export SLUICEGATE_TOKEN='your token'" },
     { name: "Python (pandas)", text: pandas(called), setup: secured && "export SLUICEGATE_TOKEN='your token'" },
     { name: "Power BI", text: powerbi(called), note: powerbiNote(secured) },
@@ -38,15 +44,24 @@ function shortened(body, form) {
   return { text: value === undefined ? text : written(value, JSON_WORDS, null), value, rows, cut };
 }
 
-// In single quotes a shell changes nothing.
-const shell = (value) => `'${value.replaceAll("'", "'\\''")}'`;
+// In single quotes a shell changes nothing, but a terminal does: what it takes for a key is written as bytes, in the quotes that know
+// them. A `!` there would be looked up in the history by some shells; the byte of a `'` keeps the quotes whole in shells that know no `$'`.
+const TYPED = new RegExp(`[${HIDDEN}'!]`, "gu");
+const utf8 = new TextEncoder();
+const shell = (value) => (value.replaceAll("\n", "").search(UNSEEN) < 0
+  ? `'${value.replaceAll("'", "'\\''")}'`
+  : `$'${value.replaceAll("\\", "\\\\").replace(TYPED, (one) => (one === "\n" ? "\\n" : [...utf8.encode(one)].map((byte) => `\\x${hex(byte, 2)}`).join("")))}'`);
+
+// An argument ends at its first zero.
+const isArgument = (text) => !text.includes("\0");
+const CURL_NOTE = "The body holds a character that no command line can carry (U+0000): save it as the file “body” first.";
 
 function curl({ uri, secured, type, text }) {
   return [
     `curl ${shell(uri)} \\`,
     ...(secured ? ['  -H "Authorization: Bearer $SLUICEGATE_TOKEN" \\'] : []),
     `  -H ${shell(`Content-Type: ${type}`)} \\`,
-    `  --data-raw ${shell(text)}`,
+    isArgument(text) ? `  --data-raw ${shell(text)}` : "  --data-binary @body",
   ].join("\n");
 }
 
@@ -56,7 +71,7 @@ function pythonHeaders(secured, type) {
   return [
     "    headers={",
     ...(secured ? ['        "Authorization": f"Bearer {os.environ[\'SLUICEGATE_TOKEN\']}",'] : []),
-    `        "Content-Type": ${quoted(type)},`,
+    `        "Content-Type": ${python(type)},`,
     "    },",
   ];
 }
@@ -67,9 +82,9 @@ function requests({ uri, secured, type, text, value }) {
     "import requests",
     "",
     "response = requests.post(",
-    `    ${quoted(uri)},`,
+    `    ${python(uri)},`,
     ...pythonHeaders(secured, type),
-    value === undefined ? `    data=${quoted(text)}.encode(),` : `    json=${literal(value)},`,
+    value === undefined ? `    data=${python(text)}.encode(),` : `    json=${literal(value)},`,
     "    timeout=60,",
     ")",
     "if not response.ok:",
@@ -86,7 +101,7 @@ function pandas(called) {
   const split = "data.to_json(orient=\"split\", index=False, date_format=\"iso\", double_precision=15)";
   const made = isTable
     ? ["data = pd.DataFrame(", `    ${literal(rows.rows)},`, `    columns=${literal(rows.columns)},`, ")"]
-    : [`# Not rows and columns, so it goes as it is.`, `body = ${value === undefined ? quoted(text) : `json.dumps(${literal(value, "")})`}`];
+    : [`# Not rows and columns, so it goes as it is.`, `body = ${value === undefined ? python(text) : `json.dumps(${literal(value, "")})`}`];
   if (isTable && params !== undefined) {
     made.push(`params = ${literal(params, "")}`, `body = '{"dataframe_split": ' + ${split} + ', "params": ' + json.dumps(params) + "}"`);
   } else if (isTable) {
@@ -104,7 +119,7 @@ function pandas(called) {
     "",
     ...made,
     "response = requests.post(",
-    `    ${quoted(uri)},`,
+    `    ${python(uri)},`,
     ...pythonHeaders(secured, sent),
     "    data=body.encode(),",
     "    timeout=60,",
@@ -118,8 +133,13 @@ function pandas(called) {
   ].join("\n");
 }
 
-// PowerShell takes the typographer's quotes for straight ones.
-const power = (value) => `'${value.replace(/['\u2018\u2019\u201a\u201b]/g, "$&$&")}'`;
+// PowerShell takes the typographer's quotes for straight ones. What a terminal takes for a key is put in as a number.
+const literally = (value) => `'${value.replace(/['\u2018\u2019\u201a\u201b]/g, "$&$&")}'`;
+const KEYS = new RegExp(`((?:(?!\n)[${HIDDEN}])+)`, "u");
+const power = (value) => {
+  const parts = value.split(KEYS);
+  return parts.map((part, place) => (place % 2 === 0 ? literally(part) : units(part).map((unit) => `[char]0x${hex(unit, 4)}`).join(" + "))).join(" + ");
+};
 
 function powershell({ uri, secured, type, text }) {
   return [
@@ -135,7 +155,7 @@ function powershell({ uri, secured, type, text }) {
 }
 
 // `#(` begins an escape in M, and a quote is written twice.
-const m = (value) => `"${value.replaceAll("#(", "#(#)(").replaceAll('"', '""').replaceAll("\r", "#(cr)").replaceAll("\n", "#(lf)")}"`;
+const m = (value) => `"${value.replaceAll("#(", "#(#)(").replaceAll('"', '""').replace(UNSEEN, (one) => `#(${hex(one.codePointAt(0), one.length > 1 ? 8 : 4)})`)}"`;
 
 // A function of a table that gives the table with one more column. It asks for 256 rows at a time.
 function powerbi({ uri, secured }) {
