@@ -1,7 +1,7 @@
 // The page as a whole: who is signed in, which view the address names, and moving between them without loading anew.
 
 import * as api from "./api.js";
-import { fill, h, say, set, text } from "./dom.js";
+import { fill, h, say, set, text, toast } from "./dom.js";
 import { modelsView } from "./models.js";
 import { modelView } from "./model.js";
 import { signInView } from "./sign-in.js";
@@ -12,9 +12,9 @@ const STATUS_EVERY = 15_000;
 const main = document.getElementById("main");
 const foot = document.getElementById("foot");
 
-/// What the views are given: the session, how to go somewhere, how to say whether they are live, the list as last seen, and
-/// the model that was enabled there.
-const page = { session: null, go, link, live, listed: null, enabled: null };
+/// What the views are given: the session, how to go somewhere, how to say whether they are live, how to put the title right,
+/// the list as last seen, the model that was enabled there, and what was written and not sent.
+const page = { session: null, go, link, live, entitle, listed: null, enabled: null, drafts: new Map() };
 let shown = null;
 
 const connection = h("span.connection", { role: "status" });
@@ -77,6 +77,8 @@ function place() {
 
 async function show() {
   bar();
+  // Going back leaves what was asked there.
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   if (page.session === null) {
     turn("sign-in", () => {
       document.title = "Sign in – Sluicegate";
@@ -123,19 +125,31 @@ async function entered() {
 }
 
 async function signOut() {
-  await api.remove("/api/v1/session").catch(() => {});
-  ended();
+  leaving.disabled = true;
+  try {
+    await api.remove("/api/v1/session");
+    ended();
+  } catch (refusal) {
+    // One that is over already has been heard of; any other is still there, and nobody shall believe that it is not.
+    if (refusal.status !== 401) {
+      toast(`You are still signed in. ${refusal.message}`, "bad");
+    }
+  }
+  leaving.disabled = false;
 }
 
 function ended() {
   if (page.session !== null) {
     page.session = null;
-    page.listed = null;
     banner.hidden = true;
     fill(foot);
     say("");
-    document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
     show();
+    // After the view was left: the next person finds nothing of this one.
+    page.listed = null;
+    page.enabled = null;
+    page.drafts = new Map();
+    sessionStorage.clear();
   }
 }
 
