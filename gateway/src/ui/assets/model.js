@@ -13,7 +13,7 @@ import { logsTab } from "./logs.js";
 import { figuresTab } from "./figures.js";
 import { settingsDialog } from "./settings.js";
 
-const TABS = [
+export const TABS = [
   ["versions", "Versions", versionsTab],
   ["call", "Call it", callTab],
   ["events", "Events", eventsTab],
@@ -42,7 +42,7 @@ export function modelView(main, page, name) {
   const tags = h("ul.problem.mild", { hidden: true });
   const tabs = h("div.tabs", { role: "tablist", "aria-label": `Views of ${name}` });
   const changed = h("span.quiet", {});
-  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet.grow", { "aria-hidden": "true" }, "/"), changed);
+  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet", { "aria-hidden": "true" }, "/"), h("span.quiet.clip.grow", {}, name), changed);
   const everything = [
     crumbs,
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
@@ -142,6 +142,7 @@ export function modelView(main, page, name) {
     if (stage === "waiting") {
       stage = "shown";
       fill(main, everything);
+      page.entitle?.();
       turn(tab);
     }
   };
@@ -185,6 +186,7 @@ export function modelView(main, page, name) {
         document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
         refill(changed, null, () => []);
         fill(main, crumbs, gone(page, name, refusal, view.model !== null));
+        page.entitle?.(main.querySelector("h1").textContent);
         stage = refusal.status === 0 ? "waiting" : "gone";
         listeners.model.clear();
         listeners.event.clear();
