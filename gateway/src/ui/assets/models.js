@@ -233,9 +233,9 @@ async function every(query, signal) {
   const all = [];
   let token;
   do {
-    const { models, next_page_token: next } = await get("/api/v1/models", { query, served: true, max_results: MOST, page_token: token }, signal);
+    const { models, next_page_token } = await get("/api/v1/models", { query, served: true, max_results: MOST, page_token: token }, signal);
     all.push(...models);
-    token = next;
+    token = models.length === 0 ? undefined : next_page_token;
   } while (token !== undefined);
   return all;
 }
