@@ -5,7 +5,7 @@ import { ask, fill, h, refill, say, set, text, toast } from "./dom.js";
 import { clock, elapsed } from "./time.js";
 import { badge, isAddressable } from "./words.js";
 import { follow } from "./live.js";
-import { status } from "./standing.js";
+import { shown, status } from "./standing.js";
 import { versionsTab } from "./versions.js";
 import { callTab } from "./call.js";
 import { eventsTab } from "./events.js";
@@ -119,7 +119,7 @@ export function modelView(main, page, name) {
     description.hidden = !model.description;
     refill(changed, model.last_updated, () => (model.last_updated ? ["changed ", clock(model.last_updated)] : []));
     const told = status(model);
-    refill(words, told.words, () => told.words.map((word) => (typeof word === "string" ? word : page.link(["models", name, word.tab], {}, word.title))));
+    refill(words, told.words, () => told.words.map((word) => shown(word, page, name)));
     since.hidden = told.since === undefined;
     if (told.since !== undefined) {
       since.update(told.since);

@@ -95,8 +95,8 @@ export function modelsView(main, page) {
       }
       models = new Map([...rest.models, ...up].map((model) => [model.name, model]));
       // What was heard while the answer was on its way may be newer than it is.
-      own.heard.forEach(merge);
       isMore = rest.next_page_token !== undefined;
+      own.heard.forEach(merge);
       problem = null;
       if (query === "") {
         page.listed = { models, figures };
@@ -117,12 +117,15 @@ export function modelsView(main, page) {
       }
     }
   };
+  // What the list lacks it is asked for again, unless it lacks it for a reason.
   const merge = (model) => {
     const known = models.get(model.name);
     if (known !== undefined) {
       models.set(model.name, { ...known, ...model });
+      drawSoon();
+    } else if (search.value.trim() === "" && (model.state !== null || !isMore)) {
+      soon();
     }
-    return known !== undefined;
   };
   const measure = async () => {
     if (document.hidden) {
@@ -198,10 +201,8 @@ export function modelsView(main, page) {
   const end = follow("/api/v1/events?status=true", {
     status: (model) => {
       asking?.heard.set(model.name, model);
-      if (merge(model)) {
-        drawSoon();
-      } else if (search.value.trim() === "" && (model.state !== null || !isMore)) {
-        soon();
+      if (asking === null || models.has(model.name)) {
+        merge(model);
       }
     },
     event: soon,
