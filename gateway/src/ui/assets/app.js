@@ -158,6 +158,9 @@ async function signOut() {
     }
   }
   leaving.disabled = false;
+  if (page.session !== null) {
+    leaving.focus();
+  }
 }
 
 function ended() {

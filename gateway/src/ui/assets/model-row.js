@@ -120,7 +120,7 @@ function share(series) {
   const requests = sum(series.requests);
   const failed = requests > 0 ? 100 * sum(series.errors) / requests : 0;
   if (failed > 0 && failed < 0.01) {
-    return "< 0.01 %";
+    return "<0.01 %";
   }
   return `${failed.toFixed(failed > 0 && failed < 1 ? 2 : 0)} %`;
 }
