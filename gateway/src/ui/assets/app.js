@@ -13,7 +13,7 @@ const main = document.getElementById("main");
 const foot = document.getElementById("foot");
 
 /// What the views are given: the session, how to go somewhere, how to say whether they are live, how to put the title right,
-/// where the registry is, the list as last seen, the model that was enabled there, and what was written and not sent.
+/// a promise of where the registry is, the list as last seen, the model that was enabled there, and what was written and not sent.
 const page = { session: null, go, link, live, entitle, registry: null, listed: null, enabled: null, drafts: new Map() };
 let shown = null;
 
@@ -141,9 +141,9 @@ function bar() {
 
 async function entered() {
   page.session = await api.get("/api/v1/session");
+  look();
   await show();
   main.focus();
-  look();
 }
 
 async function signOut() {
@@ -184,12 +184,16 @@ async function look() {
   if (page.session === null || document.hidden) {
     return;
   }
+  const asked = api.get("/api/v1/status");
+  page.registry ??= asked.then(({ registry }) => registry.url, () => {
+    page.registry = null;
+    return null;
+  });
   try {
-    const { version, registry } = await api.get("/api/v1/status");
+    const { version, registry } = await asked;
     if (page.session === null) {
       return;
     }
-    page.registry = registry.url;
     const url = h("code", {}, registry.url);
     refill(foot, [version, registry.url], () => h("div.inner", {}, `Sluicegate ${version}`, h("span", {}, "Registry ",
       /^https?:/.test(registry.url) ? h("a", { href: registry.url, target: "_blank", rel: "noopener" }, url) : url)));
@@ -218,7 +222,8 @@ async function start() {
       return;
     }
   }
-  await show();
+  // Before the view, which may want to know where the registry is.
   look();
+  await show();
 }
 await start();

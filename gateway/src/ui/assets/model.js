@@ -142,7 +142,7 @@ export function modelView(main, page, name) {
     if (stage === "waiting") {
       stage = "shown";
       fill(main, everything);
-      page.entitle?.();
+      page.entitle();
       turn(tab);
     }
   };
@@ -186,7 +186,6 @@ export function modelView(main, page, name) {
         document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
         refill(changed, null, () => []);
         fill(main, crumbs, gone(page, name, refusal, view.model !== null));
-        page.entitle?.(main.querySelector("h1").textContent);
         stage = refusal.status === 0 ? "waiting" : "gone";
         listeners.model.clear();
         listeners.event.clear();
@@ -268,5 +267,6 @@ function gone(page, name, refusal, wasThere) {
       : refusal.status === 404
         ? ["No such model", `There is no model “${name}”, or you may not see it.`]
         : [refusal.status === 0 ? "The gateway does not answer" : "This did not work", refusal.message];
+  page.entitle(title);
   return h("div.empty", { role: "alert" }, h("h1", {}, title), h("p", {}, message), h("p", {}, page.link([], { class: "button" }, "All models")));
 }
