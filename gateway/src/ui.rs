@@ -8,14 +8,13 @@ mod assets;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
     IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
 use crate::control_plane::{ControlState, Refused};
 use assets::Asset;
@@ -32,8 +31,7 @@ pub(crate) fn routes() -> Router<Arc<ControlState>> {
         .route("/", get(shell))
         .route("/ui", get(shell))
         .route("/ui/", get(shell))
-        .route("/ui/models/{*view}", get(shell))
-        .route("/ui/{file}", get(file))
+        .route("/ui/{*below}", get(below))
 }
 
 /// Which view is shown, the address tells the page, not the server.
@@ -41,11 +39,19 @@ async fn shell(headers: HeaderMap) -> Response {
     answer(assets::shell(), &headers)
 }
 
-async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refused> {
-    match assets::find(&name) {
+/// A file, or the page for a view; an address that names no view the page shows as such.
+async fn below(uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
+    let name = uri.path().strip_prefix("/ui/").unwrap_or_default();
+    match assets::find(name) {
         Some(asset) => Ok(answer(asset, &headers)),
+        None if is_view(name) => Ok(shell(headers).await),
         None => Err(Refused::missing(format!("the page has no file {name:?}"))),
     }
+}
+
+/// Models may have dots in their names; elsewhere a dot is a file's.
+fn is_view(path: &str) -> bool {
+    path.starts_with("models/") || !path.contains('.')
 }
 
 fn answer(asset: &'static Asset, request: &HeaderMap) -> Response {
@@ -94,6 +100,16 @@ mod tests {
             !policy.contains("unsafe") && !policy.contains('*'),
             "{policy}"
         );
+    }
+
+    #[test]
+    fn a_name_with_a_dot_is_a_files_unless_it_is_a_models() {
+        for view in ["models/iris/events", "models/a.b", "models", "whatever"] {
+            assert!(is_view(view), "{view}");
+        }
+        for file in ["nothing.js", "assets/nothing.js", "robots.txt"] {
+            assert!(!is_view(file), "{file}");
+        }
     }
 
     #[test]

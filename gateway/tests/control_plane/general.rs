@@ -106,6 +106,28 @@ async fn an_unknown_path_is_a_json_404_for_everybody() {
 }
 
 #[tokio::test]
+async fn an_address_without_a_view_is_the_page_which_says_so() {
+    let plane = Plane::new().await;
+    let page = plane.get(Caller::Anonymous, "/ui/models/iris/events").await;
+    for path in [
+        "/",
+        "/ui",
+        "/ui/",
+        "/ui/models/",
+        "/ui/whatever",
+        "/ui/models/a.b",
+        "/ui/models/%ff",
+    ] {
+        let answer = plane.get(Caller::Anonymous, path).await;
+        assert_eq!(
+            (answer.status, &answer.body),
+            (page.status, &page.body),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_method_is_a_json_405_that_says_which_are_right() {
     let plane = Plane::new().await;
     for (method, path, allowed) in [

@@ -11,6 +11,8 @@ export class Refusal extends Error {
 
 // A header that no form and no other origin can send: what changes something needs it beside the session's cookie.
 const FROM_PAGE = { "X-Sluicegate-Page": "1" };
+/// The longest that an answer is waited for, in milliseconds.
+const PATIENCE = 30_000;
 
 let signedOut = () => {};
 
@@ -31,30 +33,42 @@ async function call(method, path, { body, query, signal } = {}) {
       address.searchParams.set(name, value);
     }
   }
+  const patience = AbortSignal.timeout(PATIENCE);
   let answer;
+  let told;
   try {
     answer = await fetch(address, {
       method,
-      signal,
+      signal: signal ? AbortSignal.any([signal, patience]) : patience,
       headers: { ...FROM_PAGE, Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
+    told = answer.status === 204 ? null : await answer.json().catch((error) => unread(answer, error));
   } catch (error) {
     if (error.name === "AbortError") {
       throw error;
     }
-    throw new Refusal(0, "UNREACHABLE", "The gateway cannot be reached. Is it running?");
+    throw new Refusal(0, "UNREACHABLE", error.name === "TimeoutError"
+      ? `The gateway has not answered within ${PATIENCE / 1000} s.`
+      : "The gateway cannot be reached. Is it running?");
   }
   if (answer.ok) {
-    return answer.status === 204 ? null : answer.json();
+    return told;
   }
-  const told = await answer.json().catch(() => ({}));
   const refusal = new Refusal(answer.status, told.error_code ?? "", told.message ?? `The gateway answered ${answer.status}.`);
   const signsIn = method === "POST" && path === "/api/v1/session";
   if (answer.status === 401 && !signsIn) {
     signedOut();
   }
   throw refusal;
+}
+
+// What stands between may refuse for the gateway, in words of its own.
+function unread(answer, error) {
+  if (answer.ok || !(error instanceof SyntaxError)) {
+    throw error;
+  }
+  return {};
 }
 
 export const get = (path, query, signal) => call("GET", path, { query, signal });

@@ -1,9 +1,9 @@
 // The page as a whole: who is signed in, which view the address names, and moving between them without loading anew.
 
 import * as api from "./api.js";
-import { fill, h, say, set, text } from "./dom.js";
+import { fill, h, refill, say, set, text, toast } from "./dom.js";
 import { modelsView } from "./models.js";
-import { modelView } from "./model.js";
+import { TABS, modelView } from "./model.js";
 import { signInView } from "./sign-in.js";
 
 /// Between two looks at how the gateway itself is doing, in milliseconds.
@@ -12,9 +12,9 @@ const STATUS_EVERY = 15_000;
 const main = document.getElementById("main");
 const foot = document.getElementById("foot");
 
-/// What the views are given: the session, how to go somewhere, how to say whether they are live, the list as last seen, and
-/// the model that was enabled there.
-const page = { session: null, go, link, live, listed: null, enabled: null };
+/// What the views are given: the session, how to go somewhere, how to say whether they are live, how to put the title right,
+/// a promise of where the registry is, the list as last seen, the model that was enabled there, and what was written and not sent.
+const page = { session: null, go, link, live, entitle, registry: null, listed: null, enabled: null, drafts: new Map() };
 let shown = null;
 
 const connection = h("span.connection", { role: "status" });
@@ -71,27 +71,51 @@ function place() {
   try {
     return path.split("/").filter((part) => part !== "").map(decodeURIComponent);
   } catch {
-    return [];
+    // No address of this page.
+    return [""];
   }
+}
+
+/// Gives the page the title of what the address names, or of what was found there instead.
+function entitle(instead) {
+  document.title = `${instead ?? titled(...place())} – Sluicegate`;
+}
+
+function titled(section = "models", name, tab) {
+  if (page.session === null) {
+    return "Sign in";
+  }
+  if (section !== "models") {
+    return "No such page";
+  }
+  return name === undefined ? "Models" : `${name} · ${(TABS.find(([id]) => id === tab) ?? TABS[0])[1]}`;
+}
+
+function nowhere() {
+  fill(main, h("div.empty", {}, h("h1", {}, "No such page"), h("p", {}, "Nothing of this gateway has this address."),
+    h("p", {}, link([], { class: "button" }, "All models"))));
+  return {};
 }
 
 async function show() {
   bar();
+  // Going back leaves what was asked there.
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+  entitle();
   if (page.session === null) {
     turn("sign-in", () => {
-      document.title = "Sign in – Sluicegate";
       fill(main, signInView(entered));
       main.querySelector("input").focus();
       return {};
     });
     return;
   }
-  const [section, name, tab] = place();
-  if (section === "models" && name !== undefined) {
-    document.title = `${name} – Sluicegate`;
+  const [section = "models", name, tab] = place();
+  if (section !== "models") {
+    turn("nowhere", nowhere);
+  } else if (name !== undefined) {
     turn(`model ${name}`, () => modelView(main, page, name), tab);
   } else {
-    document.title = "Models – Sluicegate";
     turn("models", () => modelsView(main, page));
   }
   await shown.ready;
@@ -117,25 +141,41 @@ function bar() {
 
 async function entered() {
   page.session = await api.get("/api/v1/session");
+  look();
   await show();
   main.focus();
-  look();
 }
 
 async function signOut() {
-  await api.remove("/api/v1/session").catch(() => {});
-  ended();
+  leaving.disabled = true;
+  try {
+    await api.remove("/api/v1/session");
+    ended();
+  } catch (refusal) {
+    // One that is over already has been heard of; any other is still there, and nobody shall believe that it is not.
+    if (refusal.status !== 401) {
+      toast(`You are still signed in. ${refusal.message}`, "bad");
+    }
+  }
+  leaving.disabled = false;
+  if (page.session !== null) {
+    leaving.focus();
+  }
 }
 
 function ended() {
   if (page.session !== null) {
     page.session = null;
-    page.listed = null;
     banner.hidden = true;
-    fill(foot);
+    refill(foot, null, () => []);
     say("");
-    document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
     show();
+    // After the view was left: the next person finds nothing of this one.
+    page.registry = null;
+    page.listed = null;
+    page.enabled = null;
+    page.drafts = new Map();
+    sessionStorage.clear();
   }
 }
 
@@ -144,9 +184,19 @@ async function look() {
   if (page.session === null || document.hidden) {
     return;
   }
+  const asked = api.get("/api/v1/status");
+  page.registry ??= asked.then(({ registry }) => registry.url, () => {
+    page.registry = null;
+    return null;
+  });
   try {
-    const { version, registry } = await api.get("/api/v1/status");
-    fill(foot, h("div.inner", {}, `Sluicegate ${version}`, h("span", {}, "Registry ", h("code", {}, registry.url))));
+    const { version, registry } = await asked;
+    if (page.session === null) {
+      return;
+    }
+    const url = h("code", {}, registry.url);
+    refill(foot, [version, registry.url], () => h("div.inner", {}, `Sluicegate ${version}`, h("span", {}, "Registry ",
+      /^https?:/.test(registry.url) ? h("a", { href: registry.url, target: "_blank", rel: "noopener" }, url) : url)));
     text(banner, registry.reachable ? "" : `The registry does not answer: what is shown of it may be old. What is served goes on. ${registry.error ?? ""}`);
     banner.hidden = registry.reachable;
   } catch {
@@ -172,7 +222,8 @@ async function start() {
       return;
     }
   }
-  await show();
+  // Before the view, which may want to know where the registry is.
   look();
+  await show();
 }
 await start();

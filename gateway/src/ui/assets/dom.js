@@ -88,11 +88,17 @@ export function refill(element, key, make) {
 /// `create(item)` returns an element with an `update(item)` method.
 export function keyed(container, items, key, create) {
   const known = container.keyed ?? (container.keyed = new Map());
-  const wanted = new Set();
+  const wanted = new Set(items.map(key));
+  // First, so that those that stay need not be moved: one that is moved loses the focus.
+  for (const [name, element] of known) {
+    if (!wanted.has(name)) {
+      known.delete(name);
+      element.remove();
+    }
+  }
   let place = container.firstChild;
   for (const item of items) {
     const name = key(item);
-    wanted.add(name);
     let element = known.get(name);
     if (element === undefined) {
       element = create(item);
@@ -103,12 +109,6 @@ export function keyed(container, items, key, create) {
       place = place.nextSibling;
     } else {
       container.insertBefore(element, place);
-    }
-  }
-  for (const [name, element] of known) {
-    if (!wanted.has(name)) {
-      known.delete(name);
-      element.remove();
     }
   }
 }

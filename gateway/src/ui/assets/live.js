@@ -6,6 +6,11 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 3_000;
 /// How long a hidden page keeps its streams: a browser has only six connections to one origin for all of its tabs.
 const HIDDEN_PAUSE = 20_000;
+/// A stream that has said nothing for this long, in milliseconds, leads nowhere any more: the gateway sends a heartbeat every 15 s.
+const SILENCE = 45_000;
+
+/// Whether this gateway's heartbeats can be heard at all.
+let isBeating = false;
 
 /// Follows `path`. `handlers` are called by the name of the event with its data, parsed; `state(connected)` tells people.
 /// Returns a function that ends it.
@@ -17,20 +22,32 @@ export function follow(path, handlers, state = () => {}) {
   let resting = null;
   let ended = false;
 
+  // Each opening makes the one that is still being prepared void.
+  let turn = 0;
+  let silence = null;
+
   const close = () => {
+    turn += 1;
+    clearTimeout(timer);
+    clearTimeout(silence);
     source?.close();
     source = null;
   };
+  const heard = () => {
+    clearTimeout(silence);
+    silence = isBeating ? setTimeout(renew, SILENCE) : null;
+  };
   const open = () => {
-    clearTimeout(timer);
     close();
     const address = new URL(path, location.origin);
     if (last !== null) {
       address.searchParams.set("last_event_id", last);
     }
     source = new EventSource(address);
+    heard();
     source.onopen = () => {
       pause = FIRST_PAUSE;
+      heard();
       state(true);
     };
     source.onerror = () => {
@@ -43,8 +60,13 @@ export function follow(path, handlers, state = () => {}) {
       timer = setTimeout(again, pause * (0.75 + Math.random() / 2));
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     };
+    source.addEventListener("heartbeat", () => {
+      isBeating = true;
+      heard();
+    });
     for (const [name, handler] of Object.entries(handlers)) {
       source.addEventListener(name, (message) => {
+        heard();
         if (message.lastEventId !== "") {
           last = message.lastEventId;
         }
@@ -54,6 +76,8 @@ export function follow(path, handlers, state = () => {}) {
   };
   // A stream cannot say why it was refused. A call can, and one that finds the session over says so to the page.
   const again = async () => {
+    close();
+    const own = turn;
     try {
       await get("/api/v1/session");
     } catch (refusal) {
@@ -61,30 +85,39 @@ export function follow(path, handlers, state = () => {}) {
         return;
       }
     }
-    if (!ended) {
+    if (!ended && own === turn) {
       open();
+    }
+  };
+  // After another network or a sleep, an old connection may look open and never speak again.
+  const renew = () => {
+    if (!document.hidden || source !== null) {
+      state(false);
+      again();
     }
   };
   const looked = () => {
     clearTimeout(resting);
     if (document.hidden) {
-      resting = setTimeout(() => { clearTimeout(timer); close(); }, HIDDEN_PAUSE);
+      resting = setTimeout(close, HIDDEN_PAUSE);
     } else if (source === null) {
-      open();
+      again();
     }
   };
-  // After another network or a sleep, an old connection may look open and never speak again.
-  const online = () => { state(false); open(); };
+  // A page that is kept for the way back would keep its connection too, and six such pages leave none for any other.
+  const left = () => {
+    clearTimeout(resting);
+    close();
+  };
+  const returned = (event) => event.persisted && renew();
 
-  document.addEventListener("visibilitychange", looked);
-  addEventListener("online", online);
+  const listeners = [[document, "visibilitychange", looked], [window, "online", renew], [window, "pagehide", left], [window, "pageshow", returned]];
+  listeners.forEach(([target, name, listener]) => target.addEventListener(name, listener));
   open();
   return () => {
     ended = true;
-    clearTimeout(timer);
     clearTimeout(resting);
-    document.removeEventListener("visibilitychange", looked);
-    removeEventListener("online", online);
+    listeners.forEach(([target, name, listener]) => target.removeEventListener(name, listener));
     close();
   };
 }

@@ -11,8 +11,10 @@ const LABELS = 8;
 export const FIGURES = [
   { title: "Requests/s", about: "Requests a second over the last ten minutes", key: "requests", read: (series) => count(mean(series.requests, 3)) },
   { title: "p95", about: "95th percentile of the latency over the last ten minutes", key: "p95", read: (series) => latency(known(series.p95).at(-1)) },
-  { title: "Errors", about: "Failed requests a second over the last ten minutes", key: "errors", read: share, isBad: (series) => sum(series.errors) > 0 },
+  { title: "Errors", about: "Share of requests not answered with 2xx, last ten minutes", key: "errors", line: shares, read: share, isBad: (series) => sum(series.errors) > 0 },
 ];
+/// The series that they are made of, as the gateway is asked for them.
+export const SERIES = "requests,errors,p95";
 
 /// The row of `model`; `update` and `figures` keep it true.
 export function row(model, page) {
@@ -65,9 +67,10 @@ export function row(model, page) {
     element.series = series;
     element.hasSeries = true;
     const has = series !== undefined && known(series.requests).length > 0;
-    cells.forEach(({ key, chart, number, read, isBad }, place) => {
+    cells.forEach(({ key, chart, number, line, read, isBad }, place) => {
+      const values = has ? line?.(series) ?? series[key] ?? [] : [];
       figures[place].classList.toggle("none", !has);
-      chart.update(has ? series[key] : []);
+      chart.update(known(values).length > 0 ? values : []);
       text(number, has ? read(series) : "");
       number.classList.toggle("bad", has && isBad?.(series) === true);
     });
@@ -104,8 +107,20 @@ const mean = (values, most) => {
   return recent.length === 0 ? 0 : sum(recent) / recent.length;
 };
 
+// A moment without requests is one without errors.
+function shares(series) {
+  return (series.requests ?? []).map((requests, place) => {
+    const failed = series.errors?.[place] ?? null;
+    return requests === null || failed === null ? null : requests > 0 ? failed / requests : 0;
+  });
+}
+
+// What is more than nothing is never written as nothing.
 function share(series) {
   const requests = sum(series.requests);
-  const failed = requests > 0 ? sum(series.errors) / requests : 0;
-  return `${(failed * 100).toFixed(failed > 0 && failed < 0.01 ? 2 : 0)} %`;
+  const failed = requests > 0 ? 100 * sum(series.errors) / requests : 0;
+  if (failed > 0 && failed < 0.01) {
+    return "<0.01 %";
+  }
+  return `${failed.toFixed(failed > 0 && failed < 1 ? 2 : 0)} %`;
 }

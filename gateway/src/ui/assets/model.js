@@ -5,7 +5,7 @@ import { ask, fill, h, refill, say, set, text, toast } from "./dom.js";
 import { clock, elapsed } from "./time.js";
 import { badge, isAddressable } from "./words.js";
 import { follow } from "./live.js";
-import { status } from "./standing.js";
+import { shown, status } from "./standing.js";
 import { versionsTab } from "./versions.js";
 import { callTab } from "./call.js";
 import { eventsTab } from "./events.js";
@@ -13,7 +13,7 @@ import { logsTab } from "./logs.js";
 import { figuresTab } from "./figures.js";
 import { settingsDialog } from "./settings.js";
 
-const TABS = [
+export const TABS = [
   ["versions", "Versions", versionsTab],
   ["call", "Call it", callTab],
   ["events", "Events", eventsTab],
@@ -42,7 +42,7 @@ export function modelView(main, page, name) {
   const tags = h("ul.problem.mild", { hidden: true });
   const tabs = h("div.tabs", { role: "tablist", "aria-label": `Views of ${name}` });
   const changed = h("span.quiet", {});
-  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet.grow", { "aria-hidden": "true" }, "/"), changed);
+  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet", { "aria-hidden": "true" }, "/"), h("span.quiet.clip.grow", {}, name), changed);
   const everything = [
     crumbs,
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
@@ -119,7 +119,7 @@ export function modelView(main, page, name) {
     description.hidden = !model.description;
     refill(changed, model.last_updated, () => (model.last_updated ? ["changed ", clock(model.last_updated)] : []));
     const told = status(model);
-    refill(words, told.words, () => told.words.map((word) => (typeof word === "string" ? word : page.link(["models", name, word.tab], {}, word.title))));
+    refill(words, told.words, () => told.words.map((word) => shown(word, page, name)));
     since.hidden = told.since === undefined;
     if (told.since !== undefined) {
       since.update(told.since);
@@ -142,6 +142,7 @@ export function modelView(main, page, name) {
     if (stage === "waiting") {
       stage = "shown";
       fill(main, everything);
+      page.entitle();
       turn(tab);
     }
   };
@@ -266,5 +267,6 @@ function gone(page, name, refusal, wasThere) {
       : refusal.status === 404
         ? ["No such model", `There is no model “${name}”, or you may not see it.`]
         : [refusal.status === 0 ? "The gateway does not answer" : "This did not work", refusal.message];
+  page.entitle(title);
   return h("div.empty", { role: "alert" }, h("h1", {}, title), h("p", {}, message), h("p", {}, page.link([], { class: "button" }, "All models")));
 }

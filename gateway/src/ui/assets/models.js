@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { fill, h, keyed, refill, text } from "./dom.js";
 import { follow } from "./live.js";
-import { FIGURES, row } from "./model-row.js";
+import { FIGURES, SERIES, row } from "./model-row.js";
 
 /// Between two looks at the figures, and at a list of which nothing tells when it grows, in milliseconds.
 const FIGURES_EVERY = 10_000;
@@ -12,7 +12,7 @@ const LIST_EVERY = 15_000;
 const GATHERED = 250;
 /// Models that are not served, at a time.
 const PAGE_SIZE = 200;
-/// The most that the API gives at once.
+/// The most that the API gives at once, and the most models shown that are not served.
 const MOST = 1000;
 
 export function modelsView(main, page) {
@@ -39,7 +39,9 @@ export function modelsView(main, page) {
   let problem = null;
   // Where a row stands is settled when it comes, so that none slips away under a hand that wants to press it.
   let ranks = new Map();
+  // The question to the gateway that is under way, and how long the last one took.
   let asking = null;
+  let took = 0;
 
   const draw = () => {
     for (const model of models.values()) {
@@ -58,9 +60,10 @@ export function modelsView(main, page) {
     const up = list.filter((model) => model.state !== null).length;
     text(tally, list.length === 0 ? "" : `${up} served of ${served.checked ? up : list.length}${isMore ? " and more" : ""}`);
     tally.hidden = served.checked || search.value.trim() !== "";
-    refill(note, [list.length === 0, isMore, problem, search.value, served.checked], () => [
+    refill(note, [list.length === 0, isMore, wanted, problem, search.value, served.checked], () => [
       problem && h("p.problem", { role: "alert" }, problem),
-      isMore && !served.checked && h("p.center", {}, more),
+      isMore && !served.checked && (wanted < MOST ? h("p.center", {}, more)
+        : h("p.center.quiet", {}, `There are more than ${MOST} models that are not served. Search to find the others.`)),
       list.length === 0 && problem === null && nothing(search.value, served.checked, page.session?.admin)]);
   };
 
@@ -74,15 +77,26 @@ export function modelsView(main, page) {
 
   // All that are served, however many others come before them by name, and as many of the others as one wants to see.
   const load = async () => {
-    asking?.abort();
-    const own = asking = new AbortController();
     const query = search.value.trim();
+    if (asking?.query === query && asking.wanted === wanted) {
+      // An answer that never comes because the next question is more urgent would be worse than one a moment old.
+      asking.isStale = true;
+      return;
+    }
+    asking?.ending.abort();
+    const own = asking = { query, wanted, ending: new AbortController(), isStale: false, heard: new Map() };
+    const start = performance.now();
     try {
       const [up, rest] = await Promise.all([
-        get("/api/v1/models", { query, served: true, max_results: MOST }, own.signal),
-        get("/api/v1/models", { query, served: false, max_results: wanted }, own.signal)]);
-      models = new Map([...rest.models, ...up.models].map((model) => [model.name, model]));
+        every(query, own.ending.signal),
+        get("/api/v1/models", { query, served: false, max_results: wanted }, own.ending.signal)]);
+      if (own !== asking) {
+        return;
+      }
+      models = new Map([...rest.models, ...up].map((model) => [model.name, model]));
+      // What was heard while the answer was on its way may be newer than it is.
       isMore = rest.next_page_token !== undefined;
+      own.heard.forEach(merge);
       problem = null;
       if (query === "") {
         page.listed = { models, figures };
@@ -93,6 +107,24 @@ export function modelsView(main, page) {
         problem = error.message;
         draw();
       }
+    } finally {
+      took = performance.now() - start;
+      if (own === asking) {
+        asking = null;
+        if (own.isStale) {
+          soon();
+        }
+      }
+    }
+  };
+  // What the list lacks it is asked for again, unless it lacks it for a reason.
+  const merge = (model) => {
+    const known = models.get(model.name);
+    if (known !== undefined) {
+      models.set(model.name, { ...known, ...model });
+      drawSoon();
+    } else if (search.value.trim() === "" && (model.state !== null || !isMore)) {
+      soon();
     }
   };
   const measure = async () => {
@@ -100,7 +132,7 @@ export function modelsView(main, page) {
       return;
     }
     try {
-      figures = (await get("/api/v1/figures", { window: "10m" })).models;
+      figures = (await get("/api/v1/figures", { window: "10m", series: SERIES })).models;
       if (page.listed) {
         page.listed.figures = figures;
       }
@@ -111,10 +143,11 @@ export function modelsView(main, page) {
   };
   let again = null;
   const soon = () => {
+    // A gateway that answers slowly is asked less often.
     again ??= setTimeout(() => {
       again = null;
       load();
-    }, GATHERED);
+    }, Math.min(Math.max(GATHERED, took), LIST_EVERY));
   };
   const chosen = () => {
     const address = new URL(location);
@@ -164,21 +197,22 @@ export function modelsView(main, page) {
   const loaded = load();
   measure();
   const timers = [setInterval(measure, FIGURES_EVERY), setInterval(() => document.hidden || soon(), LIST_EVERY)];
+  let wasConnected = false;
   const end = follow("/api/v1/events?status=true", {
     status: (model) => {
-      if (models.has(model.name)) {
-        models.set(model.name, { ...models.get(model.name), ...model });
-        drawSoon();
-      } else {
-        soon();
+      asking?.heard.set(model.name, model);
+      if (asking === null || models.has(model.name)) {
+        merge(model);
       }
     },
     event: soon,
   }, (connected) => {
     page.live(connected);
-    if (connected) {
+    // The first time, the list was asked for just now.
+    if (connected && wasConnected) {
       soon();
     }
+    wasConnected ||= connected;
   });
   return {
     ready: isKnown ? null : loaded,
@@ -189,9 +223,22 @@ export function modelsView(main, page) {
       clearTimeout(typing);
       cancelAnimationFrame(frame);
       removeEventListener("keydown", slash);
-      asking?.abort();
+      asking?.ending.abort();
+      asking = null;
     },
   };
+}
+
+// Page by page: a model that is served is never left out without a word.
+async function every(query, signal) {
+  const all = [];
+  let token;
+  do {
+    const { models, next_page_token } = await get("/api/v1/models", { query, served: true, max_results: MOST, page_token: token }, signal);
+    all.push(...models);
+    token = models.length === 0 ? undefined : next_page_token;
+  } while (token !== undefined);
+  return all;
 }
 
 function nothing(query, servedOnly, isAdmin) {

@@ -11,6 +11,11 @@ const HIDDEN_PAUSE = 20_000;
 /// it looks: after a sleep or in another network nobody tells the browser so.
 const SILENCE = 45_000;
 
+/// Whether the page was left, and is kept for the way back.
+let isLeft = false;
+addEventListener("pagehide", () => { isLeft = true; });
+addEventListener("pageshow", () => { isLeft = false; });
+
 /// Follows `path`. `on` has `line(text, isWhole)`, `attempt(about)`, `lost(about)`, `state(connected, refusal)`.
 /// Where nothing follows any more, `over()` is called. Returns a function that ends it.
 export function followLog(path, on) {
@@ -83,7 +88,7 @@ async function run(path, on, signal) {
   }
 }
 
-/// Calls `rest` once the page has been hidden for a while. Returns a function that ends it.
+/// Calls `rest` once the page has been hidden for a while, or is left and kept for the way back. Returns a function that ends it.
 function whenHidden(rest) {
   let timer = null;
   const changed = () => {
@@ -91,9 +96,11 @@ function whenHidden(rest) {
     timer = document.hidden ? setTimeout(rest, HIDDEN_PAUSE) : null;
   };
   document.addEventListener("visibilitychange", changed);
+  addEventListener("pagehide", rest);
   changed();
   return () => {
     clearTimeout(timer);
+    removeEventListener("pagehide", rest);
     document.removeEventListener("visibilitychange", changed);
   };
 }
@@ -102,13 +109,15 @@ function whenHidden(rest) {
 function looked(signal) {
   return new Promise((resolve) => {
     const done = () => {
-      if (!document.hidden || signal.aborted) {
+      if ((!document.hidden && !isLeft) || signal.aborted) {
         document.removeEventListener("visibilitychange", done);
+        removeEventListener("pageshow", done);
         signal.removeEventListener("abort", done);
         resolve();
       }
     };
     document.addEventListener("visibilitychange", done);
+    addEventListener("pageshow", done);
     signal.addEventListener("abort", done);
     done();
   });

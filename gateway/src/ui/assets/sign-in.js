@@ -33,7 +33,7 @@ export function signInView(entered) {
       password.value = "";
       await entered();
     } catch (refusal) {
-      refuse(refusal.message, asUser ? password : token);
+      refuse(worded(refusal), asUser ? password : token);
     } finally {
       submit.disabled = false;
     }
@@ -49,4 +49,10 @@ export function signInView(entered) {
       h("label.field", { for: "password" }, h("span", {}, "Password"), password)),
     problem,
     h("div.actions", {}, submit));
+}
+
+// The API speaks to programs; a person has no header to send.
+function worded({ message }) {
+  const words = /Authorization|Bearer/.test(message) ? "this token is not accepted here" : message;
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 }

@@ -1,8 +1,9 @@
 // How a model stands, in one sentence: what is being waited for, who answers, or what to do next.
 
+import { set } from "./dom.js";
 import { isComing, plural } from "./words.js";
 
-/// `words`, which are texts and links to tabs, and, while something is waited for, `since` when.
+/// `words`, which are texts and links to a version's card, and, while something is waited for, `since` when.
 export function status(model) {
   const { state, versions } = model;
   if (state === null) {
@@ -35,7 +36,7 @@ export function status(model) {
   const answers = ready.length === 0 ? "No version answers." : ready.length === 1 ? "1 version answers." : `${ready.length} versions answer.`;
   if (failed.length > 0) {
     const which = failed.length === 1 ? `Version ${failed[0].version} failed` : `${failed.length} versions failed`;
-    return { words: [`${answers} ${which}: `, { tab: "versions", title: "see why" }, "."] };
+    return { words: [`${answers} ${which}: `, { version: failed[0].version, title: "see why" }, "."] };
   }
   if (model.isLookedFor) {
     return { words: ["Looking for its versions in the registry …"] };
@@ -46,6 +47,25 @@ export function status(model) {
   return { words: [versions.length === 0
     ? "No version to serve: all are archived, or none is registered yet. The next one comes up by itself."
     : answers] };
+}
+
+/// One of the words, as it is shown. A link leads to the card even where that is on the page already.
+export function shown(word, page, name) {
+  if (typeof word === "string") {
+    return word;
+  }
+  const link = page.link(["models", name, "versions"], {}, word.title);
+  link.addEventListener("click", (event) => {
+    // The page has gone there by itself, unless another tab or window was asked for.
+    const card = event.defaultPrevented ? document.getElementById(`version-${word.version}`) : null;
+    if (card !== null) {
+      set(card, "tabindex", -1);
+      card.querySelectorAll(".failure details").forEach((one) => set(one, "open", true));
+      card.scrollIntoView({ block: "nearest" });
+      card.focus({ preventScroll: true });
+    }
+  });
+  return link;
 }
 
 const sentence = (words) => (words === "" ? "" : `${words[0].toUpperCase()}${words.slice(1)}${/[.!?…]$/.test(words) ? "" : "."}`);

@@ -12,6 +12,7 @@ export function badge(state) {
   const element = h("span.badge", {});
   element.update = (now, answers = true) => {
     set(element, "class", `badge ${now ? now.toLowerCase() : "off"}${answers ? "" : " hollow"}`);
+    set(element, "title", now && !answers ? "Serving is on; no version answers" : null);
     text(element, now ? STATES[now] ?? now : "Not served");
   };
   element.update(state);
