@@ -66,6 +66,7 @@ export function modelView(main, page, name) {
   let rendered = null;
   let endTab = null;
   let stage = "waiting";
+  let told = null;
 
   // The tabs: links, so that each has an address, and one view for all of them.
   const links = new Map(TABS.map(([id, title]) => [id, page.link(["models", name, id], { role: "tab", id: `tab-${id}`, "aria-controls": "panel", "data-title": title }, title)]));
@@ -106,6 +107,10 @@ export function modelView(main, page, name) {
   };
 
   const draw = (model) => {
+    // An answer that comes when nobody looks any more.
+    if (stage === "left") {
+      return;
+    }
     const before = view.model;
     if (model.state !== null && (before?.state === null || page.enabled === name)) {
       enabledAt = Date.now();
@@ -141,6 +146,7 @@ export function modelView(main, page, name) {
   const mount = () => {
     if (stage === "waiting") {
       stage = "shown";
+      told = null;
       fill(main, everything);
       turn(tab);
     }
@@ -184,7 +190,12 @@ export function modelView(main, page, name) {
         endTab = rendered = null;
         document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
         refill(changed, null, () => []);
-        fill(main, crumbs, gone(page, name, refusal, view.model !== null));
+        // Asked again and again: what is said already stays, and the focus in it.
+        const telling = JSON.stringify([refusal.status, refusal.message]);
+        if (told !== telling) {
+          told = telling;
+          fill(main, crumbs, gone(page, name, refusal, view.model !== null));
+        }
         stage = refusal.status === 0 ? "waiting" : "gone";
         listeners.model.clear();
         listeners.event.clear();
@@ -234,7 +245,7 @@ export function modelView(main, page, name) {
     fill(main, crumbs, gone(page, name, null));
     return { ready: null };
   }
-  const impatient = setTimeout(() => stage === "waiting" && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
+  const impatient = setTimeout(() => stage === "waiting" && told === null && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
   const timer = setInterval(() => document.hidden || load(), AGAIN_EVERY);
   return {
     ready: load(),
@@ -245,6 +256,8 @@ export function modelView(main, page, name) {
       clearInterval(timer);
       quiet();
       endTab?.();
+      listeners.model.clear();
+      listeners.event.clear();
     },
   };
 }
