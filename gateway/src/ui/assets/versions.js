@@ -71,10 +71,11 @@ function card(version, view) {
     restart.disabled = false;
     restart.focus();
   });
-  const logs = view.page.link(["models", view.name, "logs"], { class: "button small", "aria-label": `Logs of version ${number}` }, "Logs");
-  logs.addEventListener("click", () => sessionStorage.setItem("version", String(number)), { capture: true });
+  const logs = view.link("logs", { version: number }, { class: "button small", "aria-label": `Logs of version ${number}` }, "Logs");
+  const call = view.link("call", { reference: number }, { class: "button small", "aria-label": `Call it: version ${number}` }, "Call it");
+  const mlflow = view.inMlflow(`version ${number}`, "versions", String(number));
   const element = h("article.version", { "aria-label": `Version ${number}` },
-    h("header", {}, h("h2", {}, `Version ${number}`), state, marks, h("span.grow", {}), h("span.actions", {}, logs, restart)),
+    h("header", {}, h("h2", {}, `Version ${number}`), state, marks, h("span.grow", {}), h("span.actions", {}, mlflow, call, logs, restart)),
     line, failure, uris, workers);
 
   element.update = (now) => {
@@ -86,6 +87,7 @@ function card(version, view) {
     const detail = now.replicas_detail ?? [];
     workers.hidden = detail.length < 2;
     refill(workers, detail.map((one) => [one.replica, one.process_id, one.memory_bytes]), () => (detail.length < 2 ? [] : each(detail)));
+    call.hidden = now.state !== "READY";
     restart.hidden = view.model?.permission !== "MANAGE" || now.state !== "READY";
     const error = now.last_error ?? now.last_renewal_failure;
     failure.hidden = !error;
