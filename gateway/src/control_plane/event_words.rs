@@ -146,11 +146,22 @@ fn control(fact: &ControlFact) -> (&'static str, String, Value) {
             format!("Serving was disabled by {by}"),
             json!({ "by": by }),
         ),
-        ControlFact::SettingsChanged { by, keys } => (
-            EventType::SettingsChanged.as_str(),
-            format!("Settings were changed by {by}: {}", keys.join(", ")),
-            json!({ "by": by, "keys": keys }),
-        ),
+        ControlFact::SettingsChanged { by, keys, changes } => {
+            let told: Vec<_> = keys
+                .iter()
+                .map(|key| match changes.get(key) {
+                    Some(change) => {
+                        format!("{key} {} → {}", plain(&change.from), plain(&change.to))
+                    }
+                    None => key.clone(),
+                })
+                .collect();
+            (
+                EventType::SettingsChanged.as_str(),
+                format!("Settings were changed by {by}: {}", told.join(", ")),
+                json!({ "by": by, "keys": keys, "changes": changes }),
+            )
+        }
         ControlFact::TagRefused { key, problem } => (
             EventType::TagRefused.as_str(),
             format!("The registry's tag sluicegate.{key} changes nothing: {problem}"),
@@ -161,6 +172,15 @@ fn control(fact: &ControlFact) -> (&'static str, String, Value) {
             format!("New workers were asked for by {by}"),
             json!({ "by": by }),
         ),
+    }
+}
+
+/// A setting's value as a person would write it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
