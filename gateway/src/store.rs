@@ -22,7 +22,7 @@ pub use error::{OpenError, StoreError};
 pub use event_filter::EventFilter;
 pub use event_writer::{EventObserver, EventRetention, SeenLabels, write_events};
 pub use events::LoggedEvent;
-pub use fact::{ControlFact, LoggedFact};
+pub use fact::{ControlFact, LoggedFact, SettingChange};
 pub use intents::{Change, ChangeError, StoredIntent};
 pub use label_moves::LabelMove;
 pub use last_aspired::keep_last_aspired;

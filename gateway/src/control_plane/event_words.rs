@@ -43,13 +43,13 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
         ),
         Fact::Prepared { took } => (
             EventType::Prepared.as_str(),
-            format!("Model and environment are there after {}", seconds(*took)),
+            format!("Model and environment are there after {}", length(*took)),
             json!({ "seconds": took.as_secs_f64() }),
         ),
         Fact::Noted(note) => noted(note),
         Fact::ReplicaStarted { replica, took } => (
             EventType::ReplicaStarted.as_str(),
-            format!("Worker {replica} answers after {}", seconds(*took)),
+            format!("Worker {replica} answers after {}", length(*took)),
             json!({ "replica": replica, "seconds": took.as_secs_f64() }),
         ),
         Fact::ReplicaCrashed {
@@ -61,7 +61,7 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
             EventType::ReplicaCrashed.as_str(),
             format!(
                 "Worker {replica} died ({reason}); a new one starts in {}",
-                seconds(*restart_in)
+                length(*restart_in)
             ),
             json!({ "replica": replica, "reason": reason, "last_lines": last_lines, "restart_in_seconds": restart_in.as_secs_f64() }),
         ),
@@ -73,8 +73,8 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
         Fact::Ready { took } => (
             EventType::Ready.as_str(),
             format!(
-                "Callers can reach the version, {} after it was discovered",
-                seconds(*took)
+                "Ready: callers can reach it, {} after it was discovered",
+                length(*took)
             ),
             json!({ "seconds": took.as_secs_f64() }),
         ),
@@ -146,11 +146,22 @@ fn control(fact: &ControlFact) -> (&'static str, String, Value) {
             format!("Serving was disabled by {by}"),
             json!({ "by": by }),
         ),
-        ControlFact::SettingsChanged { by, keys } => (
-            EventType::SettingsChanged.as_str(),
-            format!("Settings were changed by {by}: {}", keys.join(", ")),
-            json!({ "by": by, "keys": keys }),
-        ),
+        ControlFact::SettingsChanged { by, keys, changes } => {
+            let told: Vec<_> = keys
+                .iter()
+                .map(|key| match changes.get(key) {
+                    Some(change) => {
+                        format!("{key} {} → {}", plain(&change.from), plain(&change.to))
+                    }
+                    None => key.clone(),
+                })
+                .collect();
+            (
+                EventType::SettingsChanged.as_str(),
+                format!("Settings were changed by {by}: {}", told.join(", ")),
+                json!({ "by": by, "keys": keys, "changes": changes }),
+            )
+        }
         ControlFact::TagRefused { key, problem } => (
             EventType::TagRefused.as_str(),
             format!("The registry's tag sluicegate.{key} changes nothing: {problem}"),
@@ -164,6 +175,33 @@ fn control(fact: &ControlFact) -> (&'static str, String, Value) {
     }
 }
 
-fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+/// A setting's value as a person would write it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `12.3 s`; what is over within a second in milliseconds.
+fn length(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_within_a_second_is_told_in_milliseconds() {
+        assert_eq!(length(Duration::ZERO), "0 ms");
+        assert_eq!(length(Duration::from_micros(999_900)), "999 ms");
+        assert_eq!(length(Duration::from_secs(1)), "1.0 s");
+        assert_eq!(length(Duration::from_millis(38_040)), "38.0 s");
+    }
 }

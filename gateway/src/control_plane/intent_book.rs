@@ -10,7 +10,9 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::api::{InvalidSetting, ModelSettings, Origin, Settings, TagProblem, TagSettings};
-use crate::store::{Change, ChangeError, ControlFact, Store, StoreError, StoredIntent};
+use crate::store::{
+    Change, ChangeError, ControlFact, SettingChange, Store, StoreError, StoredIntent,
+};
 
 type Stored = BTreeMap<ModelName, StoredIntent>;
 
@@ -161,6 +163,7 @@ impl IntentBook {
         clock: &Arc<dyn Clock>,
     ) -> Result<(), IntentError> {
         let by = by.to_owned();
+        let defaults = self.defaults_of(model.as_str());
         self.change(model, clock, move |current| {
             let before = current
                 .map(|intent| intent.settings.clone())
@@ -172,9 +175,11 @@ impl IntentBook {
             }
             let keys = differences(&before, &after);
             if !keys.is_empty() {
+                let changes = setting_changes(&keys, &before.or(&defaults), &after.or(&defaults));
                 facts.push(ControlFact::SettingsChanged {
                     by: by.clone(),
                     keys,
+                    changes,
                 });
             }
             Ok(put(true, after, facts, by))
@@ -270,11 +275,13 @@ impl IntentBook {
         model: &ModelName,
         before: &ModelSettings,
         after: &ModelSettings,
-    ) -> Vec<String> {
+    ) -> (Vec<String>, BTreeMap<String, SettingChange>) {
         let chosen = serde_json::json!(self.choices(model.as_str()));
         let mut keys = differences(before, after);
         keys.retain(|key| chosen.get(key).is_none());
-        keys
+        let (before, after) = (before.or(&self.defaults), after.or(&self.defaults));
+        let changes = setting_changes(&keys, &before, &after);
+        (keys, changes)
     }
 
     /// In a task of its own: a caller who hangs up must not leave a committed intent unpublished.
@@ -358,6 +365,24 @@ fn to_engine(stored: &Stored, tags: &Tags, defaults: &Settings, enable_all: bool
         models: spoken_of.chain(tagged).collect(),
         otherwise: enable_all.then(|| Arc::new(defaults.to_engine(defaults))),
     }
+}
+
+/// What each of `keys` was and is. Not of the workers' environment: it may hold secrets. Nothing of a choice that makes no
+/// difference, such as that of the default.
+fn setting_changes(
+    keys: &[String],
+    before: &Settings,
+    after: &Settings,
+) -> BTreeMap<String, SettingChange> {
+    let (before, after) = (serde_json::json!(before), serde_json::json!(after));
+    let told = keys.iter().filter(|key| *key != "environment");
+    let changes = told.map(|key| {
+        let (from, to) = (before[key].clone(), after[key].clone());
+        (key.clone(), SettingChange { from, to })
+    });
+    changes
+        .filter(|(_, change)| change.from != change.to)
+        .collect()
 }
 
 fn differences(before: &ModelSettings, after: &ModelSettings) -> Vec<String> {

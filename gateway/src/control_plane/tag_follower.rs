@@ -103,9 +103,9 @@ impl TagFollower {
         }
         let nothing = TagSettings::default();
         let (before, now) = (before.unwrap_or(&nothing), now.unwrap_or(&nothing));
-        let keys = self
-            .book
-            .differences_in_effect(model, &before.settings, &now.settings);
+        let (keys, values) =
+            self.book
+                .differences_in_effect(model, &before.settings, &now.settings);
         let new = now.problems.iter();
         let refused: BTreeMap<_, _> = new
             .filter(|one| !before.problems.contains(one))
@@ -117,6 +117,7 @@ impl TagFollower {
         let changes = Changes {
             at: self.clock.now(),
             keys: keys.into_iter().collect(),
+            values,
             refused,
         };
         self.news.add(model, changes)

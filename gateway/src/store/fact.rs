@@ -1,6 +1,9 @@
 //! The facts of the event log: those of the engine, and what people did.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serving_core::Fact;
 
 /// What a person (or the configuration) did to a model.
@@ -21,8 +24,12 @@ pub enum ControlFact {
     SettingsChanged {
         /// Principal.
         by: String,
-        /// The keys that differ now. No values: they may be secrets.
+        /// The keys that differ now.
         keys: Vec<String>,
+        /// What some of them were and are. Never the workers' environment, which may hold secrets; nothing in what older
+        /// releases have written.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        changes: BTreeMap<String, SettingChange>,
     },
     /// A tag of the registered model is no setting that can be taken.
     TagRefused {
@@ -36,6 +43,15 @@ pub enum ControlFact {
         /// Principal.
         by: String,
     },
+}
+
+/// What a setting was and is, as the API writes it; null is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingChange {
+    /// What held before.
+    pub from: Value,
+    /// What holds now.
+    pub to: Value,
 }
 
 /// One entry's fact as it is stored and read back.

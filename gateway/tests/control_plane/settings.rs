@@ -83,15 +83,36 @@ async fn a_change_of_tags_is_one_event_and_only_where_it_changes_something() {
     assert_eq!(
         messages,
         [
-            "Settings were changed by the registry's tags: max_queue",
-            "Settings were changed by the registry's tags: timeout",
-            "Settings were changed by mel: replicas",
+            "Settings were changed by the registry's tags: max_queue 128 → 7",
+            "Settings were changed by the registry's tags: timeout 60s → 5s",
+            "Settings were changed by mel: replicas 1 → 3",
             "Serving was enabled by mel",
         ]
     );
     let path = "/api/v1/models/secret/events";
     let page = plane.get(Caller::Admin, path).await.json();
     assert_eq!(page["events"], json!([]), "it is not served");
+}
+
+#[tokio::test]
+async fn a_change_is_told_with_what_held_before_and_no_secret_of_the_environment() {
+    let plane = Plane::new().await;
+    plane.want("iris", &[1]);
+    change(&plane, "").await;
+    let all = r#"{"timeout": "30s", "environment": {"TOKEN": "hunter2"}, "memory_limit": "1GB", "replicas": 1}"#;
+    change(&plane, all).await;
+    change(&plane, r#"{"timeout": null}"#).await;
+    let messages = events(&plane, 3).await;
+    assert_eq!(
+        messages[..2],
+        [
+            "Settings were changed by mel: timeout 30s → 60s",
+            // One worker is what there was by default.
+            "Settings were changed by mel: environment, memory_limit none → 1GB, replicas, timeout 60s → 30s",
+        ]
+    );
+    let page = plane.get(Caller::Admin, &format!("{MODEL}/events")).await;
+    assert!(!page.text().contains("hunter2"), "{}", page.text());
 }
 
 #[tokio::test]
@@ -109,7 +130,7 @@ async fn a_wrong_tag_is_shown_and_told_once_and_changes_nothing() {
     plane.tag("iris", &[wrong[0], wrong[1], ("max_queue", "7")]);
     let messages = events(&plane, 4).await;
     assert_eq!(messages.len(), 4);
-    assert!(messages[0].ends_with("max_queue"), "{messages:?}");
+    assert!(messages[0].ends_with("max_queue 128 → 7"), "{messages:?}");
     assert!(messages[1].contains("sluicegate.replicas"), "{messages:?}");
     assert!(
         messages[2].contains("sluicegate.env_manager"),

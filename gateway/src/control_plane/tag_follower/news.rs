@@ -1,5 +1,6 @@
 //! What the registry's tags changed and the event log does not tell yet: one entry a model, however often its tags change.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
@@ -7,7 +8,7 @@ use serving_core::ModelName;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::store::{ControlFact, Store};
+use crate::store::{ControlFact, SettingChange, Store};
 
 /// Who has changed a setting, in the words of the event log.
 const BY_TAGS: &str = "the registry's tags";
@@ -26,6 +27,8 @@ pub(super) struct Changes {
     pub(super) at: SystemTime,
     /// Settings that have changed.
     pub(super) keys: BTreeSet<String>,
+    /// What some of them were and are.
+    pub(super) values: BTreeMap<String, SettingChange>,
     /// Tags that change nothing, and why.
     pub(super) refused: BTreeMap<String, String>,
 }
@@ -44,6 +47,15 @@ impl News {
             if let Some(known) = waiting.get_mut(model) {
                 known.at = changes.at;
                 known.keys.extend(changes.keys);
+                for (key, change) in changes.values {
+                    match known.values.entry(key) {
+                        // From what it was at first.
+                        Entry::Occupied(mut known) => known.get_mut().to = change.to,
+                        Entry::Vacant(place) => {
+                            place.insert(change);
+                        }
+                    }
+                }
                 known.refused.extend(changes.refused);
             } else if waiting.len() < MOST {
                 waiting.insert(model.clone(), changes);
@@ -86,10 +98,17 @@ impl News {
 }
 
 async fn log(store: &Store, model: &ModelName, changes: Changes) {
-    let Changes { at, keys, refused } = changes;
+    let Changes {
+        at,
+        keys,
+        mut values,
+        refused,
+    } = changes;
+    values.retain(|_, change| change.from != change.to);
     let changed = (!keys.is_empty()).then(|| ControlFact::SettingsChanged {
         by: BY_TAGS.to_owned(),
         keys: keys.into_iter().collect(),
+        changes: values,
     });
     let refused = refused
         .into_iter()
@@ -109,6 +128,7 @@ mod tests {
         Changes {
             at: SystemTime::UNIX_EPOCH,
             keys: [key.to_owned()].into(),
+            values: BTreeMap::new(),
             refused: BTreeMap::new(),
         }
     }
@@ -122,6 +142,26 @@ mod tests {
         assert_eq!(model, "iris".into());
         assert_eq!(told.keys, ["replicas".into(), "timeout".into()].into());
         assert_eq!(news.take(), None);
+    }
+
+    #[test]
+    fn a_setting_that_changed_twice_is_told_from_the_first_to_the_last() {
+        let news = News::default();
+        let timeout = |from: &str, to: &str| Changes {
+            values: [(
+                "timeout".to_owned(),
+                SettingChange {
+                    from: from.into(),
+                    to: to.into(),
+                },
+            )]
+            .into(),
+            ..changes("timeout")
+        };
+        news.add(&"iris".into(), timeout("60s", "30s"));
+        news.add(&"iris".into(), timeout("30s", "5s"));
+        let (_, told) = news.take().unwrap();
+        assert_eq!(told.values, timeout("60s", "5s").values);
     }
 
     #[test]

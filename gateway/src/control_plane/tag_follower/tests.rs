@@ -73,7 +73,7 @@ async fn a_slow_store_and_a_persons_change_under_way_hold_up_no_tags() {
     let filter = EventFilter::of("iris");
     let events = store.events_before(&filter, None, 100).await.unwrap();
     let told = |event: &&crate::store::LoggedEvent| match &event.fact {
-        LoggedFact::Control(ControlFact::SettingsChanged { by, keys }) => {
+        LoggedFact::Control(ControlFact::SettingsChanged { by, keys, .. }) => {
             by == "the registry's tags" && keys == &["replicas"]
         }
         _ => false,

@@ -144,6 +144,11 @@ export function callTab(panel, view) {
       option.update = (now) => text(option, now.shown);
       return option;
     });
+    const asked = view.asked().get("reference");
+    if (list.some((choice) => choice.value === asked)) {
+      draft.reference = asked;
+      view.keep({ reference: asked });
+    }
     // The label that programs call, until somebody chooses.
     draft.reference ??= list.find((choice) => choice.value === "Production")?.value ?? null;
     if (draft.reference !== null && list.some((choice) => choice.value === draft.reference)) {
@@ -153,6 +158,7 @@ export function callTab(panel, view) {
   });
   reference.addEventListener("change", () => {
     draft.reference = reference.value;
+    view.keep({ reference: reference.value });
     describe();
     drawPrograms();
   });
@@ -168,8 +174,7 @@ export function callTab(panel, view) {
   });
 
   const openLog = (version) => {
-    sessionStorage.setItem("version", version);
-    view.show("logs");
+    view.show("logs", { version });
   };
   const request = async () => {
     if (running !== null || reference.value === "") {

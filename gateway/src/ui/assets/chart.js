@@ -5,47 +5,44 @@ import { fill, h, set, text } from "./dom.js";
 const WIDTH = 600;
 const HEIGHT = 140;
 
-/// A line without axes, for a table's cell.
+/// A line without axes, for a table's cell. Where nothing is known there is no line.
 export function spark(label) {
-  const line = h("polyline", { fill: "none", "vector-effect": "non-scaling-stroke" });
-  const area = h("polygon", {});
-  const element = h("svg.spark", { viewBox: `0 0 ${WIDTH} 100`, preserveAspectRatio: "none", role: "img", "aria-label": label }, area, line);
+  const element = h("svg.spark", { viewBox: `0 0 ${WIDTH} 100`, preserveAspectRatio: "none", role: "img", "aria-label": label });
   element.update = (values) => {
-    const known = (values ?? []).map((value) => value ?? 0);
-    const most = Math.max(...known, 1e-9);
-    const points = known.map((value, place) => [place * WIDTH / Math.max(1, known.length - 1), 96 - 88 * value / most]);
-    const path = points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-    set(line, "points", path);
-    set(area, "points", points.length > 0 ? `0,100 ${path} ${WIDTH},100` : "");
-    element.classList.toggle("flat", Math.max(...known, 0) === 0);
+    const all = (values ?? []).map((value) => value ?? null);
+    const most = Math.max(...all.filter((value) => value !== null), 0);
+    fill(element, runs(all, all.length, (value) => 96 - (most > 0 ? 88 * value / most : 0)).map((points) => drawn(points, "", 100)));
+    element.classList.toggle("flat", most === 0);
   };
   return element;
 }
 
 /// Lines over time with scales, a legend that reads out one moment, and words for those who do not see it.
+/// `lines` are `{ name, className, isFilled, isShy }`: one that is shy is drawn only where it was ever more than nothing.
 /// `format` writes a value; `whole` keeps the scale from dividing what comes in ones; `base` is the step between units; `onread(place)` hears which moment is looked at, null for none.
-export function chart({ title, format, empty = "No figures yet", whole = false, base = 10, onread = () => {} }) {
+export function chart({ title, lines, format, empty = "No figures yet", whole = false, base = 10, onread = () => {} }) {
+  const written = (number) => (number === null ? "–" : format(number));
   const marker = h("line.cursor", { y1: 0, y2: HEIGHT, "vector-effect": "non-scaling-stroke", visibility: "hidden" });
-  const drawn = h("g", {});
-  const plot = h("svg.plot", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, drawn, marker);
+  const inner = h("g", {});
+  const plot = h("svg.plot", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, inner, marker);
   const scale = h("div.scale", { "aria-hidden": "true" });
-  const axis = h("div.axis", { "aria-hidden": "true" });
-  const legend = h("ul.legend", {});
+  // As high as it will be when there are times to write.
+  const axis = h("div.axis", { "aria-hidden": "true" }, "\u00a0");
+  const numbers = lines.map(() => h("strong", {}, written(null)));
+  const legend = h("ul.legend", {}, lines.map((line, number) => h("li", {}, h(`span.key.${line.className}`, { "aria-hidden": "true" }), `${line.name} `, numbers[number])));
   const when = h("span.when", {});
   const vacant = h("p.vacant", { hidden: true }, empty);
   const spoken = h("span.away", { role: "status" });
   const canvas = h("div.canvas", { tabindex: 0, role: "img" }, scale, plot, vacant, axis);
   const element = h("figure.chart", {}, h("figcaption", {}, h("span", {}, title), when), canvas, legend, spoken);
-  let shown = { lines: [], step: 10, length: 0, end: 0 };
+  let shown = { values: lines.map(() => []), step: 10, length: 0, end: 0 };
   let place = null;
 
-  const value = (line, at) => line.values[at - shown.length + line.values.length] ?? null;
-  const written = (number) => (number === null ? "–" : format(number));
-  const readings = (at) => shown.lines.map((line) => `${line.name} ${written(value(line, at))}`).join(", ");
+  const value = (number, at) => shown.values[number][at - shown.length + shown.values[number].length] ?? null;
+  const readings = (at) => lines.map((line, number) => `${line.name} ${written(value(number, at))}`).join(", ");
   const read = () => {
     const at = place ?? shown.length - 1;
-    const values = legend.querySelectorAll("strong");
-    shown.lines.forEach((line, number) => text(values[number], written(value(line, at))));
+    numbers.forEach((element, number) => text(element, written(value(number, at))));
     text(when, place === null || shown.length === 0 ? "" : clockTime(shown.end - (shown.length - 1 - at) * shown.step * 1000, true));
     set(marker, "visibility", place === null ? "hidden" : "visible");
     const x = at / Math.max(1, shown.length - 1) * WIDTH;
@@ -53,27 +50,22 @@ export function chart({ title, format, empty = "No figures yet", whole = false, 
     set(marker, "x2", x);
   };
 
-  /// `lines` are `{ name, values, className, filled }`, newest last; `length` values are the whole width, `end` is when the last one was.
-  element.update = ({ lines, step, length, end }) => {
-    shown = { lines, step, length, end };
-    const known = lines.flatMap((line) => line.values.filter((one) => one !== null));
+  /// `values` has a list for each line, newest last; `length` values are the whole width, `end` is when the last one was.
+  element.update = ({ values, step, length, end }) => {
+    shown = { values, step, length, end };
+    const known = values.flat().filter((one) => one !== null);
     const isEmpty = known.length === 0;
     const most = nice(Math.max(...known, 0), whole, base);
     fill(scale, [most, most / 2, 0].map((one) => h("span", {}, isEmpty || (whole && !Number.isInteger(one)) ? "" : one === 0 ? "0" : format(one))));
     const span = (length - 1) * step * 1000;
     fill(axis, [0, 1, 2, 3].map((part) => h("span", {}, part === 3 ? "now" : clockTime(end - span * (3 - part) / 3, false))));
-    fill(drawn,
+    fill(inner,
       [0, HEIGHT / 2, HEIGHT].map((y) => h("line.grid", { x1: 0, x2: WIDTH, y1: y, y2: y, "vector-effect": "non-scaling-stroke" })),
-      lines.flatMap((line) => runs(line.values, length, most).flatMap((points) => [
-        line.filled && h(`polygon.${line.className}`, { points: `${points[0][0]},${HEIGHT} ${joined(points)} ${points.at(-1)[0]},${HEIGHT}` }),
-        h(`polyline.${line.className}`, { points: joined(points.length === 1 ? [points[0], points[0]] : points), fill: "none", "vector-effect": "non-scaling-stroke" }),
-      ])));
-    if (legend.children.length !== lines.length) {
-      fill(legend, lines.map((line) => h("li", {}, h(`span.key.${line.className}`, { "aria-hidden": "true" }), `${line.name} `, h("strong", {}, ""))));
-    }
+      lines.map((line, number) => (line.isShy && !values[number].some((one) => one > 0) ? [] :
+        runs(values[number], length, (one) => HEIGHT - HEIGHT * one / most).map((points) => drawn(points, line.className, line.isFilled ? HEIGHT : null)))));
     element.classList.toggle("nothing", isEmpty);
     vacant.hidden = !isEmpty;
-    set(canvas, "aria-label", isEmpty ? `${title}: ${empty}` : `${title}. ${lines.map((line) => summary(line, format)).join("; ")}. Arrow keys read single moments.`);
+    set(canvas, "aria-label", isEmpty ? `${title}: ${empty}` : `${title}. ${lines.map((line, number) => summary(line.name, values[number], format)).join("; ")}. Arrow keys read single moments.`);
     read();
   };
   element.read = (at) => {
@@ -107,15 +99,25 @@ export function chart({ title, format, empty = "No figures yet", whole = false, 
   return element;
 }
 
-function summary(line, format) {
-  const known = line.values.filter((one) => one !== null);
-  return known.length === 0 ? `${line.name}: nothing` : `${line.name}: now ${format(known.at(-1))}, between ${format(Math.min(...known))} and ${format(Math.max(...known))}`;
+function summary(name, values, format) {
+  const known = values.filter((one) => one !== null);
+  return known.length === 0 ? `${name}: nothing` : `${name}: now ${format(known.at(-1))}, between ${format(Math.min(...known))} and ${format(Math.max(...known))}`;
 }
 
 const joined = (points) => points.map(([x, y]) => `${x},${y}`).join(" ");
 
+// One run as a line, with what is below it down to `ground` where that is given. A lone sample is a dot: a line of no length
+// whose ends are round, since what is stretched would make an ellipse of a circle.
+function drawn(points, className, ground) {
+  const isLone = points.length === 1;
+  const of = (...classes) => classes.filter((one) => one !== "").map((one) => `.${one}`).join("");
+  return [
+    ground !== null && !isLone && h(`polygon${of(className)}`, { points: `${points[0][0]},${ground} ${joined(points)} ${points.at(-1)[0]},${ground}` }),
+    h(`polyline${of(className, isLone ? "lone" : "")}`, { points: joined(isLone ? [points[0], points[0]] : points), fill: "none", "stroke-linecap": "round", "vector-effect": "non-scaling-stroke" })];
+}
+
 // A gap is a gap: one run of points for each run of known values. The newest value is at the right edge.
-function runs(values, length, most) {
+function runs(values, length, height) {
   const all = [[]];
   const across = WIDTH / Math.max(1, length - 1);
   values.forEach((one, number) => {
@@ -123,7 +125,7 @@ function runs(values, length, most) {
       all.push([]);
     } else {
       const x = (number + length - values.length) * across;
-      all.at(-1).push([x.toFixed(1), (HEIGHT - HEIGHT * one / most).toFixed(1)]);
+      all.at(-1).push([x.toFixed(1), height(one).toFixed(1)]);
     }
   });
   return all.filter((points) => points.length > 0);

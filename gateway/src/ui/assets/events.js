@@ -191,8 +191,7 @@ function entry(event, view) {
       BAD.has(event.type) && event.version !== undefined && h("button.small", {
         type: "button",
         onclick: () => {
-          sessionStorage.setItem("version", String(event.version));
-          view.show("logs");
+          view.show("logs", { version: event.version });
         },
       }, `Log of version ${event.version}`)));
 }

@@ -19,11 +19,11 @@ export function figuresTab(panel, view) {
   const onread = (place) => charts.forEach(({ element }) => element.read(place));
   const quiet = "No requests in this time";
   const charts = [
-    { lines: [["answered", "requests", "one", true], ["failed", "errors", "bad", true]], element: chart({ title: "Requests a second", format: rate, empty: quiet, onread }) },
-    { lines: [["half within", "p50", "one"], ["95 % within", "p95", "two"], ["99 % within", "p99", "three"]], element: chart({ title: "Time to answer", format: latency, empty: quiet, onread }) },
-    { lines: [["in flight", "in_flight", "one", true], ["waiting", "queue", "three", true]], element: chart({ title: "Requests inside", format: count, whole: true, onread }) },
-    { lines: [["workers", "memory", "one", true]], element: chart({ title: "Memory", format: bytes, base: 1024, onread }) },
-  ];
+    { series: [ok, "errors"], title: "Requests/s", format: rate, empty: quiet, lines: [line("ok", "one", { isFilled: true }), line("errors", "bad", { isFilled: true, isShy: true })] },
+    { series: ["p50", "p95", "p99"], title: "Latency", format: latency, empty: quiet, lines: [line("p50", "one"), line("p95", "two"), line("p99", "three")] },
+    { series: ["in_flight", "queue"], title: "In flight and queued", format: count, whole: true, lines: [line("In flight", "one", { isFilled: true }), line("Queued", "three")] },
+    { series: ["memory"], title: "Memory", format: bytes, base: 1024, lines: [line("all workers", "one", { isFilled: true })] },
+  ].map(({ series, ...about }) => ({ series, element: chart({ ...about, onread }) }));
   const all = h("div.charts", {}, charts.map(({ element }) => element));
   fill(panel,
     h("div.row", {}, h("label.choice", {}, h("span", {}, "Version"), version), h("label.choice", {}, h("span", {}, "Last"), span)),
@@ -39,11 +39,8 @@ export function figuresTab(panel, view) {
         return;
       }
       const end = Date.now();
-      for (const { lines, element } of charts) {
-        element.update({
-          step, end, length: length / step,
-          lines: lines.map(([name, key, className, filled]) => ({ name, className, filled, values: (series[key] ?? []).map((value) => value ?? null) })),
-        });
+      for (const { series: wanted, element } of charts) {
+        element.update({ step, end, length: length / step, values: wanted.map((one) => (typeof one === "function" ? one(series) : series[one] ?? [])) });
       }
       problem.hidden = true;
       const isEmpty = Object.values(series).every((values) => values.every((value) => value === null));
@@ -74,3 +71,8 @@ export function figuresTab(panel, view) {
 
 /// `0`, `0.04`, `0.3`, `12`: a rate of less than one is still one.
 const rate = (number) => (number > 0 && number < 0.1 ? number.toFixed(2) : count(number));
+
+const line = (name, className, more) => ({ name, className, ...more });
+
+// Failed requests are among the requests.
+const ok = ({ requests = [], errors = [] }) => requests.map((one, place) => (one === null ? null : Math.max(0, one - (errors[place] ?? 0))));

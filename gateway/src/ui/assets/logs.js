@@ -108,7 +108,7 @@ export function logsTab(panel, view) {
         if (about.attempt !== current) {
           current = about.attempt;
           if (attempt.value === "" && search.value === "") {
-            pane.add({ text: `${kind.value === "build" ? "Build" : "Worker"} ${about.attempt} · ${new Date(about.started).toLocaleString()}`, kind: "mark" });
+            pane.add({ text: `Attempt ${about.attempt} · ${new Date(about.started).toLocaleString()}`, kind: "mark" });
           }
           if (about.begins) {
             listAttempts();
@@ -153,6 +153,8 @@ export function logsTab(panel, view) {
   };
 
   let states = "";
+  let begins = true;
+  const keep = () => view.keep({ version: version.value, kind: chosen ? kind.value : "" });
   view.onModel((model) => {
     // What was asked for before may come after somebody has gone.
     if (left) {
@@ -165,11 +167,18 @@ export function logsTab(panel, view) {
       option.update = (now) => text(option, `${now.version}${now.state === "READY" ? "" : ` (${now.state.toLowerCase()})`}`);
       return option;
     });
-    const asked = sessionStorage.getItem("version");
-    if (asked !== null && model.versions.some((one) => String(one.version) === asked)) {
-      sessionStorage.removeItem("version");
+    const asked = view.asked().get("version");
+    if (asked !== version.value && model.versions.some((one) => String(one.version) === asked)) {
       version.value = asked;
-      chosen = false;
+    }
+    if (begins && model.versions.length > 0) {
+      begins = false;
+      const kindAsked = view.asked().get("kind");
+      chosen = kindAsked === "worker" || kindAsked === "build";
+      kind.value = chosen ? kindAsked : kind.value;
+      if (asked === version.value) {
+        keep();
+      }
     }
     if (version.value !== opened || end === null) {
       fresh();
@@ -180,9 +189,13 @@ export function logsTab(panel, view) {
       listAttempts();
     }
   });
-  version.addEventListener("change", fresh);
+  version.addEventListener("change", () => {
+    keep();
+    fresh();
+  });
   kind.addEventListener("change", () => {
     chosen = true;
+    keep();
     fresh();
   });
   attempt.addEventListener("change", open);

@@ -1,6 +1,6 @@
 // One model: its status, what can be done with it, and the tabs.
 
-import { get, modelPath, put, remove } from "./api.js";
+import { get, modelPath, put, remove, segment } from "./api.js";
 import { ask, fill, h, refill, say, set, text, toast } from "./dom.js";
 import { clock, elapsed } from "./time.js";
 import { badge, isAddressable } from "./words.js";
@@ -42,7 +42,8 @@ export function modelView(main, page, name) {
   const tags = h("ul.problem.mild", { hidden: true });
   const tabs = h("div.tabs", { role: "tablist", "aria-label": `Views of ${name}` });
   const changed = h("span.quiet", {});
-  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet", { "aria-hidden": "true" }, "/"), h("span.quiet.clip.grow", {}, name), changed);
+  const mlflow = inMlflow(page, name, "the model");
+  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet", { "aria-hidden": "true" }, "/"), h("span.quiet.clip.grow", {}, name), changed, mlflow);
   const everything = [
     crumbs,
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
@@ -58,14 +59,41 @@ export function modelView(main, page, name) {
       }
     },
     onEvent: (listener) => listeners.event.add(listener),
-    show: (tab, query) => page.go("models", name, tab, ...(query ?? [])),
+    show: async (tab, query) => {
+      wanted = query;
+      await page.go("models", name, tab);
+      wanted = null;
+    },
+    // A link to a tab and to what is to be chosen there.
+    link: (id, query, attributes, ...children) => h("a", {
+      href: `/ui/models/${segment(name)}/${id}?${new URLSearchParams(query)}`,
+      ...attributes,
+      onclick: (event) => {
+        if (event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey) {
+          event.preventDefault();
+          view.show(id, query);
+        }
+      },
+    }, ...children),
+    // What is to be chosen in a tab that begins, and keeping in the address what is, so that a reload shows it again.
+    asked: () => new URLSearchParams(wanted ?? location.search),
+    keep: (query) => {
+      const address = new URL(location);
+      address.search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
+      if (address.href !== location.href) {
+        history.replaceState(history.state, "", address);
+      }
+    },
+    inMlflow: (what, ...rest) => inMlflow(page, name, what, ...rest),
     refresh: () => load(),
   };
+  let wanted = null;
   let enabledAt = 0;
   let tab = null;
   let rendered = null;
   let endTab = null;
   let stage = "waiting";
+  let told = null;
 
   // The tabs: links, so that each has an address, and one view for all of them.
   const links = new Map(TABS.map(([id, title]) => [id, page.link(["models", name, id], { role: "tab", id: `tab-${id}`, "aria-controls": "panel", "data-title": title }, title)]));
@@ -106,6 +134,10 @@ export function modelView(main, page, name) {
   };
 
   const draw = (model) => {
+    // An answer that comes when nobody looks any more.
+    if (stage === "left") {
+      return;
+    }
     const before = view.model;
     if (model.state !== null && (before?.state === null || page.enabled === name)) {
       enabledAt = Date.now();
@@ -141,6 +173,7 @@ export function modelView(main, page, name) {
   const mount = () => {
     if (stage === "waiting") {
       stage = "shown";
+      told = null;
       fill(main, everything);
       page.entitle();
       turn(tab);
@@ -172,6 +205,7 @@ export function modelView(main, page, name) {
         stage = "waiting";
       }
       if (stage !== "left") {
+        mlflow.hidden = !mlflow.hasAttribute("href");
         draw(model);
         mount();
         listen();
@@ -185,7 +219,13 @@ export function modelView(main, page, name) {
         endTab = rendered = null;
         document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
         refill(changed, null, () => []);
-        fill(main, crumbs, gone(page, name, refusal, view.model !== null));
+        mlflow.hidden = true;
+        // Asked again and again: what is said already stays, and the focus in it.
+        const telling = JSON.stringify([refusal.status, refusal.message]);
+        if (told !== telling) {
+          told = telling;
+          fill(main, crumbs, gone(page, name, refusal, view.model !== null));
+        }
         stage = refusal.status === 0 ? "waiting" : "gone";
         listeners.model.clear();
         listeners.event.clear();
@@ -235,7 +275,7 @@ export function modelView(main, page, name) {
     fill(main, crumbs, gone(page, name, null));
     return { ready: null };
   }
-  const impatient = setTimeout(() => stage === "waiting" && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
+  const impatient = setTimeout(() => stage === "waiting" && told === null && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
   const timer = setInterval(() => document.hidden || load(), AGAIN_EVERY);
   return {
     ready: load(),
@@ -246,8 +286,30 @@ export function modelView(main, page, name) {
       clearInterval(timer);
       quiet();
       endTab?.();
+      listeners.model.clear();
+      listeners.event.clear();
     },
   };
+}
+
+// What the registry's own page shows of the model, where it has one.
+function inMlflow(page, name, what, ...rest) {
+  const link = h("a.small", { hidden: true, target: "_blank", rel: "noopener", "aria-label": `Open in MLflow: ${what}` }, "Open in MLflow");
+  // Asked for once; what was asked for in vain is asked for again.
+  page.registry ??= get("/api/v1/status").then(({ registry }) => registry.url).catch(() => {
+    page.registry = null;
+    return null;
+  });
+  page.registry.then((url) => {
+    if (/^https?:/i.test(url ?? "") && URL.canParse(url)) {
+      const address = new URL(url);
+      address.pathname = address.pathname.replace(/\/*$/, "/");
+      address.hash = `/${["models", name, ...rest].map(segment).join("/")}`;
+      set(link, "href", address.href);
+      link.hidden = false;
+    }
+  });
+  return link;
 }
 
 // Those who cannot see a label move are told.

@@ -58,44 +58,61 @@ function card(version, view) {
   const line = h("div.now", {});
   const uris = h("ul.uris", {});
   const failure = h("div.failure", { hidden: true });
-  const workers = h("div.workers", {});
-  const restart = h("button.small", { type: "button", "aria-label": `Restart version ${number}`, title: "New workers take over, without a failed request" }, "Restart");
+  const each = h("ul.each", {});
+  const workers = h("details.workers", { hidden: true }, h("summary", {}, "Each worker"), each);
+  const restart = h("button.small", { type: "button" });
+  let told = version.state;
   restart.addEventListener("click", async () => {
+    const isFailed = told === "FAILED";
     restart.disabled = true;
     try {
       await post(modelPath(view.name, "versions", String(number), "restart"));
-      toast(`New workers for version ${number} take over, without a failed request.`);
+      toast(isFailed ? `Version ${number} is tried again.` : `New workers for version ${number} take over, without a failed request.`);
     } catch (refusal) {
       toast(refusal.message, "bad");
     }
     restart.disabled = false;
-    restart.focus();
+    (restart.hidden ? logs : restart).focus();
   });
-  const logs = view.page.link(["models", view.name, "logs"], { class: "button small", "aria-label": `Logs of version ${number}` }, "Logs");
-  logs.addEventListener("click", () => sessionStorage.setItem("version", String(number)), { capture: true });
-  const element = h("article.version", { "aria-label": `Version ${number}` },
-    h("header", {}, h("h2", {}, `Version ${number}`), state, marks, h("span.grow", {}), h("span.actions", {}, logs, restart)),
+  const logs = view.link("logs", { version: number }, { class: "button small", "aria-label": `Logs of version ${number}` }, "Logs");
+  const call = view.link("call", { reference: number }, { class: "button small", "aria-label": `Call it: version ${number}` }, "Call it");
+  const mlflow = view.inMlflow(`version ${number}`, "versions", String(number));
+  const element = h("article.version", { id: `version-${number}`, tabindex: -1, "aria-label": `Version ${number}` },
+    h("header", {}, h("h2", {}, `Version ${number}`), state, marks, h("span.grow", {}), h("span.actions", {}, mlflow, call, logs, restart)),
     line, failure, uris, workers);
 
   element.update = (now) => {
+    told = now.state;
     state.update(now.state);
     keyed(marks, [...(now.stage ? [now.stage] : []), ...now.aliases.map((alias) => `@${alias}`)], (mark) => mark, (mark) => h("span.tag", {}, mark));
     const up = since(now);
-    refill(line, [now.state, now.step, now.step_since, now.renewing, now.replicas, now.memory_bytes, now.crashes, up], () => standing(now, up));
-    keyed(uris, now.uris, (uri) => uri, (uri) => h("li", {}, h("code.uri", {}, uri), copyButton(uri, `Copy ${uri}`)));
+    refill(line, [now.state, now.step, now.step_since, now.renewing, now.replicas, now.memory_bytes, now.crashes, up], () => standing(now, up, view));
+    // The number's own: those of its labels are told above, with what they mean.
+    keyed(uris, now.uris.slice(0, 1), (uri) => uri, (uri) => h("li.address", {}, h("code.uri", {}, uri), copyButton(uri, `Copy ${uri}`)));
     const detail = now.replicas_detail ?? [];
     workers.hidden = detail.length < 2;
-    refill(workers, detail.map((one) => [one.replica, one.process_id, one.memory_bytes]), () => (detail.length < 2 ? [] : each(detail)));
-    restart.hidden = view.model?.permission !== "MANAGE" || now.state !== "READY";
+    keyed(each, detail, (one) => `${one.replica} ${one.process_id} ${one.since}`, worker);
+    const manages = view.model?.permission === "MANAGE";
+    const isFailed = now.state === "FAILED";
+    const isLost = document.activeElement === restart;
+    restart.hidden = !manages || (now.state !== "READY" && !isFailed);
+    text(restart, isFailed ? "Try again" : "Restart");
+    set(restart, "aria-label", isFailed ? `Try again with version ${number}` : `Restart version ${number}`);
+    set(restart, "title", isFailed ? "Build and start it once more, as it is" : "New workers take over, without a failed request");
+    if (isLost && restart.hidden) {
+      logs.focus();
+    }
+    call.hidden = now.state !== "READY";
     const error = now.last_error ?? now.last_renewal_failure;
     failure.hidden = !error;
-    refill(failure, [error, now.state], () => (error ? why(error, now.state) : []));
+    refill(failure, [error, now.state, manages], () => (error ? why(error, now.state, manages) : []));
   };
   return element;
 }
 
 // One line in every state, so that nothing moves when the state does.
-function standing(version, up) {
+function standing(version, up, view) {
+  const crashes = version.crashes > 0 && h("span.fact", {}, view.page.link(["models", view.name, "events"], {}, `Crashes ${version.crashes}`));
   if (isComing(version.state)) {
     const place = WAY.findIndex(([state]) => state === version.state);
     return [
@@ -104,7 +121,7 @@ function standing(version, up) {
       doing(h("span", { role: "status" }, version.step ?? "waiting for its turn"), version.step_since ?? version.since)];
   }
   if (version.state === "FAILED") {
-    return [fact("Failed", clock(version.since)), version.crashes > 0 && fact("Crashes", version.crashes)];
+    return [fact("Failed", clock(version.since)), crashes];
   }
   if (version.state === "DRAINING") {
     return [doing("finishing requests in flight", version.since)];
@@ -112,37 +129,39 @@ function standing(version, up) {
   return [
     fact("Workers", version.replicas),
     version.memory_bytes === undefined ? null : fact("Memory", bytes(version.memory_bytes)),
-    fact("Up", clock(up, elapsed)),
-    version.crashes > 0 && fact("Crashes", version.crashes),
+    version.replicas > 0 && fact("Up", clock(up, elapsed)),
+    crashes,
     version.renewing && h("span.renewing", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), version.replicas === 0 ? "its worker comes up again" : "new workers come up beside the present ones")];
 }
 
-// Its oldest worker's start; a version whose workers are not told of is as old as its state.
+// For how long it has answered without a break: since it became ready, or since its oldest worker came up after that.
 function since(version) {
   const starts = (version.replicas_detail ?? []).map((one) => one.since).sort((one, other) => Date.parse(one) - Date.parse(other));
-  return starts[0] ?? version.since;
+  return starts.length > 0 && Date.parse(starts[0]) > Date.parse(version.since) ? starts[0] : version.since;
 }
 
 const doing = (what, at) => h("span.doing", {}, h("span.spinner", { "aria-hidden": "true" }), what, " ", h("span.quiet", {}, clock(at, elapsed)));
 
 const fact = (name, value) => h("span.fact", {}, h("span.quiet", {}, `${name} `), value);
 
-function each(detail) {
-  return h("details", {}, h("summary", {}, "Each worker"),
-    h("ul.each", {}, detail.map((one) => h("li", {},
-      h("span", {}, `Worker ${one.replica}`), h("span.quiet", {}, `process ${one.process_id}`), h("span", {}, bytes(one.memory_bytes)),
-      h("span", {}, h("span.quiet", {}, "up "), clock(one.since, elapsed))))));
+function worker(one) {
+  const memory = h("span", {});
+  const element = h("li", {},
+    h("span", {}, `Worker ${one.replica}`), h("span.quiet", {}, `process ${one.process_id}`), memory,
+    h("span", {}, h("span.quiet", {}, "up "), clock(one.since, elapsed)));
+  element.update = (now) => text(memory, bytes(now.memory_bytes));
+  return element;
 }
 
-function why(error, state) {
+function why(error, state, manages) {
   return [
     state !== "FAILED" && h("p.quiet", {}, "The last try to replace its workers failed; the present ones go on."),
     h("p.reason", {}, error.message),
     error.code && h("p.code", {}, error.code),
     error.last_lines?.length > 0 && h("details", {}, h("summary", {}, "The last lines of its log"), h("pre.lines", { tabindex: 0 }, plain(error.last_lines.join("\n")))),
     state === "FAILED" && h("p.then", {}, error.next_try
-      ? ["Tried ", plural(error.attempts, "time"), ", and once more ", clock(error.next_try)]
-      : "It waits for a change: register a version that can be served, or change the settings.")];
+      ? ["Tried ", plural(error.attempts, "time"), ", and once more ", clock(error.next_try), manages && "; or try again now", "."]
+      : `It waits for a change: register a version that can be served, or change the settings${manages ? ", or try again" : ""}.`)];
 }
 
 function nothing(model) {

@@ -55,7 +55,9 @@ pub(super) async fn nothing_runs_of_what_names_tags_logs_and_answers_hold(
         call(page, client).await?;
 
         page.at("tab", "Events").press().await?;
-        page.at("listitem", "Callers can reach").there().await?;
+        page.at("listitem", "Ready: callers can reach it")
+            .there()
+            .await?;
         nothing_made(page).await?;
 
         page.at("tab", "Logs").press().await?;
@@ -64,7 +66,7 @@ pub(super) async fn nothing_runs_of_what_names_tags_logs_and_answers_hold(
         nothing_made(page).await?;
 
         page.at("tab", "Metrics").press().await?;
-        page.shows("Requests a second").await?;
+        page.shows("Requests/s").await?;
         nothing_made(page).await?;
 
         page.at("button", "Settings").press().await?;

@@ -43,13 +43,15 @@ pub(super) async fn each_view_is_usable_by_all_wide_and_narrow_light_and_dark(
         call(page).await?;
 
         page.at("tab", "Events").press().await?;
-        page.at("listitem", "Callers can reach").there().await?;
+        page.at("listitem", "Ready: callers can reach it")
+            .there()
+            .await?;
         page.look(&pictures, "events").await?;
         page.at("tab", "Logs").press().await?;
         page.at("region", "Log").shows("refuses to load").await?;
         page.look(&pictures, "logs").await?;
         page.at("tab", "Metrics").press().await?;
-        page.shows("Requests a second").await?;
+        page.shows("Requests/s").await?;
         page.look(&pictures, "metrics").await?;
 
         page.goto_model("nothing registered yet", "versions")
