@@ -49,7 +49,7 @@ export function modelView(main, page, name) {
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
     description, waiting, problem, tags, tabs, panel];
 
-  const listeners = { model: new Set(), event: new Set() };
+  const listeners = { model: new Set(), event: new Set(), connect: new Set() };
   const view = {
     page, name, model: null,
     onModel: (listener) => {
@@ -59,6 +59,7 @@ export function modelView(main, page, name) {
       }
     },
     onEvent: (listener) => listeners.event.add(listener),
+    onConnect: (listener) => listeners.connect.add(listener),
     show: async (tab, query) => {
       wanted = query;
       await page.go("models", name, tab);
@@ -125,6 +126,7 @@ export function modelView(main, page, name) {
       endTab?.();
       listeners.model.clear();
       listeners.event.clear();
+      listeners.connect.clear();
       set(panel, "aria-labelledby", `tab-${id}`);
       fill(panel);
       endTab = make(panel, view);
@@ -190,6 +192,7 @@ export function modelView(main, page, name) {
       page.live(connected);
       if (connected) {
         load();
+        listeners.connect.forEach((listener) => listener());
       }
     });
   };
@@ -229,6 +232,7 @@ export function modelView(main, page, name) {
         stage = refusal.status === 0 ? "waiting" : "gone";
         listeners.model.clear();
         listeners.event.clear();
+        listeners.connect.clear();
         quiet();
       } else {
         text(problem, refusal.message);
