@@ -24,7 +24,9 @@ use hostile::nothing_runs_of_what_names_tags_logs_and_answers_hold;
 use keyboard::the_keyboard_alone_leads_from_signing_in_to_an_answer;
 use programs::the_programs_on_the_page_run_as_they_are_and_answer;
 use rights::{a_reader_sees_nothing_that_would_be_refused, who_has_no_rights_is_told_what_to_do};
-use signing_in::a_person_signs_in_finds_a_model_and_signs_out;
+use signing_in::{
+    a_person_signs_in_finds_a_model_and_signs_out, the_first_view_of_twenty_models_is_small,
+};
 use views::each_view_is_usable_by_all_wide_and_narrow_light_and_dark;
 use whole_way::a_person_goes_the_whole_way_from_enabling_to_stopping;
 
@@ -32,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![
         a_misdeed_of_the_page_fails_the_visit,
         a_person_signs_in_finds_a_model_and_signs_out,
+        the_first_view_of_twenty_models_is_small,
         a_person_goes_the_whole_way_from_enabling_to_stopping,
         a_newcomer_finds_out_why_a_build_failed_in_two_clicks,
         a_reader_sees_nothing_that_would_be_refused,
@@ -58,6 +61,22 @@ async fn visit(
     let browser = world.browser().await?;
     browser
         .visit(client.base(), async |page| {
+            page.sign_in(client.token().context("a token")?).await?;
+            visit(page).await
+        })
+        .await
+}
+
+/// The same, where the page learns only what it is told: a page that asks again and again looks live, too.
+async fn visit_without_polling(
+    world: &World,
+    client: &Client,
+    visit: impl AsyncFnOnce(&Page) -> Result<()>,
+) -> Result<()> {
+    let browser = world.browser().await?;
+    browser
+        .visit(client.base(), async |page| {
+            page.without_polling().await?;
             page.sign_in(client.token().context("a token")?).await?;
             visit(page).await
         })
