@@ -67,7 +67,9 @@ pub(super) async fn a_person_signs_in_finds_a_model_and_signs_out(world: Arc<Wor
 pub(super) async fn the_first_view_of_twenty_models_is_small(world: Arc<World>) -> Result<()> {
     let client = world.iris().await?;
     let registry = world.registry().await?;
-    let mut names = vec!["iris".to_owned()];
+    world.scripted().await?;
+    // Two of them are served, and have figures.
+    let mut names = vec!["iris".to_owned(), "scripted".to_owned()];
     for number in names.len()..20 {
         let name = format!("a small model {number:02}");
         registry.create_model(&name).await?;
