@@ -32,6 +32,17 @@ pub(super) async fn a_person_goes_the_whole_way_from_enabling_to_stopping(
     registry.register(MODEL, &[models.iris()?]).await?;
     registry.transition(MODEL, 1, Stage::Production).await?;
 
+    // Of a model that is not served, the list learns when it is looked at.
+    until("the gateway has heard of the model", async || {
+        let list = client.get("/api/v1/models?max_results=1000").await?.text();
+        Ok(if list.contains(MODEL) {
+            Ok(())
+        } else {
+            Err(list)
+        })
+    })
+    .await?;
+
     visit_without_polling(&world, client, async |page| {
         page.mark().await?;
         let () = page.run(WATCH, vec![]).await?;
