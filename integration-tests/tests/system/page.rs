@@ -41,22 +41,23 @@ use whole_way::a_person_goes_the_whole_way_from_enabling_to_stopping;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
+        // The longest first: none of them is waited for alone at the end.
+        each_view_is_usable_by_all_wide_and_narrow_light_and_dark,
+        a_user_of_mlflow_signs_in_and_a_right_that_is_taken_away_ends,
+        a_person_goes_the_whole_way_from_enabling_to_stopping,
+        settings_are_saved_or_refused_at_their_field_and_workers_replaced,
+        the_page_catches_up_after_a_cut_connection_and_a_restart_of_the_gateway,
+        events_are_filtered_logs_followed_and_taken_along_and_charts_hold_values,
         a_misdeed_of_the_page_fails_the_visit,
         a_person_signs_in_finds_a_model_and_signs_out,
         the_first_view_of_twenty_models_is_small,
-        a_user_of_mlflow_signs_in_and_a_right_that_is_taken_away_ends,
-        a_person_goes_the_whole_way_from_enabling_to_stopping,
         a_newcomer_finds_out_why_a_build_failed_in_two_clicks,
         a_reader_sees_nothing_that_would_be_refused,
         who_has_no_rights_is_told_what_to_do,
         nothing_runs_of_what_names_tags_logs_and_answers_hold,
-        each_view_is_usable_by_all_wide_and_narrow_light_and_dark,
-        settings_are_saved_or_refused_at_their_field_and_workers_replaced,
-        events_are_filtered_logs_followed_and_taken_along_and_charts_hold_values,
         the_programs_on_the_page_run_as_they_are_and_answer,
         no_program_can_be_pasted_into_more_than_it_says,
         the_keyboard_alone_leads_from_signing_in_to_an_answer,
-        the_page_catches_up_after_a_cut_connection_and_a_restart_of_the_gateway,
     ]
 }
 
