@@ -232,7 +232,7 @@ impl World {
     }
 
     /// Ends everything; fails if the gateway does not end well or a process is left.
-    pub(crate) async fn finish(self) -> Result<()> {
+    pub async fn finish(self) -> Result<()> {
         let Some(Ground { run, .. }) = self.ground.into_inner() else {
             return Ok(());
         };

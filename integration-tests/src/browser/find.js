@@ -11,7 +11,7 @@ const ROLES = {
   combobox: "select",
   dialog: "dialog[open], [role=dialog]",
   heading: "h1, h2, h3, h4",
-  image: "svg[role=img], img",
+  image: "[role=img], img",
   link: "a[href]",
   listitem: "li",
   main: "main",

@@ -1,6 +1,6 @@
 //! What no visit may see: anything that ran though it was text, an error, a dialog, a request to somebody else.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -14,12 +14,12 @@ pub(super) const SCRIPT: &str = include_str!("guard.js");
 pub struct Traffic {
     /// Addresses, in the order of asking.
     pub requests: Vec<String>,
-    /// Bytes that came over the line for answers that have ended: headers, and bodies as they were compressed.
-    pub bytes: u64,
     /// Files of the page that were not there.
     pub missing: Vec<String>,
-    /// What answers are known by.
-    asked: HashSet<String>,
+    /// Addresses of answers that have ended.
+    pub answered: Vec<String>,
+    /// Address and bytes of each answer, by what it is known by.
+    answers: HashMap<String, (String, u64)>,
 }
 
 /// What the console says that is an error; that a request failed is the page's to handle.
@@ -54,7 +54,7 @@ impl Traffic {
                 }
                 let url = told["request"]["url"].as_str().unwrap_or_default();
                 self.requests.push(url.to_owned());
-                self.asked.insert(text("requestId"));
+                self.answers.insert(text("requestId"), (url.to_owned(), 0));
             }
             "Network.responseReceived" => {
                 let url = told["response"]["url"].as_str().unwrap_or_default();
@@ -62,19 +62,40 @@ impl Traffic {
                 if url.contains("/ui/") && status.is_some_and(|status| status >= 400) {
                     self.missing.push(url.to_owned());
                 }
+                self.grow(&text("requestId"), &told["response"]["encodedDataLength"]);
             }
-            "Network.loadingFinished" if self.asked.contains(&text("requestId")) => {
-                // A number with a fraction that is always zero.
-                let bytes = told["encodedDataLength"].as_f64().unwrap_or_default();
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a length"
-                )]
-                let bytes = bytes as u64;
-                self.bytes += bytes;
+            // Streams do not end: what came of them counts as it comes.
+            "Network.dataReceived" => {
+                let length = [&told["encodedDataLength"], &told["dataLength"]];
+                let length = length.into_iter().find(|one| length_of(one) > 0);
+                self.grow(&text("requestId"), length.unwrap_or(&Value::Null));
+            }
+            "Network.loadingFinished" => {
+                if let Some((url, bytes)) = self.answers.get_mut(&text("requestId")) {
+                    *bytes = length_of(&told["encodedDataLength"]);
+                    self.answered.push(url.clone());
+                }
             }
             _ => (),
+        }
+    }
+
+    /// Bytes that came over the line: headers, and bodies as they were compressed.
+    pub fn bytes(&self) -> u64 {
+        self.answers.values().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The bytes of each answer, most first.
+    pub fn largest(&self) -> Vec<(u64, &str)> {
+        let answers = self.answers.values();
+        let mut sizes: Vec<_> = answers.map(|(url, bytes)| (*bytes, url.as_str())).collect();
+        sizes.sort_unstable_by(|one, other| other.cmp(one));
+        sizes
+    }
+
+    fn grow(&mut self, request: &str, length: &Value) {
+        if let Some((_, bytes)) = self.answers.get_mut(request) {
+            *bytes += length_of(length);
         }
     }
 
@@ -92,4 +113,16 @@ impl Traffic {
         ensure!(self.missing.is_empty(), "not there: {:?}", self.missing);
         Ok(())
     }
+}
+
+/// A length, which is told as a number with a fraction that is always zero.
+fn length_of(told: &Value) -> u64 {
+    let length = told.as_f64().unwrap_or_default();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a length"
+    )]
+    let length = length as u64;
+    length
 }

@@ -71,9 +71,38 @@ const TOO_WIDE: &str = "
 
 impl Page {
     /// Resizes the window, and sets what the system prefers.
-    pub async fn set_look(&self, (width, height): Size, scheme: Scheme) -> Result<()> {
+    pub async fn set_look(&self, size: Size, scheme: Scheme) -> Result<()> {
+        self.set_sharp_look(size, scheme, 1.0).await
+    }
+
+    /// A picture for people who read about the page: with `scale` dots for each pixel of CSS, without scroll bars, and with
+    /// nothing that is pointed at or has the focus.
+    pub async fn portrait(
+        &self,
+        folder: &Path,
+        name: &str,
+        (size, scale): (Size, f64),
+        scheme: Scheme,
+    ) -> Result<()> {
+        let hidden = json!({ "hidden": true });
+        self.devtools("Emulation.setScrollbarsHidden", hidden)
+            .await?;
+        let away = self.driver().action_chain().move_to(1, 1);
+        away.perform().await?;
+        let blur = "document.activeElement?.blur(); scrollTo(0, 0); return null;";
+        let () = self.run(blur, vec![]).await?;
+        self.set_sharp_look(size, scheme, scale).await?;
+        self.picture(folder, name).await
+    }
+
+    async fn set_sharp_look(
+        &self,
+        (width, height): Size,
+        scheme: Scheme,
+        scale: f64,
+    ) -> Result<()> {
         let size = json!({
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+            "width": width, "height": height, "deviceScaleFactor": scale, "mobile": false,
         });
         self.devtools("Emulation.setDeviceMetricsOverride", size)
             .await?;

@@ -65,6 +65,15 @@ impl Page {
         Ok(page)
     }
 
+    /// From the next document on, the page never asks again by itself after so long a time that a person would not call it
+    /// live: whatever it still learns of, it was told.
+    pub async fn without_polling(&self) -> Result<()> {
+        let deaf = json!({ "source": include_str!("no_polling.js") });
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", deaf)
+            .await?;
+        Ok(())
+    }
+
     /// Goes to a path of the gateway, as by the address bar.
     pub async fn goto(&self, path: &str) -> Result<()> {
         self.driver.goto(format!("{}{path}", self.base)).await?;

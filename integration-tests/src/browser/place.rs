@@ -15,6 +15,9 @@ use crate::wait::{PATIENCE, until_within};
 /// Longer than anything that the page does by itself may take, on a busy machine.
 pub(super) const SOON: Duration = Duration::from_secs(60);
 
+/// Longer than what the page is told takes to be seen, and shorter than any of its own looks is away.
+const LIVE: Duration = Duration::from_secs(10);
+
 /// Finds the elements; ends with them in `found`.
 const FIND: &str = include_str!("find.js");
 
@@ -47,6 +50,13 @@ impl<'a> Place<'a> {
     #[must_use]
     pub fn patiently(mut self) -> Self {
         self.patience = PATIENCE;
+        self
+    }
+
+    /// Waits no longer than for what is live.
+    #[must_use]
+    pub fn live(mut self) -> Self {
+        self.patience = LIVE;
         self
     }
 
@@ -83,6 +93,15 @@ impl<'a> Place<'a> {
         self.ask(
             "has a value",
             "return found.length > 0 ? found[0].value : null;",
+        )
+        .await
+    }
+
+    /// All characters of the first, also those that are not seen, once it is there.
+    pub async fn characters(&self) -> Result<String> {
+        self.ask(
+            "has characters",
+            "return found.length > 0 ? found[0].textContent : null;",
         )
         .await
     }

@@ -28,6 +28,7 @@ pub(super) async fn the_page_catches_up_after_a_cut_connection_and_a_restart_of_
     let url = wire.url();
     browser
         .visit(&url, async |page| {
+            page.without_polling().await?;
             page.sign_in(&token).await?;
             page.at("row", MODEL).at("link", MODEL).press().await?;
             page.at("article", "Version 1").shows("Production").await?;
@@ -44,7 +45,8 @@ pub(super) async fn the_page_catches_up_after_a_cut_connection_and_a_restart_of_
                 .await?;
             wire.mend()?;
             page.at("banner", "").shows("Live").await?;
-            page.at("article", "Version 2").shows("Production").await?;
+            let second = page.at("article", "Version 2");
+            second.live().shows("Production").await?;
 
             // The gateway is killed, and another takes its place: the session holds, and so does the page.
             gateway.kill().await?;
@@ -60,7 +62,12 @@ pub(super) async fn the_page_catches_up_after_a_cut_connection_and_a_restart_of_
 
             // And it is followed as before.
             registry.set_alias(MODEL, "champion", 2).await?;
-            page.at("article", "Version 2").shows("@champion").await?;
+            gateway
+                .client()
+                .until_answered_by(MODEL, "champion", "b")
+                .await?;
+            let second = page.at("article", "Version 2");
+            second.live().shows("@champion").await?;
             ensure!(page.is_marked().await?, "the page was loaded anew");
             Ok(())
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use integration_tests::{Client, Page, World, command, output};
+use serde_json::json;
 use tokio::process::Command;
 
 use super::visit;
@@ -49,6 +50,69 @@ pub(super) async fn the_programs_on_the_page_run_as_they_are_and_answer(
         power_bi(client, &program(page, "Power BI").await?)
     })
     .await
+}
+
+/// Values that end what a terminal takes for pasted, and go on with a command; what turns the order of letters, and what is unseen.
+const PASTED: &str = "x\u{3}\u{1b}[201~\ntouch pasted\n\u{7f}\u{9b}\u{202e}y";
+
+pub(super) async fn no_program_can_be_pasted_into_more_than_it_says(
+    world: Arc<World>,
+) -> Result<()> {
+    let client = world.scripted().await?;
+    visit(&world, client, async |page| {
+        page.goto_model("scripted", "call").await?;
+        // Forms are made of each other: CSV has no other way to say what JSON escapes.
+        for (number, form) in ["dataframe_records", "CSV"].into_iter().enumerate() {
+            let value = format!("{PASTED}-{number}");
+            let row = json!({ "dataframe_records": [{ "do": "echo", "value": value }] });
+            let forms = page.at("combobox", "Form");
+            forms.choose("dataframe_records").await?;
+            let body = page.at("textbox", "Request body");
+            body.fill(&ascii(&row.to_string())).await?;
+            forms.choose(form).await?;
+            page.at("button", "curl").press().await?;
+            page.at("code", &format!("y-{number}")).there().await?;
+            let kind = if form == "CSV" { "text/csv" } else { "records" };
+            page.at("code", "invocations").shows(kind).await?;
+            for name in [
+                "curl",
+                "Python (requests)",
+                "Python (pandas)",
+                "PowerShell",
+                "Power BI",
+            ] {
+                page.at("button", name).press().await?;
+                let text = page.at("code", "invocations").characters().await?;
+                let raw: Vec<char> = text.chars().filter(|one| is_treacherous(*one)).collect();
+                ensure!(raw.is_empty(), "{form}, {name}: {raw:?} in {text:?}");
+                // And still says the same.
+                if name == "curl" {
+                    let mut bash = command("bash");
+                    bash.args(["-c", &text]);
+                    let answer = run(bash, client).await?;
+                    let answer: serde_json::Value = serde_json::from_str(&answer)?;
+                    assert_eq!(answer["predictions"], json!([value]), "{form}");
+                }
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// What a terminal may take for a command to itself, or a person cannot see.
+fn is_treacherous(one: char) -> bool {
+    (one.is_control() && !matches!(one, '\n' | '\t'))
+        || matches!(one, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON whose every letter can be typed.
+fn ascii(json: &str) -> String {
+    let letters = json.chars().map(|one| match one {
+        ' '..='~' => one.to_string(),
+        _ => format!("\\u{:04x}", u32::from(one)),
+    });
+    letters.collect()
 }
 
 /// A program, as it would be copied.
