@@ -185,9 +185,12 @@ impl DataPlane {
         target: &Target,
         peer: SocketAddr,
     ) -> Result<(), Refusal> {
+        let (method, headers) = (request.method(), request.headers());
+        let admitted = self.authenticator.admit(method, headers);
+        admitted.map_err(ApiError::from)?;
         let principal = self
             .authenticator
-            .authenticate_request(request.method(), request.headers(), peer.ip())
+            .authenticate_request(method, headers, peer.ip())
             .await
             .map_err(ApiError::from)?;
         Trail::of(request.extensions()).called_by(&principal);
