@@ -10,10 +10,12 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
+use url::Url;
 
 use crate::api_token::{TokenDigest, looks_like_a_token};
 use crate::credential::Credential;
 use crate::directory::{Directory, DirectoryConfig};
+use crate::door::{Door, TurnedAway};
 use crate::error::AuthError;
 use crate::inherited::InheritedRights;
 use crate::principal::Principal;
@@ -45,6 +47,7 @@ pub struct AuthenticatorConfig {
 pub struct Authenticator {
     /// `None` takes everybody for [`Principal::anonymous`].
     tokens: Option<Tokens>,
+    door: Door,
     refused: AtomicU64,
 }
 
@@ -76,6 +79,7 @@ impl Authenticator {
         };
         Ok(Self {
             tokens: Some(tokens),
+            door: Door::default(),
             refused: AtomicU64::new(0),
         })
     }
@@ -103,8 +107,26 @@ impl Authenticator {
     pub fn disabled() -> Self {
         Self {
             tokens: None,
+            door: Door::default(),
             refused: AtomicU64::new(0),
         }
+    }
+
+    /// The same for a gateway that browsers find at this address, whatever host a proxy asks for.
+    #[must_use]
+    pub fn reached_at(mut self, public_url: Option<&Url>) -> Self {
+        self.door = Door::at(public_url);
+        self
+    }
+
+    /// Whether a request is looked at at all, to be asked before who sent it: a browser asks in a person's name for any page
+    /// that it shows. Where everybody may do everything, this is all there is between such a page and the models.
+    pub fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), TurnedAway> {
+        self.door.check_origin(method, headers)?;
+        if self.tokens.is_none() {
+            self.door.check_name(headers)?;
+        }
+        Ok(())
     }
 
     /// Who sent a request with these headers from `peer`.

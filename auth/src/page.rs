@@ -58,7 +58,8 @@ impl Home {
         }
     }
 
-    fn is_elsewhere(&self, headers: &HeaderMap) -> bool {
+    /// Whether the browser says that a page of another origin asks. Programs say nothing of that.
+    pub(crate) fn is_elsewhere(&self, headers: &HeaderMap) -> bool {
         if let Some(site) = headers.get(FETCH_SITE) {
             // `none` is a person who typed the address.
             return site != "same-origin" && site != "none";

@@ -30,7 +30,7 @@ pub use environment::{
 pub use error::ErrorBody;
 pub use event::{Event, EventPage};
 pub use event_type::{EventType, UnknownEventType};
-pub use figures::{Figures, FiguresByModel, Series};
+pub use figures::{Figures, FiguresByModel, Series, SeriesNames, UnknownSeries};
 pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
 pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
 pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};

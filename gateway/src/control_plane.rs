@@ -76,22 +76,26 @@ pub(crate) type Routes = OpenApiRouter<Arc<ControlState>>;
 /// where failures are counted.
 pub fn router(state: impl Into<Arc<ControlState>>) -> Router {
     let state = state.into();
-    let (known_callers, everybody) = routes();
-    let known_callers = Router::from(known_callers).layer(from_fn_with_state(
-        Arc::clone(&state),
-        authentication::authenticate,
-    ));
+    let (known_callers, scrapers, everybody) = routes();
+    let admit = from_fn_with_state(Arc::clone(&state), authentication::admit);
+    let authenticate = from_fn_with_state(Arc::clone(&state), authentication::authenticate);
+    // The last layer is the first that a request comes to.
+    let known_callers = Router::from(known_callers)
+        .layer(authenticate.clone())
+        .layer(admit);
     Router::from(everybody)
         .layer(Extension(openapi::Document::new()))
         .merge(crate::ui::routes())
         .merge(known_callers)
+        .merge(Router::from(scrapers).layer(authenticate))
         .fallback(respond::nothing_here)
         .with_state(state)
         .layer(from_fn(respond::finish))
 }
 
-/// All calls, each with its part of the OpenAPI document: for callers with a credential, and for everybody.
-fn routes() -> (Routes, Routes) {
+/// All calls, each with its part of the OpenAPI document: for callers with a credential, for programs of that kind that know
+/// the gateway by any name, and for everybody.
+fn routes() -> (Routes, Routes, Routes) {
     let api = Routes::new()
         .routes(routes!(models::list))
         .routes(routes!(models::show))
@@ -120,8 +124,8 @@ fn routes() -> (Routes, Routes) {
         .routes(routes!(status::show));
     let known_callers = Routes::new()
         .nest("/api/v1", api)
-        .routes(routes!(metrics::show))
         .merge(crate::databricks::routes());
+    let scrapers = Routes::new().routes(routes!(metrics::show));
     // The signature of a delivery is its credential; who signs in has none yet, and who signs out may have none any more.
     let for_everybody = Routes::new()
         .routes(routes!(webhooks::deliver::deliver))
@@ -131,5 +135,5 @@ fn routes() -> (Routes, Routes) {
         .routes(routes!(health::ready))
         .routes(routes!(openapi::show))
         .nest("/api/v1", for_everybody);
-    (known_callers, everybody)
+    (known_callers, scrapers, everybody)
 }

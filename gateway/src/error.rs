@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use auth::{AuthError, RightsError};
+use auth::{AuthError, RightsError, TurnedAway};
 use http::StatusCode;
 use tracing::debug;
 
@@ -189,6 +189,12 @@ impl ApiError {
             "message": self.message,
             "request_id": request_id,
         })
+    }
+}
+
+impl From<TurnedAway> for ApiError {
+    fn from(reason: TurnedAway) -> Self {
+        Self::new(ErrorCode::PermissionDenied, reason.to_string())
     }
 }
 

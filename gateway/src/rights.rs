@@ -34,7 +34,8 @@ pub(crate) async fn open(
         warn!(
             "authentication is off (auth.enabled = false): everybody who reaches this address may do everything"
         );
-        return Ok(Arc::new(Authenticator::disabled()));
+        let everybody = Authenticator::disabled().reached_at(config.public_url.as_ref());
+        return Ok(Arc::new(everybody));
     }
     let kept = tokens.load().await.map_err(stored)?;
     hint(config, &kept);
@@ -42,6 +43,7 @@ pub(crate) async fn open(
     let opened = Authenticator::open(Arc::clone(tokens), clock, AuthenticatorConfig::default());
     let sessions = sessions(config, store).await?;
     let opened = opened.await.map_err(stored)?.with_sessions(sessions);
+    let opened = opened.reached_at(config.public_url.as_ref());
     Ok(Arc::new(match config.auth.rights {
         RightsSource::Grants => opened,
         RightsSource::Registry => opened.inherit(inherited(config)?),

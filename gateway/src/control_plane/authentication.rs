@@ -23,6 +23,21 @@ pub(super) struct Credential {
     trail: Trail,
 }
 
+/// Turns away what a page of another origin makes a browser ask, whoever sits there.
+pub(super) async fn admit(
+    State(state): State<Arc<ControlState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let admitted = state
+        .authenticator
+        .admit(request.method(), request.headers());
+    match admitted {
+        Ok(()) => next.run(request).await,
+        Err(reason) => Refused(reason.into()).into_response(),
+    }
+}
+
 /// Answers 401, or 503 while nobody can tell, or passes the request on with its principal.
 pub(super) async fn authenticate(
     State(state): State<Arc<ControlState>>,

@@ -35,9 +35,10 @@ impl Frames {
         self.0.push('\n');
     }
 
-    /// Something that no client looks at: it keeps the connection in use.
+    /// Keeps the connection in use. An event, and no comment: scripts of a browser see nothing of those, and could not tell a
+    /// quiet stream from a dead one.
     pub(super) fn heartbeat(&mut self) {
-        self.0.push_str(": still here\n\n");
+        self.line(Some("heartbeat"), None, "{}");
     }
 
     /// One record. The id is what a client hands back when it connects again.
@@ -91,7 +92,7 @@ mod tests {
         frames.line(Some("status"), None, "{}");
         let expected = [
             "retry: 2000\n\n",
-            ": still here\n\n",
+            "event: heartbeat\ndata: {}\n\n",
             "id: 7\nevent: event\ndata: {\"text\":\"two\\nlines\"}\n\n",
             "id: 3:9\ndata:  printed\n\n",
             "event: status\ndata: {}\n\n",

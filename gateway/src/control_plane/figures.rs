@@ -10,15 +10,18 @@ use super::access::Access;
 use super::extract::{Parameters, Segments, parameter, unknown_version};
 use super::logs::is_seen;
 use super::openapi::{InvalidParameterValue, ResourceDoesNotExist, TemporarilyUnavailable};
-use crate::api::{Figures, FiguresByModel};
+use crate::api::{Figures, FiguresByModel, SeriesNames};
 use crate::figures::{STEP, Window};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AllQuery {
-    /// How far back, `1h` at most; `10m` if it is not said.
+    /// How far back, `10m` at most, which it is if it is not said.
     #[param(example = "10m")]
     window: Option<String>,
+    /// Only these series, with commas between them; all without it.
+    #[param(example = "requests,errors,p95")]
+    series: Option<String>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,11 +53,21 @@ pub(super) async fn of_all(
     Parameters(query): Parameters<AllQuery>,
 ) -> Result<Json<FiguresByModel>, Refused> {
     let window = parameter("window", query.window.as_deref())?.unwrap_or(Window::TEN_MINUTES);
+    if window > Window::TEN_MINUTES {
+        return Err(Refused::invalid(
+            "the parameter \"window\": figures of all models go back 10m at most; those of one model 1h",
+        ));
+    }
+    let wanted: Option<SeriesNames> = parameter("series", query.series.as_deref())?;
     let figures = &access.state.figures;
     // There are no more of them than the history has room for, so that all are one question.
     let visible = access.visible(figures.models()).await?;
     let models = visible.into_iter().map(|name| {
         let series = figures.of_model(name.as_str(), window);
+        let series = match &wanted {
+            Some(wanted) => series.only(wanted),
+            None => series,
+        };
         (name.to_string(), series)
     });
     Ok(Json(FiguresByModel {

@@ -19,8 +19,8 @@ use super::stream_places::StreamPlace;
 
 /// How often a log that is followed is looked at.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often a caller's right is asked again.
-pub(super) const CHECK: Duration = Duration::from_secs(30);
+/// How long a caller whose session or right was taken away may go on at most; as with events.
+pub(super) const CHECK: Duration = Duration::from_secs(5);
 /// What clients are asked to wait before they come back.
 const RETRY: Duration = Duration::from_secs(1);
 

@@ -90,7 +90,10 @@ pub(super) async fn list(
         if more.is_empty() {
             return Ok(Json(page));
         }
-        for (name, right) in access.rights(more).await? {
+        let rights = access.rights(more).await?;
+        // Not before the rights are known: what an asking registry took seconds for would be older than what clients were told.
+        let snapshot = access.state.engine.snapshot().borrow().clone();
+        for (name, right) in rights {
             if page.models.len() == size {
                 page.next_page_token = page.models.last().map(|last| write_page_token(&last.name));
                 return Ok(Json(page));

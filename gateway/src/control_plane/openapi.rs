@@ -43,9 +43,10 @@ pub(super) struct Document(Bytes);
 
 /// The OpenAPI 3.1 document of all calls, as JSON. It depends on nothing but the code.
 pub fn document() -> String {
-    let (known_callers, everybody) = super::routes();
+    let (known_callers, scrapers, everybody) = super::routes();
     let mut document = Frame::openapi();
     document.merge(known_callers.into_openapi());
+    document.merge(scrapers.into_openapi());
     document.merge(everybody.into_openapi());
     let mut document = json!(document);
     if let Some(paths) = document["paths"].as_object_mut() {
@@ -57,9 +58,10 @@ pub fn document() -> String {
 
 /// What is true of every call, so that no handler has to say it.
 fn complete(document: &mut Value) {
-    // Nobody may be able to tell who calls, or the way of telling is misconfigured.
+    // A page of another origin may ask; nobody may be able to tell who calls, or the way of telling is misconfigured.
     let refused: Map<String, Value> = [
         Unauthenticated::responses(),
+        PermissionDenied::responses(),
         TemporarilyUnavailable::responses(),
         InternalError::responses(),
     ]

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, StatusCode, Uri};
 use tracing::{debug, warn};
 
@@ -134,6 +136,9 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     headers.insert(X_REQUEST_ID, id.header());
     // A page of another port may ask with a person's cookie: it cannot read the answer, and cannot run a log as a script.
     headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
+    // What is not for everybody stays in no cache.
+    let cached = headers.entry(CACHE_CONTROL);
+    cached.or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -83,38 +83,55 @@ async fn gather(exchange: &mut Exchange) -> Result<Bytes, BodyError> {
     })
 }
 
-/// The worker's headers that are the answer's own: not those of its connection (RFC 9110, section 7.6.1), nor of itself, nor
-/// those by which it would speak for the gateway's whole origin: a model sets no cookie of a person's browser and deletes none.
+/// Of the worker's headers, those that describe the answer. All others stay behind: those of its connection (RFC 9110,
+/// section 7.6.1), of itself, and those by which it would speak for the gateway's whole origin. A model sets no cookie, lets no
+/// other site in and sends nobody elsewhere, with whatever headers browsers will know one day.
 /// Where the body changes, its length is another one.
-pub(super) fn headers(mut worker: HeaderMap, shape: AnswerShape) -> HeaderMap {
-    const NOT_ITS_OWN: [HeaderName; 12] = [
-        header::CONNECTION,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-        header::PROXY_AUTHENTICATE,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::SERVER,
-        header::DATE,
-        header::SET_COOKIE,
-        HeaderName::from_static("clear-site-data"),
+pub(super) fn headers(worker: &HeaderMap, shape: AnswerShape) -> HeaderMap {
+    const ITS_OWN: [HeaderName; 7] = [
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CACHE_CONTROL,
+        header::RETRY_AFTER,
+        header::VARY,
     ];
-    let named: Vec<HeaderName> = worker
+    /// Of those that begin as a model's own do, the ones that browsers and proxies act on.
+    const ACTED_ON: [&str; 6] = [
+        "x-frame-options",
+        "x-content-type-options",
+        "x-xss-protection",
+        "x-dns-prefetch-control",
+        "x-permitted-cross-domain-policies",
+        "x-request-id",
+    ];
+    let of_its_connection: Vec<HeaderName> = worker
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().chain(&NOT_ITS_OWN) {
-        worker.remove(name);
-    }
+    let is_kept = |name: &HeaderName| {
+        let text = name.as_str();
+        let is_invented = text.starts_with("x-")
+            && !ACTED_ON.contains(&text)
+            && !text.starts_with("x-sluicegate-")
+            // For nginx: it would fetch another file in place of the answer.
+            && !(text.starts_with("x-accel-") && text != "x-accel-buffering")
+            && text != "x-sendfile";
+        (is_invented || ITS_OWN.contains(name)) && !of_its_connection.contains(name)
+    };
+    let mut kept: HeaderMap = worker
+        .iter()
+        .filter(|(name, _)| is_kept(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     if shape != AnswerShape::AsItIs {
-        worker.remove(header::CONTENT_LENGTH);
+        kept.remove(header::CONTENT_LENGTH);
     }
-    worker
+    kept
 }
 
 impl Streamed {

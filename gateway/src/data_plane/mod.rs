@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use auth::{Authenticator, Rights};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use serving_core::Router;
 use tokio::time::Instant;
 use url::Url;
@@ -127,6 +127,7 @@ impl DataPlane {
         let id = RequestId::take_or_make(request.headers());
         let trail = Trail::of(request.extensions());
         let challenge = auth::challenge(request.headers());
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let target = Target::parse(request.uri().path());
         if let Ok(target) = &target {
             trail.matched(target.operation.route());
@@ -152,6 +153,9 @@ impl DataPlane {
                 .insert(header::WWW_AUTHENTICATE, challenge);
         }
         reply::stamp(response.headers_mut(), &id);
+        if is_read {
+            reply::keep_out_of_caches(response.headers_mut());
+        }
         response
     }
 
@@ -185,9 +189,12 @@ impl DataPlane {
         target: &Target,
         peer: SocketAddr,
     ) -> Result<(), Refusal> {
+        let (method, headers) = (request.method(), request.headers());
+        let admitted = self.authenticator.admit(method, headers);
+        admitted.map_err(ApiError::from)?;
         let principal = self
             .authenticator
-            .authenticate_request(request.method(), request.headers(), peer.ip())
+            .authenticate_request(method, headers, peer.ip())
             .await
             .map_err(ApiError::from)?;
         Trail::of(request.extensions()).called_by(&principal);

@@ -14,6 +14,9 @@ use crate::request_id::{RequestId, X_REQUEST_ID};
 const SERVED_MODEL_NAME: HeaderName = HeaderName::from_static("served-model-name");
 const X_SLUICEGATE_VERSION: HeaderName = HeaderName::from_static("x-sluicegate-version");
 
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+const NOTHING_RUNS: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
+
 /// What a header cannot carry; bytes over 0x7f are always encoded.
 const NOT_IN_A_HEADER: &AsciiSet = CONTROLS;
 
@@ -76,9 +79,18 @@ pub(super) fn json(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-/// Says which request this answers.
+/// Says which request this answers, and that a browser shows it at most: what a model answers could be a page with scripts,
+/// of the gateway's origin.
 pub(super) fn stamp(headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(X_REQUEST_ID, id.header());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
+    headers.insert(header::CONTENT_SECURITY_POLICY, NOTHING_RUNS);
+}
+
+/// Keeps answers that depend on who asks out of caches.
+pub(super) fn keep_out_of_caches(headers: &mut HeaderMap) {
+    let cached = headers.entry(header::CACHE_CONTROL);
+    cached.or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// Says who answered.

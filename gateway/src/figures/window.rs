@@ -12,7 +12,7 @@ pub(super) const KEPT: usize = 360;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A whole number of samples, an hour at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window(usize);
 
 /// What is no time to look back.

@@ -37,7 +37,7 @@ macro_rules! refusals {
 
 refusals! {
     Unauthenticated: "No, unknown, expired or revoked credential.",
-    PermissionDenied: "A known caller without the right.",
+    PermissionDenied: "A known caller without the right; or a browser asks for a page of another origin.",
     ResourceDoesNotExist: "Nothing of that name is there, or the caller may not see it; of scoring also: the version starts, with `Retry-After`.",
     InvalidParameterValue: "A parameter or the body is wrong; the message names it.",
     BadRequest: "The model cannot take this, or raised; the code is the one that MLflow gave. Also a path that cannot be read.",

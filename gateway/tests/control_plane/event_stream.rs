@@ -105,7 +105,7 @@ fn parse(piece: &str) -> Piece {
     if piece.starts_with("retry: ") {
         return Piece::Retry;
     }
-    if piece.starts_with(':') {
+    if piece == "event: heartbeat\ndata: {}" {
         return Piece::Heartbeat;
     }
     let field = |name: &str| {

@@ -66,6 +66,30 @@ async fn the_list_has_what_the_caller_may_see_and_what_was_served() {
 }
 
 #[tokio::test]
+async fn the_list_has_only_the_series_that_are_asked_for() {
+    let plane = Plane::new().await;
+    let _served = served(&plane, "iris", 1);
+    plane.sampler.sample(STEP);
+    let asked = async |query: &str| {
+        let path = format!("/api/v1/figures?{query}");
+        plane.get(Caller::Reader, &path).await
+    };
+    let figures = asked("window=10s&series=requests,errors").await.json();
+    let few = json!({"requests": [0.0], "errors": [0.0]});
+    assert_eq!(figures["models"]["iris"], few);
+    for (query, named) in [
+        ("series=requests,size", "there are requests, errors"),
+        ("series=", "p95"),
+        ("window=601s", "10m"),
+    ] {
+        let answer = asked(query).await;
+        let code = "INVALID_PARAMETER_VALUE".to_owned();
+        assert_eq!(answer.refusal(), (400, code), "{query}");
+        assert!(answer.text().contains(named), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn a_model_has_figures_of_all_its_versions_and_of_each() {
     let plane = Plane::new().await;
     plane.serve(

@@ -181,7 +181,10 @@ impl Plane {
         };
         let authenticator = Arc::new(match callers {
             Callers::Known => authenticator,
-            Callers::Anybody => Authenticator::disabled(),
+            Callers::Anybody => {
+                let public_url = "http://gate.example:8080".parse().unwrap();
+                Authenticator::disabled().reached_at(Some(&public_url))
+            }
         });
         let mut running = JoinSet::new();
         let following = Arc::clone(&authenticator);

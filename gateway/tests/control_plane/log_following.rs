@@ -60,7 +60,6 @@ impl Events {
                         Some(("id", value)) => id = value,
                         Some(("data", value)) => data = value,
                         Some(("retry", _)) => name = "retry",
-                        Some(("", _)) => name = "heartbeat",
                         other => panic!("{line:?} {other:?}"),
                     }
                 }

@@ -284,17 +284,81 @@ async fn a_page_of_another_origin_gets_nothing_for_the_cookie() {
                 .header("x-sluicegate-page", "1")
                 .header(name, value);
             let answer = browser.send(request, "").await;
-            assert_eq!(answer.refusal().0, 401, "{method} {name}: {value}");
+            let refused = (403, "PERMISSION_DENIED".to_owned());
+            assert_eq!(answer.refusal(), refused, "{method} {name}: {value}");
             assert!(answer.text().contains("another origin"));
         }
     }
     assert!(plane.intents.settings("iris").is_none());
-    // A credential of its own is not the browser's.
+}
+
+/// A form that is sent from a page of somebody else, as a browser sends it.
+async fn forged(plane: &Plane, caller: Caller, method: &str, path: &str) -> Answer {
     let request = plane
-        .request(Caller::Manager, "GET", "/api/v1/models/iris")
-        .header("origin", "http://evil.example");
-    let answer = plane.send(request.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.status, 200);
+        .request(caller, method, path)
+        .header("content-type", "text/plain")
+        .header("origin", "http://evil.example")
+        .header("sec-fetch-site", "cross-site");
+    let body = Body::from(r#"{"registered_model_name": "iris"}"#);
+    plane.send(request.body(body).unwrap()).await
+}
+
+#[tokio::test]
+async fn another_site_changes_nothing_through_a_browser_whatever_that_remembers() {
+    let calls = [
+        ("POST", "/api/2.0/mlflow/endpoints/enable"),
+        ("POST", "/api/2.0/preview/mlflow/endpoints/disable"),
+        ("PUT", "/api/v1/models/iris/serving"),
+        ("POST", "/api/v1/models/iris/versions/1/restart"),
+        ("POST", "/api/v1/tokens"),
+        ("POST", "/api/v1/webhooks/install"),
+        ("GET", "/api/v1/models"),
+    ];
+    for plane in [Plane::open_to_all().await, Plane::new().await] {
+        for (method, path) in calls {
+            // With the password that it keeps, or with nothing where nothing is needed.
+            let answer = forged(&plane, Caller::Admin, method, path).await;
+            let refused = (403, "PERMISSION_DENIED".to_owned());
+            assert_eq!(answer.refusal(), refused, "{path}");
+            let told = answer.text();
+            assert!(told.contains("http://evil.example"), "{told}");
+            assert!(told.contains("public_url"), "{told}");
+        }
+        assert!(plane.intents.settings("iris").is_none());
+        assert_eq!(plane.refused(), 0);
+        // Those that are for everybody, and for programs, are as they were.
+        for path in ["/healthz", "/metrics", "/", "/api/openapi.json"] {
+            let answer = forged(&plane, Caller::Admin, "GET", path).await;
+            assert_eq!(answer.status, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_authentication_a_name_of_somebody_else_leads_nowhere() {
+    let plane = Plane::open_to_all().await;
+    let asked = async |path: &str, host: &str| {
+        let mut request = plane.request(Caller::Anonymous, "GET", path);
+        let value = host.parse().unwrap();
+        request.headers_mut().unwrap().insert("host", value);
+        plane.send(request.body(Body::empty()).unwrap()).await
+    };
+    for (host, is_ours) in [
+        ("gate.example", true),
+        ("127.0.0.1:8080", true),
+        ("localhost:8080", true),
+        ("rebound.evil.example:8080", false),
+    ] {
+        let answer = asked("/api/v1/models", host).await;
+        assert_eq!(answer.status == 200, is_ours, "{host}");
+        if !is_ours {
+            assert_eq!(answer.refusal(), (403, "PERMISSION_DENIED".to_owned()));
+            assert!(answer.text().contains("public_url"), "{}", answer.text());
+        }
+        for path in ["/healthz", "/metrics"] {
+            assert_eq!(asked(path, host).await.status, 200, "{path} {host}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -166,6 +166,13 @@ async fn headers_of_the_workers_connection_and_about_the_whole_gateway_stay_behi
             ("keep-alive", "5"),
             ("set-cookie", "sluicegate_session_0=x"),
             ("clear-site-data", "\"*\""),
+            ("access-control-allow-origin", "*"),
+            ("location", "http://evil.example"),
+            ("refresh", "0; url=http://evil.example"),
+            ("x-frame-options", "ALLOWALL"),
+            ("x-accel-redirect", "/secret"),
+            ("content-security-policy", "script-src *"),
+            ("retry-after", "3"),
             ("x-own", "2"),
         ] {
             response.headers_mut().insert(name, value.parse().unwrap());
@@ -182,8 +189,17 @@ async fn headers_of_the_workers_connection_and_about_the_whole_gateway_stay_behi
         "date",
         "set-cookie",
         "clear-site-data",
+        "access-control-allow-origin",
+        "location",
+        "refresh",
+        "x-frame-options",
+        "x-accel-redirect",
     ] {
         assert!(!answer.headers.contains_key(gone), "{gone}");
     }
     assert_eq!(answer.header("x-own"), "2");
+    assert_eq!(answer.header("retry-after"), "3");
+    let policy = answer.header("content-security-policy");
+    assert_eq!(policy, "sandbox; default-src 'none'");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
 }

@@ -17,7 +17,7 @@ async fn a_document_names_the_calls_as_they_were_reached() {
     };
     let gateway = setup.over([worker.upstream()]);
     let request = Request::get("/model/a%20b/production/openapi.json")
-        .header("host", "gate.example:8080")
+        .header("host", "localhost:8080")
         .body(Full::default())
         .unwrap();
     let answer = gateway.send(request).await;

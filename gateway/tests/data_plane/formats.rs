@@ -169,7 +169,7 @@ async fn a_worker_is_told_what_it_needs_and_no_more() {
         .header("accept", "application/json")
         .header("traceparent", "00-1-2-01")
         .header("x-request-id", "abc")
-        .header("host", "example.org")
+        .header("host", "10.1.2.3")
         .body(Full::new(Bytes::from_static(b"[1]")))
         .unwrap();
     assert_eq!(gateway.send(request).await.status, 200);

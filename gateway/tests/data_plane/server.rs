@@ -122,7 +122,7 @@ pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 pub(crate) fn scoring(headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
-        "POST /model/iris/7/invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        "POST /model/iris/7/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\n{headers}\r\n{body}"
     )
     .into_bytes()
@@ -139,7 +139,7 @@ async fn both_planes_answer_on_one_connection() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.contains("content-length: 6\r\n"), "{answer}");
         stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .await
             .unwrap();
         assert!(
@@ -149,9 +149,9 @@ async fn both_planes_answer_on_one_connection() {
         );
     }
     let echo =
-        b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+        b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     assert!(server.talk(echo).await.ends_with("hello"));
-    let missing = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let missing = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert!(server.talk(missing).await.starts_with("HTTP/1.1 404"));
     drop(stream);
     server.stop().await;
@@ -163,11 +163,11 @@ async fn a_client_that_sends_all_of_17_mib_still_reads_its_413() {
     let server = Running::over(&worker).await;
     let body = vec![b'1'; 17 * MIB];
     let with_length = format!(
-        "POST /model/iris/7/invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        "POST /model/iris/7/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );
-    let chunked = "POST /model/iris/7/invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    let chunked = "POST /model/iris/7/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Transfer-Encoding: chunked\r\n\r\n1100000\r\n";
     for (head, end) in [(with_length.as_str(), ""), (chunked, "\r\n0\r\n\r\n")] {
         let mut stream = server.connect().await;
@@ -203,7 +203,7 @@ async fn who_asks_first_is_told_to_continue_or_not_to() {
             .starts_with("HTTP/1.1 200")
     );
 
-    let refused = "POST /model/iris/7/invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    let refused = "POST /model/iris/7/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: 17825792\r\nExpect: 100-continue\r\n\r\n";
     let mut stream = server.connect().await;
     stream.write_all(refused.as_bytes()).await.unwrap();
@@ -226,7 +226,7 @@ async fn requests_in_flight_end_before_the_server_does() {
     });
     let mut server = Running::over(&worker).await;
     let mut idle = server.connect().await;
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     read_until(&mut idle, "fine").await;
@@ -275,7 +275,7 @@ async fn a_client_that_never_finishes_its_head_is_sent_away() {
     let answer = server.talk(b"GET /healthz HTTP/1.1\r\nHost:").await;
     assert!(!answer.contains("200"), "{answer}");
     let long = format!(
-        "GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
         "x".repeat(9000)
     );
     assert!(
@@ -396,7 +396,7 @@ async fn a_client_that_reads_nothing_for_a_while_is_cut() {
     let mut reading = server.connect().await;
     let mut lazy = server.connect().await;
     for stream in [&mut lazy, &mut reading] {
-        let request = b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n";
+        let request = b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n";
         stream.write_all(request).await.unwrap();
     }
     answers.wait_for(|count| *count == 2).await.unwrap();

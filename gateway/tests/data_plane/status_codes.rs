@@ -89,18 +89,38 @@ async fn the_cookie_of_a_session_scores_for_a_page_of_ours_and_stays_here() {
         request
     };
     let page = ("x-sluicegate-page", "1");
-    for refused in [&[][..], &[page, ("origin", "http://evil.example")]] {
-        let answer = gateway.send(with_cookie(refused)).await;
-        answer.is(401, "UNAUTHENTICATED");
-        assert_eq!(
-            answer.header("www-authenticate"),
-            "Session realm=\"sluicegate\""
-        );
-    }
+    let answer = gateway.send(with_cookie(&[])).await;
+    answer.is(401, "UNAUTHENTICATED");
+    assert_eq!(
+        answer.header("www-authenticate"),
+        "Session realm=\"sluicegate\""
+    );
+    let from_elsewhere = [page, ("origin", "http://evil.example")];
+    let answer = gateway.send(with_cookie(&from_elsewhere)).await;
+    answer.is(403, "PERMISSION_DENIED");
     assert!(worker.seen().is_empty());
     assert_eq!(gateway.send(with_cookie(&[page])).await.status, 200);
     let seen = format!("{:?}", worker.last().headers);
     assert!(!seen.contains("sluicegate"), "{seen}");
+}
+
+#[tokio::test]
+async fn without_authentication_another_site_scores_nothing_through_a_browser() {
+    let worker = FakeWorker::predicting();
+    let gateway = Setup::default().over([worker.upstream()]);
+    for (name, value) in [
+        ("origin", "http://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("host", "rebound.evil.example"),
+    ] {
+        let mut request = post(INVOCATIONS, "[1]");
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(name, value);
+        let answer = gateway.send(request).await;
+        answer.is(403, "PERMISSION_DENIED");
+    }
+    assert!(worker.seen().is_empty());
+    assert_eq!(gateway.send(post(INVOCATIONS, "[1]")).await.status, 200);
 }
 
 #[tokio::test]
