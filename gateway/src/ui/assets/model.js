@@ -42,12 +42,13 @@ export function modelView(main, page, name) {
   const tags = h("ul.problem.mild", { hidden: true });
   const tabs = h("div.tabs", { role: "tablist", "aria-label": `Views of ${name}` });
   const changed = h("span.quiet", {});
-  const mlflow = inMlflow(page, name, "the model");
-  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet.grow", { "aria-hidden": "true" }, "/"), changed, mlflow);
+  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet.grow", { "aria-hidden": "true" }, "/"), changed);
   const everything = [
     crumbs,
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
     description, waiting, problem, tags, tabs, panel];
+  const mlflow = inMlflow(page, name, "the model");
+  crumbs.append(mlflow);
 
   const listeners = { model: new Set(), event: new Set() };
   const view = {
@@ -93,7 +94,7 @@ export function modelView(main, page, name) {
   let rendered = null;
   let endTab = null;
   let stage = "waiting";
-  let told = null;
+  let absence = null;
 
   // The tabs: links, so that each has an address, and one view for all of them.
   const links = new Map(TABS.map(([id, title]) => [id, page.link(["models", name, id], { role: "tab", id: `tab-${id}`, "aria-controls": "panel", "data-title": title }, title)]));
@@ -173,7 +174,7 @@ export function modelView(main, page, name) {
   const mount = () => {
     if (stage === "waiting") {
       stage = "shown";
-      told = null;
+      absence = null;
       fill(main, everything);
       turn(tab);
     }
@@ -221,8 +222,8 @@ export function modelView(main, page, name) {
         mlflow.hidden = true;
         // Asked again and again: what is said already stays, and the focus in it.
         const telling = JSON.stringify([refusal.status, refusal.message]);
-        if (told !== telling) {
-          told = telling;
+        if (absence !== telling) {
+          absence = telling;
           fill(main, crumbs, gone(page, name, refusal, view.model !== null));
         }
         stage = refusal.status === 0 ? "waiting" : "gone";
@@ -274,7 +275,7 @@ export function modelView(main, page, name) {
     fill(main, crumbs, gone(page, name, null));
     return { ready: null };
   }
-  const impatient = setTimeout(() => stage === "waiting" && told === null && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
+  const impatient = setTimeout(() => stage === "waiting" && absence === null && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
   const timer = setInterval(() => document.hidden || load(), AGAIN_EVERY);
   return {
     ready: load(),
