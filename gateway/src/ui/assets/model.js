@@ -48,7 +48,6 @@ export function modelView(main, page, name) {
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
     description, waiting, problem, tags, tabs, panel];
   const mlflow = inMlflow(page, name, "the model");
-  crumbs.append(mlflow);
 
   const listeners = { model: new Set(), event: new Set() };
   const view = {
@@ -175,6 +174,7 @@ export function modelView(main, page, name) {
     if (stage === "waiting") {
       stage = "shown";
       absence = null;
+      crumbs.append(mlflow);
       fill(main, everything);
       turn(tab);
     }
@@ -205,7 +205,6 @@ export function modelView(main, page, name) {
         stage = "waiting";
       }
       if (stage !== "left") {
-        mlflow.hidden = !mlflow.hasAttribute("href");
         draw(model);
         mount();
         listen();
@@ -219,7 +218,7 @@ export function modelView(main, page, name) {
         endTab = rendered = null;
         document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
         refill(changed, null, () => []);
-        mlflow.hidden = true;
+        mlflow.remove();
         // Asked again and again: what is said already stays, and the focus in it.
         const telling = JSON.stringify([refusal.status, refusal.message]);
         if (absence !== telling) {
