@@ -42,12 +42,12 @@ export function modelView(main, page, name) {
   const tags = h("ul.problem.mild", { hidden: true });
   const tabs = h("div.tabs", { role: "tablist", "aria-label": `Views of ${name}` });
   const changed = h("span.quiet", {});
-  const mlflow = inMlflow(page, name, "the model");
-  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet", { "aria-hidden": "true" }, "/"), h("span.quiet.clip.grow", {}, name), changed, mlflow);
+  const crumbs = h("p.crumbs", {}, page.link([], {}, "Models"), h("span.quiet", { "aria-hidden": "true" }, "/"), h("span.quiet.clip.grow", {}, name), changed);
   const everything = [
     crumbs,
     h("div.head", {}, h("div.title", {}, h("h1", {}, name), state), h("div.actions", {}, settings, stop, enable)),
     description, waiting, problem, tags, tabs, panel];
+  const mlflow = inMlflow(page, name, "the model");
 
   const listeners = { model: new Set(), event: new Set(), connect: new Set() };
   const view = {
@@ -94,7 +94,7 @@ export function modelView(main, page, name) {
   let rendered = null;
   let endTab = null;
   let stage = "waiting";
-  let told = null;
+  let absence = null;
 
   // The tabs: links, so that each has an address, and one view for all of them.
   const links = new Map(TABS.map(([id, title]) => [id, page.link(["models", name, id], { role: "tab", id: `tab-${id}`, "aria-controls": "panel", "data-title": title }, title)]));
@@ -175,7 +175,8 @@ export function modelView(main, page, name) {
   const mount = () => {
     if (stage === "waiting") {
       stage = "shown";
-      told = null;
+      absence = null;
+      crumbs.append(mlflow);
       fill(main, everything);
       page.entitle();
       turn(tab);
@@ -208,7 +209,6 @@ export function modelView(main, page, name) {
         stage = "waiting";
       }
       if (stage !== "left") {
-        mlflow.hidden = !mlflow.hasAttribute("href");
         draw(model);
         mount();
         listen();
@@ -222,11 +222,11 @@ export function modelView(main, page, name) {
         endTab = rendered = null;
         document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
         refill(changed, null, () => []);
-        mlflow.hidden = true;
+        mlflow.remove();
         // Asked again and again: what is said already stays, and the focus in it.
         const telling = JSON.stringify([refusal.status, refusal.message]);
-        if (told !== telling) {
-          told = telling;
+        if (absence !== telling) {
+          absence = telling;
           fill(main, crumbs, gone(page, name, refusal, view.model !== null));
         }
         stage = refusal.status === 0 ? "waiting" : "gone";
@@ -279,7 +279,7 @@ export function modelView(main, page, name) {
     fill(main, crumbs, gone(page, name, null));
     return { ready: null };
   }
-  const impatient = setTimeout(() => stage === "waiting" && told === null && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
+  const impatient = setTimeout(() => stage === "waiting" && absence === null && fill(main, crumbs, h("p.quiet", {}, "Loading …")), PATIENCE);
   const timer = setInterval(() => document.hidden || load(), AGAIN_EVERY);
   return {
     ready: load(),
