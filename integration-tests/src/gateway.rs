@@ -213,8 +213,10 @@ impl Start {
             if let Some(status) = process.ended()? {
                 bail!("the gateway ended with {status}:\n{text}");
             }
+            // A line that is still being written would give half of an address.
             let line = text
-                .lines()
+                .split_inclusive('\n')
+                .filter(|line| line.ends_with('\n'))
                 .find_map(|line| line.split_once("listening on http://"));
             Ok(line
                 .map(|(_, address)| address.trim().to_owned())
