@@ -115,12 +115,11 @@ pub(super) fn headers(worker: &HeaderMap, shape: AnswerShape) -> HeaderMap {
         .collect();
     let is_kept = |name: &HeaderName| {
         let text = name.as_str();
-        let is_invented = text.starts_with("x-")
-            && !ACTED_ON.contains(&text)
-            && !text.starts_with("x-sluicegate-")
-            // For nginx: it would fetch another file in place of the answer.
-            && !(text.starts_with("x-accel-") && text != "x-accel-buffering")
-            && text != "x-sendfile";
+        // Proxies in front obey these: nginx would fetch another file in place of the answer.
+        let is_obeyed =
+            text == "x-sendfile" || (text.starts_with("x-accel-") && text != "x-accel-buffering");
+        let is_ours = ACTED_ON.contains(&text) || text.starts_with("x-sluicegate-");
+        let is_invented = text.starts_with("x-") && !is_obeyed && !is_ours;
         (is_invented || ITS_OWN.contains(name)) && !of_its_connection.contains(name)
     };
     let mut kept: HeaderMap = worker
