@@ -14,6 +14,9 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The host that a browser asked for, where a proxy asks for another.
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// How a browser came to the proxy in front.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// What speaks against a page of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stranger {
@@ -28,6 +31,8 @@ pub(crate) enum Stranger {
 pub(crate) struct Home {
     /// Host and port, where that is configured; else what requests say.
     authority: Option<String>,
+    /// Whether it is reached there over TLS.
+    is_https: bool,
 }
 
 impl Home {
@@ -40,7 +45,24 @@ impl Home {
                 None => host.to_owned(),
             })
         });
-        Self { authority }
+        Self {
+            authority,
+            is_https: public_url.is_some_and(|url| url.scheme() == "https"),
+        }
+    }
+
+    /// Whether the browser came over TLS: it says so itself, in `Origin`, or the proxy in front does. Where neither says
+    /// anything, who asks for the configured host came as is configured.
+    pub(crate) fn is_over_tls(&self, headers: &HeaderMap) -> bool {
+        if let Some(origin) = headers.get(ORIGIN) {
+            return origin.as_bytes().starts_with(b"https://");
+        }
+        if let Some(proto) = headers.get(FORWARDED_PROTO) {
+            return proto.as_bytes().eq_ignore_ascii_case(b"https");
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let known = self.authority.as_deref().zip(host);
+        self.is_https && known.is_some_and(|(home, host)| host.eq_ignore_ascii_case(home))
     }
 
     /// `SameSite` keeps other sites out, but not other ports and sibling domains of this host. So what may change something

@@ -7,6 +7,7 @@
 mod ended;
 mod key;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -36,6 +37,8 @@ pub(crate) const NAME: &str = "sluicegate_session_";
 const OVER_TLS: &str = "__Host-";
 /// Bytes of a cookie's name and value that every browser keeps (RFC 6265, section 6.1: 4096 with its attributes).
 const LONGEST_COOKIE: usize = 3900;
+/// More than a person signs in within a session's lifetime; a hundredth of the ended ones that there is room for.
+const MOST_BEGUN: u32 = 1000;
 
 /// Seals and opens sessions.
 pub struct Sessions {
@@ -45,6 +48,8 @@ pub struct Sessions {
     clock: Clock,
     home: Home,
     ended: Mutex<Ended>,
+    /// Since when each caller's sessions are counted, and how many there were.
+    begun: Mutex<HashMap<String, (SystemTime, u32)>>,
 }
 
 /// Tells one session from others; no secret.
@@ -98,6 +103,9 @@ pub enum NotBegun {
     /// The cipher refused.
     #[error("the session cannot be sealed")]
     NotSealed,
+    /// Each may have to be remembered when it is ended, and there is room for so many of everybody's.
+    #[error("{MOST_BEGUN} sessions were begun by the same caller within their lifetime")]
+    TooMany,
 }
 
 /// So many sessions were ended that no more of them can be remembered; that passes when those expire.
@@ -125,6 +133,7 @@ impl Sessions {
             clock,
             home: Home::default(),
             ended: Mutex::default(),
+            begun: Mutex::default(),
         }
     }
 
@@ -138,6 +147,19 @@ impl Sessions {
     /// The cookie's names: where it came over TLS, and where not.
     pub fn cookies(&self) -> [&str; 2] {
         [&self.cookie, self.name(false)]
+    }
+
+    /// Counts a session that `principal` is about to begin, if it is not one too many.
+    pub fn admit(&self, principal: &str) -> Result<(), NotBegun> {
+        let now = (self.clock)();
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.retain(|_, (since, _)| *since + self.lifetime > now);
+        let (_, count) = begun.entry(principal.to_owned()).or_insert((now, 0));
+        if *count >= MOST_BEGUN {
+            return Err(NotBegun::TooMany);
+        }
+        *count += 1;
+        Ok(())
     }
 
     /// Begins a session with a credential that was found to hold.
@@ -186,6 +208,18 @@ impl Sessions {
         session.map(Some).ok_or(NoSession::Over)
     }
 
+    /// All sessions that a browser has cookies for, under whichever name: those that signing out ends.
+    pub fn all_of(&self, headers: &HeaderMap) -> Vec<Session> {
+        let names = self.cookies().into_iter();
+        let values = names.flat_map(|name| values(name, headers));
+        values.filter_map(|value| self.open(value)).collect()
+    }
+
+    /// Whether the browser came over TLS.
+    pub fn is_over_tls(&self, headers: &HeaderMap) -> bool {
+        self.home.is_over_tls(headers)
+    }
+
     /// Whether a page of ours asks, with a session or without.
     pub fn is_own_page(&self, method: &Method, headers: &HeaderMap) -> Result<(), NoSession> {
         Ok(self.home.check(method, headers)?)
@@ -216,16 +250,12 @@ impl Sessions {
         }
     }
 
-    /// Of the cookies of ours, those that came over TLS first.
+    /// The cookies of ours that count. Over TLS only the name does that no sibling domain can set. A proxy may keep silent
+    /// about TLS, and browsers do when they only read: then both do.
     fn values<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
-        let named = |name: &'a str| {
-            let all = headers.get_all(COOKIE).iter();
-            let all = all.filter_map(|value| value.to_str().ok());
-            let pairs = all.flat_map(|value| value.split(';'));
-            let pairs = pairs.filter_map(|cookie| cookie.trim().split_once('='));
-            pairs.filter_map(move |(found, value)| (found == name).then_some(value))
-        };
-        self.cookies().into_iter().flat_map(named)
+        let counting = if self.is_over_tls(headers) { 1 } else { 2 };
+        let names = self.cookies().into_iter().take(counting);
+        names.flat_map(|name| values(name, headers))
     }
 
     fn ended(&self) -> MutexGuard<'_, Ended> {
@@ -296,6 +326,15 @@ impl fmt::Debug for NewSession {
             .field("lifetime", &self.lifetime)
             .finish_non_exhaustive()
     }
+}
+
+/// The values of the cookies of that name.
+fn values<'a>(name: &'a str, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+    let all = headers.get_all(COOKIE).iter();
+    let all = all.filter_map(|value| value.to_str().ok());
+    let pairs = all.flat_map(|value| value.split(';'));
+    let pairs = pairs.filter_map(|cookie| cookie.trim().split_once('='));
+    pairs.filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
 impl fmt::Debug for Sessions {

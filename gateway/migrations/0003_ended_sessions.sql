@@ -4,3 +4,5 @@ CREATE TABLE ended_session (
     -- Milliseconds since the epoch: from then on the cookie itself holds no longer.
     until INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX ended_session_until ON ended_session (until);

@@ -53,6 +53,19 @@ fn is_over(sessions: &Sessions, cookies: &str) -> bool {
 }
 
 #[test]
+fn one_caller_begins_a_thousand_sessions_within_their_lifetime() {
+    let time = Time::new();
+    let sessions = Sessions::new(&SessionKey::random(), DAY, time.clock());
+    for _ in 0..MOST_BEGUN {
+        assert_eq!(sessions.admit("ann"), Ok(()));
+    }
+    assert_eq!(sessions.admit("ann"), Err(NotBegun::TooMany));
+    assert_eq!(sessions.admit("bob"), Ok(()));
+    time.pass(DAY);
+    assert_eq!(sessions.admit("ann"), Ok(()));
+}
+
+#[test]
 fn a_session_gives_its_credential_back_among_other_cookies() {
     let sessions = some_sessions();
     let password = Credential::Password {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use auth::{AuthError, Credential, NoSession, NotBegun, Principal};
+use auth::{AuthError, Credential, NoSession, NotBegun, Principal, Sessions};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ORIGIN, SET_COOKIE};
+use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::access::Access;
@@ -35,6 +35,7 @@ use crate::error::{ApiError, ErrorCode};
         InvalidParameterValue,
         Unauthenticated,
         RequestTooLarge,
+        ResourceExhausted,
         TemporarilyUnavailable,
         InternalError,
     ),
@@ -55,8 +56,11 @@ pub(super) async fn sign_in(
     let checked = state.authenticator.check(credential.clone(), shown.peer());
     let principal = checked.await.map_err(not_signed_in)?;
     shown.trail().called_by(&principal);
-    let over_tls = is_over_tls(&state, shown.headers());
+    let over_tls = sessions.is_over_tls(shown.headers());
+    sessions.admit(&principal.name).map_err(not_begun)?;
     let session = sessions.begin(&credential, over_tls).map_err(not_begun)?;
+    // What the new one takes the place of would hold on, though nobody could sign out of it any more.
+    end_all(&state, sessions, shown.headers()).await?;
     let mut answer = Json(info(&principal, true)).into_response();
     let age = session.lifetime.as_secs();
     set(&mut answer, &session.cookie, age, over_tls)?;
@@ -102,19 +106,7 @@ pub(super) async fn sign_out(
         return Ok(answer);
     };
     match sessions.of_request(&Method::DELETE, shown.headers()) {
-        Ok(Some(session)) => {
-            let until = sessions.end(&session);
-            let until = until.map_err(|reason| Refused::busy(reason.to_string()))?;
-            let kept = state
-                .store
-                .end_session(&session.id, until, state.clock.now());
-            if let Err(error) = kept.await {
-                // A second try would find nothing to sign out of, and a restart would bring it back.
-                sessions.take_back(&session);
-                return Err(error.into());
-            }
-        }
-        Ok(None) | Err(NoSession::Over) => {}
+        Ok(_) | Err(NoSession::Over) => end_all(&state, sessions, shown.headers()).await?,
         Err(reason @ (NoSession::NoHeader | NoSession::Elsewhere)) => {
             return Err(Refused::invalid(format!("signing out: {reason}")));
         }
@@ -123,6 +115,27 @@ pub(super) async fn sign_out(
         set(&mut answer, &format!("{name}="), 0, over_tls)?;
     }
     Ok(answer)
+}
+
+/// Ends each session that the browser has a cookie for: over TLS and without, it may have two.
+async fn end_all(
+    state: &ControlState,
+    sessions: &Sessions,
+    headers: &HeaderMap,
+) -> Result<(), Refused> {
+    for session in sessions.all_of(headers) {
+        let until = sessions.end(&session);
+        let until = until.map_err(|reason| Refused::busy(reason.to_string()))?;
+        let kept = state
+            .store
+            .end_session(&session.id, until, state.clock.now());
+        if let Err(error) = kept.await {
+            // A second try would find nothing to sign out of, and a restart would bring it back.
+            sessions.take_back(&session);
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// As the same would be read from an `Authorization` header, which cannot carry all that JSON can.
@@ -166,6 +179,7 @@ fn not_signed_in(reason: AuthError) -> Refused {
 fn not_begun(reason: NotBegun) -> Refused {
     match reason {
         NotBegun::TooLong => Refused::invalid(reason.to_string()),
+        NotBegun::TooMany => Refused::busy(reason.to_string()),
         NotBegun::NotSealed => Refused::new(ErrorCode::InternalError, reason.to_string()),
     }
 }
@@ -176,18 +190,6 @@ fn info(principal: &Principal, authentication: bool) -> SessionInfo {
         admin: principal.admin,
         authentication,
     }
-}
-
-/// Whether the browser came over TLS: it says so itself, in `Origin`. Where it does not, the configured address does, or
-/// the proxy in front.
-fn is_over_tls(state: &ControlState, headers: &HeaderMap) -> bool {
-    if let Some(origin) = headers.get(ORIGIN) {
-        return origin.as_bytes().starts_with(b"https://");
-    }
-    let public = state.about.public_url.as_ref();
-    let forwarded = headers.get("x-forwarded-proto");
-    public.is_some_and(|url| url.scheme() == "https")
-        || forwarded.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// Lets the browser keep `cookie` (`name=value`) for `age` seconds: for this host alone, out of reach of scripts, and never

@@ -400,6 +400,42 @@ async fn signing_out_ends_the_session_wherever_its_cookie_is() {
 }
 
 #[tokio::test]
+async fn signing_out_ends_what_the_browser_has_under_either_name_and_signing_in_what_it_replaces() {
+    let plane = Plane::new().await;
+    let mut browser = Browser::signed_in(&plane, Caller::Reader).await;
+    let first = browser.cookie.clone();
+    let second = Browser::signed_in(&plane, Caller::Reader).await.cookie;
+    browser.cookie = format!("{first}; __Host-{second}");
+    assert_eq!(browser.fetch("DELETE", PATH, "").await.status, 204);
+    for cookie in [&first, &second] {
+        browser.cookie.clone_from(cookie);
+        assert!(!browser.is_known().await, "{cookie}");
+    }
+
+    let mut browser = Browser::signed_in(&plane, Caller::Reader).await;
+    let replaced = browser.cookie.clone();
+    let token = &plane.credentials[Caller::Manager.name()];
+    let answer = browser.sign_in(&json!({ "token": token })).await;
+    assert_eq!(answer.status, 200);
+    assert!(browser.is_known().await);
+    browser.cookie = replaced;
+    assert!(!browser.is_known().await);
+}
+
+#[tokio::test]
+async fn over_tls_the_name_counts_alone_that_no_sibling_domain_can_set() {
+    let plane = Plane::new().await;
+    let browser = Browser::signed_in(&plane, Caller::Reader).await;
+    let request = browser.request("GET", PATH);
+    let request = request.header("x-forwarded-proto", "https");
+    assert_eq!(browser.send(request, "").await.status, 401);
+    let request = browser.request("GET", PATH);
+    let request = request.header("cookie", format!("__Host-{}", browser.cookie));
+    let request = request.header("x-forwarded-proto", "https");
+    assert_eq!(browser.send(request, "").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_revoked_token_ends_its_sessions_and_can_still_be_signed_out_of() {
     let plane = Plane::new().await;
     let (id, token) = plane.keep(NewToken::new("rea")).await;
