@@ -91,6 +91,7 @@ pub fn router(state: impl Into<Arc<ControlState>>) -> Router {
         .fallback(respond::nothing_here)
         .with_state(state)
         .layer(from_fn(respond::finish))
+        .layer(respond::compression())
 }
 
 /// All calls, each with its part of the OpenAPI document: for callers with a credential, for programs of that kind that know

@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderValue, StatusCode, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, Version};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tracing::{debug, warn};
 
 use crate::api::InvalidSetting;
@@ -21,6 +23,9 @@ use crate::telemetry::Trail;
 
 /// When to come again after a failure that nobody knows the length of.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// Bytes of JSON that are not worth making shorter.
+const SHORT: u16 = 1024;
 
 /// An answer is what its type says, and nothing that a browser finds in it.
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
@@ -108,6 +113,16 @@ impl From<IntentError> for Refused {
 /// Answers for paths that nobody serves.
 pub(super) async fn nothing_here(uri: Uri) -> Refused {
     Refused::missing(format!("there is nothing at {}", uri.path()))
+}
+
+/// Makes long JSON short for those who take it so: lists and figures are mostly names of fields. Streams and downloads go
+/// as they are.
+pub(super) fn compression() -> CompressionLayer<impl Predicate> {
+    let is_json = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+        let kind = headers.get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+    };
+    CompressionLayer::new().compress_when(SizeAbove::new(SHORT).and(is_json))
 }
 
 /// Gives every answer the request's id, and every refusal its body.

@@ -1,6 +1,10 @@
 //! Health, metrics, status, ids, and what is not there.
 
+use std::io::Read;
+
 use auth::Grant;
+use axum::body::Body;
+use flate2::read::GzDecoder;
 
 use super::harness::{Caller, Plane};
 
@@ -9,6 +13,31 @@ async fn alive_is_said_to_everybody() {
     let plane = Plane::new().await;
     let answer = plane.get(Caller::Anonymous, "/healthz").await;
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn long_json_is_short_for_those_who_take_it_so_and_nothing_else_is() {
+    let plane = Plane::new().await;
+    let asked = async |path: &str, encodings: Option<&str>| {
+        let mut request = plane.request(Caller::Admin, "GET", path);
+        if let Some(encodings) = encodings {
+            request = request.header("accept-encoding", encodings);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        plane.send(request).await
+    };
+    let path = "/api/openapi.json";
+    let plain = asked(path, None).await;
+    let short = asked(path, Some("gzip, br")).await;
+    assert_eq!(short.headers["content-encoding"], "gzip");
+    assert!(short.body.len() * 4 < plain.body.len());
+    let mut read = Vec::new();
+    GzDecoder::new(&*short.body).read_to_end(&mut read).unwrap();
+    assert_eq!(read, plain.body);
+    for path in ["/api/v1/session", "/metrics"] {
+        let answer = asked(path, Some("gzip")).await;
+        assert!(!answer.headers.contains_key("content-encoding"), "{path}");
+    }
 }
 
 #[tokio::test]
