@@ -47,7 +47,7 @@ pub(super) async fn a_reader_sees_nothing_that_would_be_refused(world: Arc<World
         page.at("button", "Send Request").press().await?;
         page.at("region", "Body of the answer").shows("predictions").await?;
         page.at("tab", "Logs").press().await?;
-        page.at("region", "Log").shows("ready").await?;
+        page.at("region", "Log").shows("POST /invocations").await?;
 
         // What is not shown is refused, also to a session with the page's own header.
         let refused: u16 = page
