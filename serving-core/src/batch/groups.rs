@@ -59,7 +59,7 @@ pub(super) struct Groups<K, I, A> {
     closed: bool,
     /// Of groups and of items, both in the order of their coming.
     next_number: u64,
-    groups: HashMap<u64, Group<K, I, A>>,
+    by_id: HashMap<u64, Group<K, I, A>>,
     by_key: HashMap<K, u64>,
     /// Groups by the number of their oldest item.
     by_age: BTreeMap<u64, u64>,
@@ -82,7 +82,7 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
             limits,
             closed: false,
             next_number: 0,
-            groups: HashMap::new(),
+            by_id: HashMap::new(),
             by_key: HashMap::new(),
             by_age: BTreeMap::new(),
             items: 0,
@@ -114,7 +114,7 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
         let number = self.number();
         let known = key.as_ref().and_then(|key| self.by_key.get(key)).copied();
         let id = known.unwrap_or(number);
-        let group = self.groups.entry(id).or_insert_with(|| Group {
+        let group = self.by_id.entry(id).or_insert_with(|| Group {
             key: key.clone(),
             members: BTreeMap::new(),
             weight: 0,
@@ -138,7 +138,7 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
 
     /// Takes an item out, if it still waits.
     pub(super) fn remove(&mut self, place: Place) -> Option<Member<I, A>> {
-        let group = self.groups.get_mut(&place.group)?;
+        let group = self.by_id.get_mut(&place.group)?;
         let oldest = *group.members.first_key_value()?.0;
         let member = group.members.remove(&place.number)?;
         group.weight = group.weight.saturating_sub(member.weight);
@@ -169,7 +169,7 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
     pub(super) fn outlook(&self, now: Instant) -> Outlook {
         let mut earliest: Option<Instant> = None;
         for id in self.by_age.values() {
-            let Some(group) = self.groups.get(id) else {
+            let Some(group) = self.by_id.get(id) else {
                 continue;
             };
             let at = self.ripe_at(group, now);
@@ -183,7 +183,7 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
 
     /// When what waits at `place` can be handed out, together with all of its group.
     pub(super) fn ready_at(&self, place: Place, now: Instant) -> Instant {
-        let group = self.groups.get(&place.group);
+        let group = self.by_id.get(&place.group);
         group.map_or(now, |group| self.ripe_at(group, now))
     }
 
@@ -207,7 +207,7 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
 
     /// As many items of a group as make a batch; `None` if all that it had were gone.
     fn take(&mut self, id: u64, now: Instant, expired: &mut Vec<I>) -> Option<Batch<I, A>> {
-        let group = self.groups.get_mut(&id)?;
+        let group = self.by_id.get_mut(&id)?;
         let oldest = *group.members.first_key_value()?.0;
         let mut members = Vec::new();
         let mut weight: usize = 0;
@@ -235,25 +235,22 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
 
     /// After items have left the group whose oldest one was `oldest`.
     fn settle(&mut self, id: u64, oldest: u64) {
-        let Some(group) = self.groups.get_mut(&id) else {
+        let Some(group) = self.by_id.get_mut(&id) else {
             return;
         };
-        match group.members.first_key_value() {
-            Some((&number, _)) => {
-                if number != oldest {
-                    self.by_age.remove(&oldest);
-                    self.by_age.insert(number, id);
-                }
-                // Where batches wait for nothing, nobody asks.
-                if !self.limits.max_delay.is_zero() {
-                    group.hurry = group.members.values().map(|member| member.deadline).min();
-                }
-            }
-            None => {
+        if let Some((&number, _)) = group.members.first_key_value() {
+            if number != oldest {
                 self.by_age.remove(&oldest);
-                if let Some(key) = self.groups.remove(&id).and_then(|group| group.key) {
-                    self.by_key.remove(&key);
-                }
+                self.by_age.insert(number, id);
+            }
+            // Where batches wait for nothing, nobody asks.
+            if !self.limits.max_delay.is_zero() {
+                group.hurry = group.members.values().map(|member| member.deadline).min();
+            }
+        } else {
+            self.by_age.remove(&oldest);
+            if let Some(key) = self.by_id.remove(&id).and_then(|group| group.key) {
+                self.by_key.remove(&key);
             }
         }
     }

@@ -4,8 +4,12 @@
 //! another row's `01/02/2024` the first of February, which alone is the second of January. Only dates of the order year,
 //! month, day mean the same in any company.
 
-/// Whether `text` begins like a date of numbers, but is not surely of the order year, month, day.
+/// Whether `text` begins like a date of numbers, but is not surely of the order year, month, day. So is `NaT`: it has no unit
+/// of its own, and NumPy gives it one in company only.
 pub(super) fn is_doubtful_date(text: &[u8]) -> bool {
+    if text.eq_ignore_ascii_case(b"NaT") {
+        return true;
+    }
     let text = text.trim_ascii_start();
     let (first, rest) = number(text);
     let (one, rest) = separators(rest);
@@ -69,6 +73,7 @@ mod tests {
             "2024/01/02",
             "24-01-02",
             "2024-01-02x",
+            "NaT",
         ] {
             assert!(is_doubtful_date(text.as_bytes()), "{text}");
         }

@@ -103,19 +103,18 @@ impl<'r, 'a> Reading<'r, 'a> {
         Self {
             reader,
             dialect,
-            row_type: RowType::default(),
+            row_type: RowType::new(),
             parts: Parts::default(),
         }
     }
 
     pub(super) fn body(mut self, content_type: &str) -> Option<(Form, RowType, Parts)> {
         let form = match (self.dialect, content_type, self.reader.peek()?) {
-            (Dialect::V2, JSON, b'{') => self.fields()?,
             (Dialect::V1, JSON | JSON_RECORDS, b'[') => {
                 self.rows(RowShape::Record)?;
                 Form::BareRecords
             }
-            (Dialect::V1, JSON, b'{') => self.fields()?,
+            (_, JSON, b'{') => self.fields()?,
             (Dialect::V1, JSON_SPLIT | NUMPY_SPLIT, b'{') => {
                 self.reader.take(b'{')?;
                 let first = self.reader.key()?;
@@ -263,7 +262,8 @@ fn key(
     parts: &Parts,
     body: &[u8],
 ) -> Option<MergeKey> {
-    let mut key = Vec::with_capacity(row_type.as_bytes().len() + 64);
+    let columns = parts.columns.as_ref().map_or(0, Range::len);
+    let mut key = Vec::with_capacity(row_type.as_bytes().len() + columns + 64);
     key.push(match form {
         Form::Records => b'r',
         Form::Split => b's',

@@ -211,15 +211,13 @@ impl<'a> Reader<'a> {
         match *self.text.get(self.at + 1)? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.advance(2),
             b'u' => {
+                let is_half = match self.code_unit()? {
+                    0xd800..0xdc00 => !matches!(self.code_unit()?, 0xdc00..0xe000),
+                    unit => (0xdc00..0xe000).contains(&unit),
+                };
                 // Half a pair cannot be stored by every kind of string that pandas has.
-                match self.code_unit()? {
-                    0xd800..0xdc00 => {
-                        if !matches!(self.code_unit()?, 0xdc00..0xe000) {
-                            return None;
-                        }
-                    }
-                    0xdc00..0xe000 => return None,
-                    _ => {}
+                if is_half {
+                    return None;
                 }
             }
             _ => return None,
@@ -281,8 +279,8 @@ fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGHEST: u64 = ONES << 7;
     let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = is_zero(word ^ (ONES * b'"' as u64));
-    let backslash = is_zero(word ^ (ONES * b'\\' as u64));
+    let quote = is_zero(word ^ (ONES * u64::from(b'"')));
+    let backslash = is_zero(word ^ (ONES * u64::from(b'\\')));
     let control = word.wrapping_sub(ONES * 0x20) & !word;
     (quote | backslash | control | word) & HIGHEST
 }

@@ -30,10 +30,15 @@ pub(super) enum RowShape {
 }
 
 /// A type that is being learned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RowType(Vec<u8>);
 
 impl RowType {
+    pub(super) fn new() -> Self {
+        // As long as most become.
+        Self(Vec::with_capacity(256))
+    }
+
     /// Reads all rows of a list that has begun, at least one. Gives their number.
     pub(super) fn rows(&mut self, reader: &mut Reader<'_>, shape: RowShape) -> Option<usize> {
         self.learn_row(reader, shape)?;
