@@ -197,7 +197,10 @@ impl<K: Clone + Eq + Hash, I, A> Groups<K, I, A> {
         let Some((_, oldest)) = group.members.first_key_value() else {
             return now;
         };
-        let at = oldest.arrival + self.limits.max_delay;
+        // Beyond all time is beyond the deadline too.
+        let Some(at) = oldest.arrival.checked_add(self.limits.max_delay) else {
+            return now;
+        };
         // To expire in good company is no gain.
         if group.hurry.is_some_and(|hurry| hurry <= at) {
             return now;

@@ -3,6 +3,7 @@
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -240,18 +241,20 @@ impl<K: Clone + Eq + Hash, I, A> Waiting<K, I, A> {
         match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Unanswered::Lost),
-            Err(_) => Err(self.too_late()),
+            Err(_) => self.too_late(),
         }
     }
 
-    fn too_late(&mut self) -> Unanswered {
+    fn too_late(&mut self) -> Result<A, Unanswered> {
         if self.give_up() {
-            return Unanswered::Expired;
+            return Err(Unanswered::Expired);
         }
-        // A puller may have found it expired, and says so before it gives the lock back.
+        // An answer may have come in the same moment; or a puller has found the item expired, and has said so before it gave
+        // the lock back.
         match self.answer.try_recv() {
-            Ok(Err(why)) => why,
-            _ => Unanswered::Late,
+            Ok(answer) => answer,
+            Err(TryRecvError::Closed) => Err(Unanswered::Lost),
+            Err(TryRecvError::Empty) => Err(Unanswered::Late),
         }
     }
 

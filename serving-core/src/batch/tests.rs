@@ -150,6 +150,18 @@ async fn no_item_expires_for_the_sake_of_company() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delay_without_end_is_none() {
+    let queue = BatchQueue::new(BatchLimits {
+        max_items: 9,
+        max_weight: 9,
+        max_delay: Duration::MAX,
+    });
+    let caller = offer(&queue, 1, 'a');
+    assert_eq!(now(&queue), [1]);
+    drop(caller);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ripe_batch_does_not_wait_for_an_older_one_that_is_not() {
     let queue = queue(99, 2, 10);
     let callers = [(1, 'a'), (2, 'b'), (3, 'b')].map(|(item, key)| offer(&queue, item, key));
