@@ -411,7 +411,7 @@ fn answers_never_cross_and_none_is_lost() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
+    let all_answered = async {
         for max_delay in [0, 1] {
             let queue = queue(64, 8, max_delay);
             let mut slots = JoinSet::new();
@@ -452,7 +452,10 @@ fn answers_never_cross_and_none_is_lost() {
             assert!(largest.iter().all(|size| *size <= 8));
             assert!(queue.is_empty());
         }
-    });
+    };
+    runtime
+        .block_on(async { timeout(Duration::from_secs(60), all_answered).await })
+        .expect("nobody waits for ever");
 }
 
 /// What may happen to a queue.
