@@ -11,6 +11,7 @@
 //! What is seen is in the [`Snapshot`], what has happened in the [`Event`]s.
 
 mod aspired;
+pub mod batch;
 mod clock;
 mod config;
 mod event;

@@ -6,6 +6,7 @@
 mod answer;
 mod dialect;
 mod media_type;
+pub mod merge;
 mod request;
 mod scan;
 mod segments;

@@ -38,10 +38,10 @@ pub enum Rejection {
     SeveralInputs,
 }
 
-const JSON: &str = "application/json";
-const JSON_RECORDS: &str = "application/json; format=pandas-records";
-const JSON_SPLIT: &str = "application/json; format=pandas-split";
-const NUMPY_SPLIT: &str = "application/json-numpy-split";
+pub(super) const JSON: &str = "application/json";
+pub(super) const JSON_RECORDS: &str = "application/json; format=pandas-records";
+pub(super) const JSON_SPLIT: &str = "application/json; format=pandas-split";
+pub(super) const NUMPY_SPLIT: &str = "application/json-numpy-split";
 const CSV: &str = "text/csv";
 const PARQUET: &str = "application/vnd.apache.parquet";
 
