@@ -18,6 +18,7 @@ mod env;
 mod error;
 mod fetch;
 mod files;
+mod launcher;
 mod loader;
 mod model;
 mod names;
@@ -39,6 +40,7 @@ pub use config::{
 pub use env::{Package, StepTime};
 pub use error::RunnerError;
 pub use files::RunnerFiles;
+pub use launcher::{Launcher, UnknownLauncher};
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use process::pieces::LogPiece;

@@ -58,6 +58,7 @@ impl<S> CondaRunner<S> {
             tools: Arc::new(Tools {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
+                launcher: config.launcher,
                 workers: RunnerWorkers::new(),
                 longest_timeout: config.longest_timeout,
                 start_timeout: config.start_timeout,

@@ -15,6 +15,7 @@ use crate::attempts::{AttemptOutcome, OpenAttempt};
 use crate::env::Environment;
 use crate::error::{unplaced_lines, without_place};
 use crate::files::RunnerFiles;
+use crate::launcher::Launcher;
 use crate::model::{Example, ModelFacts};
 use crate::process::child::{EndWatch, Ended, Process};
 use crate::process::command::{self, Serving};
@@ -44,6 +45,8 @@ const POST_MORTEM: Duration = Duration::from_secs(5);
 pub(crate) struct Tools<S> {
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
+    /// For versions that do not say.
+    pub(crate) launcher: Launcher,
     pub(crate) workers: RunnerWorkers,
     pub(crate) longest_timeout: Duration,
     pub(crate) start_timeout: Duration,
@@ -150,7 +153,12 @@ impl<S> PreparedModel<S> {
             start_timeout: self.tools.start_timeout,
             access_log: self.tools.access_log,
         };
-        let launch = serving.launch(&self.tools.host);
+        let host = &self.tools.host;
+        let direct = match self.words.launcher.unwrap_or(self.tools.launcher) {
+            Launcher::MlflowServe => None,
+            Launcher::Direct | Launcher::Template => serving.direct(host),
+        };
+        let launch = direct.unwrap_or_else(|| serving.mlflow_serve(host));
         let now = rfc3339(SystemTime::now());
         let header = format!(
             "--- attempt at {now}, replica {replica}, {} ---",

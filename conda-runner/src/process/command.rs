@@ -14,10 +14,24 @@ use crate::words::Words;
 /// Its own default of five seconds makes a client race it.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// Arguments of uvicorn as MLflow gives them: the socket comes by `UVICORN_UDS`, and the host does nothing then.
+pub(crate) const UVICORN: [&str; 5] = [
+    "--host",
+    "127.0.0.1",
+    "--workers",
+    "1",
+    "mlflow.pyfunc.scoring_server.app:app",
+];
+
 /// Where gunicorn takes more options from, by itself and through MLflow 1.
 const GUNICORN_OPTIONS: &str = "GUNICORN_CMD_ARGS";
 
-/// What `mlflow models serve` has to know.
+/// Where MLflow's server finds the address of its model.
+const MODEL: &str = "__pyfunc_model_path__";
+/// Where it finds how many seconds a request may take.
+const TIMEOUT: &str = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT";
+
+/// What a scoring server has to know, whoever starts it.
 pub(crate) struct Serving<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) model: &'a Path,
@@ -35,25 +49,55 @@ impl Serving<'_> {
     ///
     /// Port 0 makes MLflow leave out the port. What then becomes of the host depends on the server: uvicorn is told
     /// of the socket by `UVICORN_UDS` and ignores the host, gunicorn gets the host as its address.
-    pub(crate) fn launch(&self, host: &Host) -> Launch {
-        let socket = self.folder.socket().display().to_string();
-        let (address, timeout) = match self.environment.server {
-            ScoringServer::Uvicorn => ("127.0.0.1".to_owned(), self.longest_timeout),
-            // gunicorn also kills a worker that needs longer than this to load its model.
-            ScoringServer::Gunicorn => (
-                format!("unix:{socket}"),
-                self.longest_timeout.max(self.start_timeout),
-            ),
+    pub(crate) fn mlflow_serve(&self, host: &Host) -> Launch {
+        let address = match self.environment.server {
+            ScoringServer::Uvicorn => "127.0.0.1".to_owned(),
+            ScoringServer::Gunicorn => format!("unix:{}", self.folder.socket().display()),
         };
-        let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
-        let keep_alive = KEEP_ALIVE.as_secs().to_string();
         let mut arguments = self.environment.mlflow();
         arguments.extend(["models", "serve", "-m"].map(OsString::from));
         arguments.push(self.model.into());
         arguments.extend(["--env-manager", "local", "-h"].map(OsString::from));
         arguments.push(address.into());
         arguments.extend(["-p", "0", "-w", "1", "-t"].map(OsString::from));
-        arguments.push(seconds.to_string().into());
+        arguments.push(self.timeout().into());
+        self.launch(host, arguments, &[])
+    }
+
+    /// What `mlflow models serve` would start, without it; `None` where that is gunicorn: its options come from the
+    /// shell command that MLflow makes of them, which is not worth imitating for a generation that ends.
+    pub(crate) fn direct(&self, host: &Host) -> Option<Launch> {
+        let arguments = ["-m", "uvicorn"].into_iter().chain(UVICORN);
+        let launch = || {
+            let arguments = arguments.map(OsString::from).collect();
+            self.launch(host, arguments, &self.server_variables())
+        };
+        (self.environment.server == ScoringServer::Uvicorn).then(launch)
+    }
+
+    /// What its launcher tells MLflow's server.
+    fn server_variables(&self) -> [(&'static str, String); 2] {
+        [(MODEL, file_uri(self.model)), (TIMEOUT, self.timeout())]
+    }
+
+    fn launch(
+        &self,
+        host: &Host,
+        arguments: Vec<OsString>,
+        variables: &[(&str, String)],
+    ) -> Launch {
+        Launch {
+            program: self.environment.python.clone(),
+            arguments,
+            environment: self.variables(host, variables),
+            directory: self.folder.path().to_owned(),
+        }
+    }
+
+    /// The whole environment of its process, `variables` last.
+    fn variables(&self, host: &Host, variables: &[(&str, String)]) -> Vec<(String, String)> {
+        let socket = self.folder.socket().display().to_string();
+        let keep_alive = KEEP_ALIVE.as_secs().to_string();
         let access_log = if self.access_log { "true" } else { "false" };
         let gunicorn = self.gunicorn_options();
         let words = self.words.environment.iter();
@@ -72,17 +116,25 @@ impl Serving<'_> {
                 gunicorn
                     .as_ref()
                     .map(|options| (GUNICORN_OPTIONS, options.as_str())),
+            )
+            .chain(
+                variables
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str())),
             );
-        Launch {
-            program: self.environment.python.clone(),
-            arguments,
-            environment: host.environment(Some(&self.environment.bin), more),
-            directory: self.folder.path().to_owned(),
-        }
+        host.environment(Some(&self.environment.bin), more)
     }
-}
 
-impl Serving<'_> {
+    /// Whole seconds, rounded up.
+    fn timeout(&self) -> String {
+        let timeout = match self.environment.server {
+            ScoringServer::Uvicorn => self.longest_timeout,
+            // gunicorn also kills a worker that needs longer than this to load its model.
+            ScoringServer::Gunicorn => self.longest_timeout.max(self.start_timeout),
+        };
+        (timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)).to_string()
+    }
+
     /// gunicorn prints no requests unless it is told to; `None` leaves its options as they are.
     fn gunicorn_options(&self) -> Option<String> {
         if !self.access_log || self.environment.server != ScoringServer::Gunicorn {
@@ -93,6 +145,21 @@ impl Serving<'_> {
         // What the model's own settings say comes last, and wins.
         Some(format!("--access-logfile - {asked}").trim_end().to_owned())
     }
+}
+
+/// As MLflow writes it: what is neither a letter, a digit nor one of `_.-~/` is percent-encoded.
+fn file_uri(path: &Path) -> String {
+    use std::fmt::Write;
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes.fold("file://".to_owned(), |mut uri, byte| {
+        if byte.is_ascii_alphanumeric() || b"_.-~/".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(uri, "%{byte:02X}");
+        }
+        uri
+    })
 }
 
 /// How long an idle connection lives at a worker: gunicorn's plain workers close after each answer.
@@ -172,10 +239,20 @@ mod tests {
                 start_timeout,
                 access_log: false,
             };
-            let launch = serving.launch(&Host::new(&[], TaskTracker::new()));
+            let launch = serving.mlflow_serve(&Host::new(&[], TaskTracker::new()));
             let mut arguments = launch.arguments.iter();
             assert!(arguments.any(|argument| argument == "-t"));
             assert_eq!(arguments.next().unwrap(), expected, "{server:?}");
+        }
+    }
+
+    #[test]
+    fn a_models_address_is_written_as_mlflow_writes_it() {
+        for (path, uri) in [
+            ("/data/models/iris-1", "file:///data/models/iris-1"),
+            ("/a b/ä%", "file:///a%20b/%C3%A4%25"),
+        ] {
+            assert_eq!(file_uri(Path::new(path)), uri);
         }
     }
 }

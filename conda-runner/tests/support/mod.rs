@@ -47,7 +47,7 @@ case "$1 $2 $3 $4" in
     if [ -e "HERE/bare" ]; then echo '{"mlflow": null, "python": "VERSION"}' ; exit; fi
     echo '{"program": "HERE/tools/python3.77", "version": "VERSION", "usual": true, "venv": true,' \
         '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
-"-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
+"-m mlflow models serve" | "-m uvicorn --host "*) SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
 "-m mlflow artifacts download")
     echo "$CREDENTIAL" > "$8/credential"
     mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
