@@ -19,6 +19,8 @@ pub struct RunnerConfig {
     pub env_manager: EnvManager,
     /// How workers are started, for models whose settings do not say.
     pub launcher: Launcher,
+    /// How long a template lives without a worker; see [`Launcher::Template`].
+    pub template_idle: Duration,
     /// Where conda packages come from.
     pub conda: CondaConfig,
     /// Where Python packages come from.
@@ -59,6 +61,7 @@ impl RunnerConfig {
             data_dir: data_dir.into(),
             env_manager: EnvManager::Conda,
             launcher: Launcher::default(),
+            template_idle: Duration::from_secs(600),
             conda: CondaConfig::default(),
             pip: PipConfig::default(),
             offline: false,
@@ -163,6 +166,7 @@ impl fmt::Debug for RunnerConfig {
             .field("data_dir", &self.data_dir)
             .field("env_manager", &self.env_manager)
             .field("launcher", &self.launcher)
+            .field("template_idle", &self.template_idle)
             .field("python", &self.python)
             .field("uv", &self.uv)
             .field("conda", &self.conda)
