@@ -6,8 +6,8 @@
 //! [`RunnerEnvironments`] shows, builds, packs and removes them. The feature `conda` (on by default) builds from conda
 //! channels without an installation of conda, and brings most of the dependencies.
 //!
-//! A worker is `mlflow models serve` of the environment's own MLflow, on a Unix socket, in a process group that dies
-//! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
+//! A worker is the scoring server of the environment's own MLflow, on a Unix socket, in a process group that dies as a
+//! whole and never outlives this process; a [`Launcher`] starts it. `examples/run_model.rs` runs one without a gateway.
 
 mod attempts;
 mod bytes;

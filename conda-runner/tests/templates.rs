@@ -178,7 +178,10 @@ async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
     assert!(is_alive(worker) && is_forked(&runner));
     kill(worker);
     let exit = instance.exit.await;
-    assert!(exit.reason.contains("could have told how"), "{exit:?}");
+    assert!(
+        exit.reason.contains("nobody was left who could tell how"),
+        "{exit:?}"
+    );
     next.stop.stop().await;
     runner.idle().await;
 }

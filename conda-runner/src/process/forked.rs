@@ -93,9 +93,7 @@ impl Forked {
                 ..
             }) => Fate::of(killed_by(signal)),
             // Both ends that told are closed: that of who forked it, and its own.
-            Ok(_) | Err(_) => {
-                Fate::of("ended, as had the process before that could have told how".to_owned())
-            }
+            Ok(_) | Err(_) => Fate::of("ended, and nobody was left who could tell how".to_owned()),
         }
     }
 }

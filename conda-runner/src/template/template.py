@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 import warnings
 
 # What a worker has imported of these is then imported here as well, for those after it. To import them starts no
@@ -127,7 +128,12 @@ class Template:
             warnings.simplefilter("ignore")
             process = os.fork()
         if process == 0:
-            return self.become(order)
+            try:
+                return self.become(order)
+            except BaseException:
+                # There must not be a second template.
+                traceback.print_exc()
+                os._exit(70)
         lead_group(process)
         worker = Worker(process, order.connection)
         self.workers.append(worker)
@@ -176,7 +182,7 @@ class Template:
         gc.collect()
 
     def become(self, order):
-        """Leaves behind what is the template's; raises nothing."""
+        """Leaves behind what is the template's."""
         lead_group(0)
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals():
@@ -357,10 +363,10 @@ def report(known, teacher):
 
 def serve(order):
     """What the command `uvicorn` does, in this process."""
-    watch(order.leash)
     os.dup2(order.output, 1)
     os.dup2(order.output, 2)
     os.close(order.output)
+    watch(order.leash)
     os.close(order.leash)
     os.environ.clear()
     os.environ.update(order.environment)
