@@ -30,6 +30,7 @@ mod shelf;
 mod single_flight;
 mod source;
 mod space;
+mod started;
 mod template;
 mod time;
 mod words;

@@ -1,30 +1,29 @@
 //! A prepared version: starts workers, and returns each when it answers and is warm.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use serving_core::{
-    Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId, Stop,
-};
+use serving_core::{Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::attempts::{AttemptOutcome, OpenAttempt};
+use crate::attempts::OpenAttempt;
 use crate::env::Environment;
-use crate::error::{unplaced_lines, without_place};
+use crate::error::without_place;
 use crate::files::RunnerFiles;
 use crate::launcher::Launcher;
 use crate::model::ModelFacts;
-use crate::process::child::{EndWatch, Ended, Process};
+use crate::process::child::{EndWatch, Ended};
 use crate::process::command::{self, Serving};
-use crate::process::diagnosis::{failed_start, last_lines, reason};
+use crate::process::diagnosis::{failed_start, last_lines};
 use crate::process::host::Host;
 use crate::process::sockets::{Sockets, WorkerFolder};
 use crate::readiness::Expected;
-use crate::running::{Excess, Post, RunnerWorkers};
+use crate::running::{Post, RunnerWorkers};
 use crate::shelf::InUse;
+use crate::started::{Running, StopWorker, exit};
 use crate::template::{Start, TemplateTrouble, Templates, Why};
 use crate::time::rfc3339;
 use crate::words::Words;
@@ -446,50 +445,4 @@ fn too_large(reason: &str) -> LoadError {
         "the worker was too large to be started: {reason}; give it more with the setting memory_limit"
     ))
     .with_code(MEMORY_LIMIT)
-}
-
-fn exit(ended: &Ended, excess: &Excess, data_dir: &Path) -> Exit {
-    Exit {
-        reason: excess.killed_for().unwrap_or_else(|| reason(ended).into()),
-        last_lines: unplaced_lines(&last_lines(ended), data_dir),
-    }
-}
-
-/// A worker's process. Dropping it kills it, and then it was stopped, unless it had ended by itself or failed before.
-struct Running {
-    process: Process,
-    /// Gone when the process is.
-    attempt: Weak<OpenAttempt>,
-}
-
-impl Running {
-    /// However it ends, it was of no use.
-    fn has_failed(&mut self) {
-        self.attempt = Weak::new();
-    }
-
-    fn is_unwanted(&self) {
-        if let Some(attempt) = self.attempt.upgrade() {
-            attempt.ends_as(AttemptOutcome::Stopped);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.is_unwanted();
-    }
-}
-
-struct StopWorker {
-    running: Running,
-    grace: Duration,
-}
-
-#[async_trait]
-impl Stop for StopWorker {
-    async fn stop(self: Box<Self>) {
-        self.running.is_unwanted();
-        self.running.process.stop(self.grace).await;
-    }
 }
