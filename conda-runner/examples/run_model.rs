@@ -1,17 +1,18 @@
 //! Runs a model folder as a worker, without a registry and without a gateway:
 //!
-//! `cargo run -p conda-runner --example run_model -- MODEL_FOLDER DATA_DIR [MANAGER | PYTHON] [CHANNEL_ALIAS]`
+//! `cargo run -p conda-runner --example run_model -- MODEL_FOLDER DATA_DIR [MANAGER | PYTHON] [LAUNCHER] [CHANNEL_ALIAS]`
 //!
 //! With an interpreter (its path) the worker runs in it. Otherwise the environment that the model declares is built by
-//! `conda`, which is the default, `uv` or `virtualenv`. Channels of conda live below CHANNEL_ALIAS.
+//! `conda`, which is the default, `uv` or `virtualenv`. LAUNCHER is `mlflow-serve`, `direct` or `template`. Channels of
+//! conda live below CHANNEL_ALIAS.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use conda_runner::{
-    CondaRunner, EnvManager, FetchedModel, LogKind, ModelSource, RunnerConfig, Worker,
-    WorkerEndpoint,
+    CondaRunner, EnvManager, FetchedModel, LogKind, ModelSource, RunnerConfig, UnknownLauncher,
+    Worker, WorkerEndpoint,
 };
 use serving_core::{
     Generation, Incarnation, LoadError, LoadJob, Loader, Progress, ReplicaId, ServableId, Settings,
@@ -41,13 +42,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, data_dir, rest @ ..] = arguments.as_slice() else {
         return Err(
-            "usage: run_model MODEL_FOLDER DATA_DIR [MANAGER | PYTHON] [CHANNEL_ALIAS]".into(),
+            "usage: run_model MODEL_FOLDER DATA_DIR [MANAGER | PYTHON] [LAUNCHER] [CHANNEL_ALIAS]"
+                .into(),
         );
     };
     let start = Instant::now();
     let (progress, mut steps) = Progress::channel();
     let runner = CondaRunner::new(
-        config(data_dir, rest),
+        config(data_dir, rest)?,
         Arc::new(LocalFolder),
         Arc::new(|worker| worker),
     )?;
@@ -93,7 +95,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program reads its environment")]
-fn config(data_dir: &str, rest: &[String]) -> RunnerConfig {
+fn config(data_dir: &str, rest: &[String]) -> Result<RunnerConfig, UnknownLauncher> {
     let mut config = RunnerConfig {
         inherited_environment: std::env::vars().collect(),
         ..RunnerConfig::new(data_dir)
@@ -106,10 +108,13 @@ fn config(data_dir: &str, rest: &[String]) -> RunnerConfig {
             config.python = rest.first().map(PathBuf::from);
         }
     }
-    if let Some(alias) = rest.get(1) {
+    if let Some(word) = rest.get(1) {
+        config.launcher = word.parse()?;
+    }
+    if let Some(alias) = rest.get(2) {
         config.conda.channel_alias.clone_from(alias);
     }
-    config
+    Ok(config)
 }
 
 fn spec(model: &str) -> VersionSpec {

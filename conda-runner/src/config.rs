@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serving_core::LoadError;
 
+use crate::launcher::Launcher;
+
 /// Where a runner works, and with what.
 #[derive(Clone)]
 pub struct RunnerConfig {
@@ -15,6 +17,10 @@ pub struct RunnerConfig {
     pub data_dir: PathBuf,
     /// For models whose settings do not name one.
     pub env_manager: EnvManager,
+    /// How workers are started, for models whose settings do not say.
+    pub launcher: Launcher,
+    /// How long a template lives without a worker; see [`Launcher::Template`].
+    pub template_idle: Duration,
     /// Where conda packages come from.
     pub conda: CondaConfig,
     /// Where Python packages come from.
@@ -54,6 +60,8 @@ impl RunnerConfig {
         Self {
             data_dir: data_dir.into(),
             env_manager: EnvManager::Conda,
+            launcher: Launcher::default(),
+            template_idle: Duration::from_secs(600),
             conda: CondaConfig::default(),
             pip: PipConfig::default(),
             offline: false,
@@ -157,6 +165,8 @@ impl fmt::Debug for RunnerConfig {
             .debug_struct("RunnerConfig")
             .field("data_dir", &self.data_dir)
             .field("env_manager", &self.env_manager)
+            .field("launcher", &self.launcher)
+            .field("template_idle", &self.template_idle)
             .field("python", &self.python)
             .field("uv", &self.uv)
             .field("conda", &self.conda)

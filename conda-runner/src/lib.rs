@@ -6,8 +6,8 @@
 //! [`RunnerEnvironments`] shows, builds, packs and removes them. The feature `conda` (on by default) builds from conda
 //! channels without an installation of conda, and brings most of the dependencies.
 //!
-//! A worker is `mlflow models serve` of the environment's own MLflow, on a Unix socket, in a process group that dies
-//! as a whole and never outlives this process. `examples/run_model.rs` runs one without a gateway.
+//! A worker is the scoring server of the environment's own MLflow, on a Unix socket, in a process group that dies as a
+//! whole and never outlives this process; a [`Launcher`] starts it. `examples/run_model.rs` runs one without a gateway.
 
 mod attempts;
 mod bytes;
@@ -18,16 +18,20 @@ mod env;
 mod error;
 mod fetch;
 mod files;
+mod launcher;
 mod loader;
 mod model;
 mod names;
 mod prepared;
 mod process;
+mod readiness;
 mod running;
 mod shelf;
 mod single_flight;
 mod source;
 mod space;
+mod started;
+mod template;
 mod time;
 mod words;
 mod worker;
@@ -39,6 +43,7 @@ pub use config::{
 pub use env::{Package, StepTime};
 pub use error::RunnerError;
 pub use files::RunnerFiles;
+pub use launcher::{Launcher, UnknownLauncher};
 pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use process::pieces::LogPiece;

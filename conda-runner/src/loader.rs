@@ -1,6 +1,7 @@
 //! The loader: from a wanted version to its files and its environment.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use crate::env::{Care, Environment, Wish};
 use crate::error::{RunnerError, without_place};
 use crate::fetch::Fetch;
 use crate::files::RunnerFiles;
-use crate::model::ModelFacts;
+use crate::model::{self, ModelFacts};
 use crate::names;
 use crate::prepared::{PreparedModel, Tools};
 use crate::process::host::Host;
@@ -23,6 +24,7 @@ use crate::running::RunnerWorkers;
 use crate::shelf::{Finished, Hold};
 use crate::source::ModelSource;
 use crate::space::{Keeper, RunnerEnvironments};
+use crate::template::Templates;
 use crate::time::rfc3339;
 use crate::words::Words;
 use crate::worker::Worker;
@@ -58,6 +60,8 @@ impl<S> CondaRunner<S> {
             tools: Arc::new(Tools {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
+                launcher: config.launcher,
+                templates: Templates::new(config.template_idle),
                 workers: RunnerWorkers::new(),
                 longest_timeout: config.longest_timeout,
                 start_timeout: config.start_timeout,
@@ -99,6 +103,7 @@ impl<S> CondaRunner<S> {
     /// Resolves when no process of it is left and nothing is being cleared up. For the end of a program, after all
     /// that was prepared has been dropped.
     pub async fn idle(&self) {
+        self.tools.templates.stop().await;
         self.folder.environments.stop().await;
         self.folder.tasks.close();
         self.folder.tasks.wait().await;
@@ -157,6 +162,7 @@ impl<S> CondaRunner<S> {
         let held = environment.hold.iter().cloned();
         let held = held.fold(model.hold, Hold::join);
         let facts = ModelFacts::read(&model.path, environment.mlflow_major()).await?;
+        let flavors = model::flavors(&model.path).await?;
         log.line(&format!(
             "ready to serve with MLflow {}",
             environment.mlflow_version
@@ -172,6 +178,8 @@ impl<S> CondaRunner<S> {
             model: model.path,
             words,
             facts: Arc::new(facts),
+            flavors,
+            is_no_fork: AtomicBool::new(false),
         })
     }
 

@@ -1,40 +1,36 @@
 //! A prepared version: starts workers, and returns each when it answers and is warm.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use http::StatusCode;
-use serving_core::{
-    Exit, Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId, Stop,
-};
-use tokio::time::{Instant, timeout};
+use serving_core::{Instance, LoadError, Note, Prepared, Progress, ReplicaId, ServableId};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::attempts::{AttemptOutcome, OpenAttempt};
+use crate::attempts::OpenAttempt;
 use crate::env::Environment;
-use crate::error::{unplaced_lines, without_place};
+use crate::error::without_place;
 use crate::files::RunnerFiles;
-use crate::model::{Example, ModelFacts};
-use crate::process::child::{EndWatch, Ended, Process};
+use crate::launcher::Launcher;
+use crate::model::ModelFacts;
+use crate::process::child::{EndWatch, Ended};
 use crate::process::command::{self, Serving};
-use crate::process::diagnosis::{failed_start, last_lines, reason};
+use crate::process::diagnosis::{failed_start, last_lines};
 use crate::process::host::Host;
-use crate::process::probe;
 use crate::process::sockets::{Sockets, WorkerFolder};
-use crate::running::{Excess, Post, RunnerWorkers};
+use crate::readiness::Expected;
+use crate::running::{Post, RunnerWorkers};
 use crate::shelf::InUse;
+use crate::started::{Running, StopWorker, exit};
+use crate::template::{Start, TemplateTrouble, Templates, Why};
 use crate::time::rfc3339;
 use crate::words::Words;
 use crate::worker::{Worker, WorkerEndpoint};
 
-/// Between two looks at a worker that does not answer yet: the first pause and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
-/// For an answer to `/ping` and `/version` of a worker that accepts connections.
-const ANSWER: Duration = Duration::from_secs(10);
-/// How long a worker that broke off its answer may take to be seen dead.
-const AGONY: Duration = Duration::from_secs(2);
-
+/// The part of the time for a start in which a fork has to answer: the rest is for a process of its own, if none does.
+const SHARE_OF_FORK: u32 = 3;
 /// How much longer than its start a worker may take in all, warm: it is one deadline for the engine.
 const WARM_UP_AFTER_START: Duration = Duration::from_secs(30);
 /// How long it may take until all is known of a worker that was killed.
@@ -44,6 +40,9 @@ const POST_MORTEM: Duration = Duration::from_secs(5);
 pub(crate) struct Tools<S> {
     pub(crate) host: Host,
     pub(crate) sockets: Sockets,
+    /// For versions that do not say.
+    pub(crate) launcher: Launcher,
+    pub(crate) templates: Templates,
     pub(crate) workers: RunnerWorkers,
     pub(crate) longest_timeout: Duration,
     pub(crate) start_timeout: Duration,
@@ -67,58 +66,166 @@ pub(crate) struct PreparedModel<S> {
     pub(crate) in_use: InUse,
     pub(crate) words: Words,
     pub(crate) facts: Arc<ModelFacts>,
+    /// The libraries that it was logged with, in MLflow's words.
+    pub(crate) flavors: Vec<String>,
+    /// Whether a fork of it failed before.
+    pub(crate) is_no_fork: AtomicBool,
+}
+
+/// How one worker is to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way<'a> {
+    /// By MLflow's command, or without it where that is the same and wanted.
+    Own { direct: bool },
+    /// As a fork of the template of this name.
+    Fork(&'a str),
+}
+
+/// Why a worker did not come to be.
+enum Failure {
+    /// Whatever the way.
+    Load(LoadError),
+    /// On this way.
+    Template(TemplateTrouble),
 }
 
 #[async_trait]
 impl<S: Send + 'static> Prepared<S> for PreparedModel<S> {
     async fn load(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
-        let loaded = self.loaded(replica).await;
+        let loaded = match self.words.launcher.unwrap_or(self.tools.launcher) {
+            Launcher::MlflowServe => self.own(replica, false).await,
+            Launcher::Direct => self.own(replica, true).await,
+            Launcher::Template => self.forked_or_direct(replica).await,
+        };
         loaded.map_err(|error| without_place(error, &self.tools.data_dir))
     }
 }
 
 impl<S: Send + 'static> PreparedModel<S> {
-    async fn loaded(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
-        let folder = self.tools.sockets.next()?;
+    /// A process of its own, with the whole time for a start.
+    async fn own(&self, replica: ReplicaId, direct: bool) -> Result<Instance<S>, LoadError> {
+        self.own_since(replica, direct, Instant::now()).await
+    }
+
+    /// The same with what is left of a time that began at `first`.
+    async fn own_since(
+        &self,
+        replica: ReplicaId,
+        direct: bool,
+        first: Instant,
+    ) -> Result<Instance<S>, LoadError> {
+        let (way, answers_by) = (Way::Own { direct }, first + self.tools.start_timeout);
+        let loaded = self.loaded(replica, way, first, answers_by).await;
+        loaded.map_err(|failure| match failure {
+            Failure::Load(error) => error,
+            Failure::Template(trouble) => LoadError::transient(trouble.message),
+        })
+    }
+
+    /// A fork, and if none comes of it, a process of its own: in what is left of the time for one start. A version that
+    /// cannot be forked is not tried that way again, and has all of the time from then on.
+    async fn forked_or_direct(&self, replica: ReplicaId) -> Result<Instance<S>, LoadError> {
+        let templates = &self.tools.templates;
+        let key = self.serving().template_key(&self.tools.host);
+        let is_open =
+            |key: &String| !templates.is_given_up(key) && !self.is_no_fork.load(Ordering::Relaxed);
+        let Some(key) = key.filter(is_open) else {
+            return self.own(replica, true).await;
+        };
+        let key = key.as_str();
+        let first = Instant::now();
+        let answers_by = first + self.tools.start_timeout / SHARE_OF_FORK;
+        let trouble = match self
+            .loaded(replica, Way::Fork(key), first, answers_by)
+            .await
+        {
+            Ok(instance) => {
+                templates.was_of_use(key);
+                return Ok(instance);
+            }
+            Err(Failure::Load(error)) => return Err(error),
+            Err(Failure::Template(trouble)) => trouble,
+        };
+        if trouble.why == Why::Silent {
+            // Whoever comes next is not to wait as long, even if what follows takes longer than there is time for.
+            self.is_no_fork.store(true, Ordering::Relaxed);
+        }
+        let instance = self.own_since(replica, true, first).await?;
+        // It was the fork's fault: without it, the same model is there.
+        self.is_no_fork.store(true, Ordering::Relaxed);
+        templates.was_of_no_use(key);
+        self.progress
+            .note(fell_back(&trouble).about("replica", replica.0));
+        Ok(instance)
+    }
+
+    /// A worker that answers, and has scored its example if it can.
+    async fn loaded(
+        &self,
+        replica: ReplicaId,
+        way: Way<'_>,
+        first: Instant,
+        answers_by: Instant,
+    ) -> Result<Instance<S>, Failure> {
+        let folder = self.tools.sockets.next().map_err(LoadError::from)?;
         let socket = folder.socket();
         let attempt = self.files.begin_worker(&self.id).await;
-        let mut running = match self.start(replica, folder, &attempt).await {
+        let starting = self.start(replica, way, folder, &attempt);
+        // A template that has to be started before has the same time.
+        let started = match timeout_at(answers_by, starting).await {
+            Ok(started) => started,
+            Err(_) if way.is_fork() => Err(Failure::Template(TemplateTrouble::new(
+                Why::Silent,
+                "it did not fork in time",
+            ))),
+            Err(_) => Err(LoadError::transient("the worker could not be started in time").into()),
+        };
+        let mut running = match started {
             Ok(running) => running,
-            Err(error) => return Err(noted(&attempt, error).await),
+            Err(failure) => return Err(noted(&attempt, failure).await),
         };
         let watch = running.process.end_watch();
         let excess = self.tools.workers.enter(self.post(replica), watch.clone());
+        let expected = self.expected(&watch, &socket, &attempt, answers_by, first);
         // Whatever it is asked, a worker that ends will not answer any more.
         let ready = tokio::select! {
             biased;
             // A peak while it loads says little of what it will take; what cannot be borne says enough.
-            reason = excess.clone().unbearable() => Err(too_large(&reason)),
-            ended = watch.end() => Err(failed_start(&ended)),
-            ready = self.ready(replica, &watch, &socket, &attempt) => ready,
+            reason = excess.clone().unbearable() => Err(too_large(&reason).into()),
+            ended = watch.end() => Err(died(&ended, way)),
+            ready = expected.ready() => ready.map_err(|error| unfit(error, &watch, way)),
         };
         // What it takes is known when callers see it, and one that is too large to begin with is not shown to any.
         let ready = match (excess.look().await, ready) {
-            (Some(reason), _) => Err(too_large(&reason)),
+            (Some(reason), _) => Err(too_large(&reason).into()),
             (None, ready) => ready,
         };
-        let mlflow_version = match ready {
-            Ok(Some(version)) => version,
-            Ok(None) => {
+        let answering = match ready {
+            Ok(Some(answering)) if !(answering.is_silent && way.is_fork()) => answering,
+            Ok(silent) => {
                 running.has_failed();
-                let error = self.too_slow(running, &watch).await;
-                return Err(noted(&attempt, error).await);
+                let failure = if silent.is_some() {
+                    let message = "the fork did not answer its input example";
+                    TemplateTrouble::new(Why::Silent, message).into()
+                } else {
+                    let time = answers_by.duration_since(first);
+                    self.too_slow(running, &watch, way, time).await
+                };
+                return Err(noted(&attempt, failure).await);
             }
-            Err(error) => {
+            Err(failure) => {
                 running.has_failed();
-                return Err(noted(&attempt, error).await);
+                return Err(noted(&attempt, failure).await);
             }
         };
+        self.progress
+            .note(answering.note.about("replica", replica.0));
         attempt.log().line("--- ready ---").await;
         let data_dir = self.tools.data_dir.clone();
         Ok(Instance {
             servable: (self.tools.offer)(Worker {
                 endpoint: WorkerEndpoint::Unix(socket),
-                mlflow_version,
+                mlflow_version: answering.mlflow_version,
                 keep_alive: command::keep_alive(self.environment.server),
                 facts: Arc::clone(&self.facts),
             }),
@@ -136,37 +243,68 @@ impl<S> PreparedModel<S> {
     async fn start(
         &self,
         replica: ReplicaId,
+        way: Way<'_>,
         folder: WorkerFolder,
         attempt: &Arc<OpenAttempt>,
-    ) -> Result<Running, LoadError> {
+    ) -> Result<Running, Failure> {
         self.progress.step("starting worker");
         self.in_use.touch().await;
-        let serving = Serving {
-            environment: &self.environment,
-            model: &self.model,
-            folder: &folder,
-            words: &self.words,
-            longest_timeout: self.tools.longest_timeout,
-            start_timeout: self.tools.start_timeout,
-            access_log: self.tools.access_log,
+        let host = &self.tools.host;
+        let log = attempt.log();
+        let serving = self.serving();
+        let process = match way {
+            Way::Own { direct } => {
+                let launch = direct.then(|| serving.direct(host, &folder)).flatten();
+                let launch = launch.unwrap_or_else(|| serving.mlflow_serve(host, &folder));
+                log.line(&begins(replica, &launch.shown())).await;
+                host.start(&launch, log.clone(), self.keep(folder, attempt))?
+            }
+            Way::Fork(key) => {
+                log.line(&begins(replica, &format!("a fork of template {key}")))
+                    .await;
+                let launch = |folder: &WorkerFolder| {
+                    let program = Templates::program(folder);
+                    serving.template(host, folder, &program, &self.flavors)
+                };
+                let start = Start {
+                    key,
+                    host,
+                    sockets: &self.tools.sockets,
+                    launch: &launch,
+                    log,
+                    keep: self.environment.hold.clone(),
+                };
+                let order = serving.order(host, &folder);
+                let keep = self.keep(folder, attempt);
+                let templates = &self.tools.templates;
+                templates.fork(start, &order, log, keep).await?
+            }
         };
-        let launch = serving.launch(&self.tools.host);
-        let now = rfc3339(SystemTime::now());
-        let header = format!(
-            "--- attempt at {now}, replica {replica}, {} ---",
-            launch.shown()
-        );
-        attempt.log().line(&header).await;
-        // The attempt ends with the last of the group.
-        let keep = (folder, self.in_use.clone(), Arc::clone(attempt));
-        let process = self
-            .tools
-            .host
-            .start(&launch, attempt.log().clone(), keep)?;
         Ok(Running {
             process,
             attempt: Arc::downgrade(attempt),
         })
+    }
+
+    /// What a worker of this version is told.
+    fn serving(&self) -> Serving<'_> {
+        Serving {
+            environment: &self.environment,
+            model: &self.model,
+            words: &self.words,
+            longest_timeout: self.tools.longest_timeout,
+            start_timeout: self.tools.start_timeout,
+            access_log: self.tools.access_log,
+        }
+    }
+
+    /// What goes with the last of a worker's group; the attempt ends then.
+    fn keep(
+        &self,
+        folder: WorkerFolder,
+        attempt: &Arc<OpenAttempt>,
+    ) -> (WorkerFolder, InUse, Arc<OpenAttempt>) {
+        (folder, self.in_use.clone(), Arc::clone(attempt))
     }
 
     fn post(&self, replica: ReplicaId) -> Post {
@@ -177,164 +315,125 @@ impl<S> PreparedModel<S> {
         }
     }
 
-    /// Waits until the worker answers, and warms it up; `None` if it does not answer in time.
-    async fn ready(
-        &self,
-        replica: ReplicaId,
-        watch: &EndWatch,
-        socket: &Path,
-        attempt: &OpenAttempt,
-    ) -> Result<Option<String>, LoadError> {
-        let started = Instant::now();
-        let Ok(version) = timeout(self.tools.start_timeout, self.answer(socket)).await else {
-            return Ok(None);
-        };
-        let version = version?;
-        let note = self.warm(watch, socket, attempt, started).await?;
-        self.progress.note(note.about("replica", replica.0));
-        Ok(Some(version))
-    }
-
-    /// Waits until the worker answers, and checks that it is what was started.
-    async fn answer(&self, socket: &Path) -> Result<String, LoadError> {
-        self.progress.step("waiting for the worker to answer");
-        answers(socket).await;
-        self.version(socket).await
-    }
-
-    /// Has it score once, so that the first caller does not wait for what it does only then. Returns what came of it.
-    async fn warm(
-        &self,
-        watch: &EndWatch,
-        socket: &Path,
-        attempt: &OpenAttempt,
-        started: Instant,
-    ) -> Result<Note, LoadError> {
-        if !self.words.warm_up {
-            return Ok(not_warmed("the setting warm_up is off"));
+    fn expected<'a>(
+        &'a self,
+        watch: &'a EndWatch,
+        socket: &'a Path,
+        attempt: &'a OpenAttempt,
+        answers_by: Instant,
+        first: Instant,
+    ) -> Expected<'a> {
+        let example = self.facts.example.as_ref();
+        let example = example.ok_or("no input example was logged with it");
+        let end = first + self.tools.start_timeout + WARM_UP_AFTER_START;
+        Expected {
+            watch,
+            socket,
+            attempt,
+            progress: &self.progress,
+            mlflow_version: &self.environment.mlflow_version,
+            example: if self.words.warm_up {
+                example
+            } else {
+                Err("the setting warm_up is off")
+            },
+            answers_by,
+            warm_up: (self.tools.warm_up_timeout, end),
         }
-        let Some(example) = &self.facts.example else {
-            return Ok(not_warmed("no input example was logged with it"));
-        };
-        self.progress.step("scoring the input example");
-        let end = started + self.tools.start_timeout + WARM_UP_AFTER_START;
-        let left = end.duration_since(Instant::now());
-        let limit = self.tools.warm_up_timeout.min(left);
-        match self.score(watch, socket, example, limit).await? {
-            Ok(took) => {
-                let seconds = took.as_secs_f64();
-                let message = format!("The worker has scored the input example in {seconds:.1} s");
-                Ok(Note::new("warmed", message).took(took))
-            }
-            Err(trouble) => {
-                self.progress
-                    .step("going on although the input example could not be scored");
-                let trouble = format!("the input example could not be scored: {trouble}");
-                attempt.log().line(&format!("--- {trouble} ---")).await;
-                Ok(not_warmed(&trouble))
-            }
-        }
-    }
-
-    async fn version(&self, socket: &Path) -> Result<String, LoadError> {
-        let expected = &self.environment.mlflow_version;
-        let answer = timeout(ANSWER, probe::get(socket, "/version")).await;
-        let Ok(Ok((status, body))) = answer else {
-            return Err(LoadError::transient(
-                "the worker answers /ping but not /version",
-            ));
-        };
-        let version = String::from_utf8_lossy(&body)
-            .trim()
-            .trim_matches('"')
-            .to_owned();
-        match status {
-            StatusCode::OK if version == *expected => Ok(version),
-            // Only this worker can listen in its folder: a server too old to tell its version is the right one.
-            StatusCode::NOT_FOUND => Ok(expected.clone()),
-            _ => Err(LoadError::permanent(format!(
-                "the worker says it is MLflow {version:?}, but its environment has {expected}: \
-                 something else than the environment's own MLflow answers"
-            ))),
-        }
-    }
-
-    /// The example may be wrong, and the model right: only a worker that dies of it is a failure. Otherwise says how long
-    /// it took, or what the trouble was.
-    async fn score(
-        &self,
-        watch: &EndWatch,
-        socket: &Path,
-        example: &Example,
-        limit: Duration,
-    ) -> Result<Result<Duration, String>, LoadError> {
-        let began = Instant::now();
-        let body = example.body.clone();
-        let asked = probe::post(socket, "/invocations", &example.content_type, body);
-        let trouble = match timeout(limit, asked).await {
-            Ok(Ok((status, _))) if status.is_success() => return Ok(Ok(began.elapsed())),
-            Ok(Ok((status, answer))) => {
-                let answer = String::from_utf8_lossy(&answer);
-                let start: String = answer.chars().take(2000).collect();
-                format!("it was answered with status {status}: {start}")
-            }
-            Ok(Err(error)) => {
-                if let Ok(ended) = timeout(AGONY, watch.end()).await {
-                    return Err(failed_start(&ended));
-                }
-                format!("it was not answered: {error}")
-            }
-            Err(_) => format!("it was not answered within {} seconds", limit.as_secs()),
-        };
-        Ok(Err(trouble))
     }
 
     /// Kills the worker, and tells what it said last: that is what it was busy with.
-    async fn too_slow(&self, running: Running, watch: &EndWatch) -> LoadError {
+    async fn too_slow(
+        &self,
+        running: Running,
+        watch: &EndWatch,
+        way: Way<'_>,
+        time: Duration,
+    ) -> Failure {
         drop(running);
         let lines = match timeout(POST_MORTEM, watch.end()).await {
             Ok(ended) => last_lines(&ended),
             Err(_) => Vec::new(),
         };
-        let seconds = self.tools.start_timeout.as_secs();
-        LoadError::transient(format!(
+        let seconds = time.as_secs();
+        if way.is_fork() {
+            let message = format!("the fork did not answer within {seconds} seconds");
+            return Failure::Template(TemplateTrouble::new(Why::Silent, message).with_lines(lines));
+        }
+        let error = LoadError::transient(format!(
             "the worker did not answer within {seconds} seconds"
-        ))
-        .with_last_lines(lines)
+        ));
+        Failure::Load(error.with_last_lines(lines))
     }
 }
 
-async fn noted(attempt: &OpenAttempt, error: LoadError) -> LoadError {
+impl Way<'_> {
+    fn is_fork(self) -> bool {
+        matches!(self, Self::Fork(_))
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl From<TemplateTrouble> for Failure {
+    fn from(trouble: TemplateTrouble) -> Self {
+        Self::Template(trouble)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Load(error) => error.fmt(formatter),
+            Self::Template(trouble) => formatter.write_str(&trouble.message),
+        }
+    }
+}
+
+/// The first line of an attempt.
+fn begins(replica: ReplicaId, what: &str) -> String {
+    let now = rfc3339(SystemTime::now());
+    format!("--- attempt at {now}, replica {replica}, {what} ---")
+}
+
+/// A worker ended before it was ready. What a fork dies of may be the template's fault.
+fn died(ended: &Ended, way: Way<'_>) -> Failure {
+    let error = failed_start(ended);
+    if way.is_fork() {
+        let trouble = TemplateTrouble::new(Why::Died, &*error.message);
+        return Failure::Template(trouble.with_lines(error.last_lines));
+    }
+    Failure::Load(error)
+}
+
+/// A worker was found to be of no use while it lived, or in its last moments.
+fn unfit(error: LoadError, watch: &EndWatch, way: Way<'_>) -> Failure {
+    if way.is_fork() && watch.leader().is_none() {
+        let trouble = TemplateTrouble::new(Why::Died, &*error.message);
+        return Failure::Template(trouble.with_lines(error.last_lines));
+    }
+    Failure::Load(error)
+}
+
+/// What people hear of a fork that failed where a process of its own did not.
+fn fell_back(trouble: &TemplateTrouble) -> Note {
+    let message = format!(
+        "The worker was started by itself, since none came of a fork: {}",
+        trouble.message
+    );
+    Note::new("fork_failed", message).about("code", trouble.why.code())
+}
+
+async fn noted(attempt: &OpenAttempt, failure: Failure) -> Failure {
     attempt
         .log()
-        .line(&format!("--- failed: {error} ---"))
+        .line(&format!("--- failed: {failure} ---"))
         .await;
-    error
-}
-
-/// All of it is in the worker's log; an event is a sentence.
-fn not_warmed(why: &str) -> Note {
-    let why: String = why
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(300)
-        .collect();
-    Note::new("not_warmed", format!("The worker is not warm: {why}"))
-}
-
-/// Resolves when `/ping` is answered with 200.
-async fn answers(socket: &Path) {
-    let mut pause = PAUSES.0;
-    loop {
-        let answer = timeout(ANSWER, probe::get(socket, "/ping")).await;
-        if matches!(answer, Ok(Ok((StatusCode::OK, _)))) {
-            return;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSES.1);
-    }
+    failure
 }
 
 /// The word for programs where a worker takes more memory than it may before anybody has asked it anything.
@@ -346,50 +445,4 @@ fn too_large(reason: &str) -> LoadError {
         "the worker was too large to be started: {reason}; give it more with the setting memory_limit"
     ))
     .with_code(MEMORY_LIMIT)
-}
-
-fn exit(ended: &Ended, excess: &Excess, data_dir: &Path) -> Exit {
-    Exit {
-        reason: excess.killed_for().unwrap_or_else(|| reason(ended).into()),
-        last_lines: unplaced_lines(&last_lines(ended), data_dir),
-    }
-}
-
-/// A worker's process. Dropping it kills it, and then it was stopped, unless it had ended by itself or failed before.
-struct Running {
-    process: Process,
-    /// Gone when the process is.
-    attempt: Weak<OpenAttempt>,
-}
-
-impl Running {
-    /// However it ends, it was of no use.
-    fn has_failed(&mut self) {
-        self.attempt = Weak::new();
-    }
-
-    fn is_unwanted(&self) {
-        if let Some(attempt) = self.attempt.upgrade() {
-            attempt.ends_as(AttemptOutcome::Stopped);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.is_unwanted();
-    }
-}
-
-struct StopWorker {
-    running: Running,
-    grace: Duration,
-}
-
-#[async_trait]
-impl Stop for StopWorker {
-    async fn stop(self: Box<Self>) {
-        self.running.is_unwanted();
-        self.running.process.stop(self.grace).await;
-    }
 }

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use serving_core::{LoadError, Settings};
 
 use crate::config::EnvManager;
+use crate::launcher::Launcher;
 
-/// `env_manager`, `environment`, `memory_limit`, `warm_up` and `fresh`, understood. Words that it does not know are others' business.
+/// `env_manager`, `launcher`, `environment`, `memory_limit`, `warm_up` and `fresh`, understood. Words that it does not know are others' business.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Words {
     /// `None` leaves it to the runner.
     pub(crate) env_manager: Option<EnvManager>,
+    /// `None` leaves it to the runner.
+    pub(crate) launcher: Option<Launcher>,
     /// Variables for the worker.
     pub(crate) environment: BTreeMap<String, String>,
     /// Bytes that all processes of one worker may take; `None` sets no limit.
@@ -35,6 +38,7 @@ impl Words {
         };
         Ok(Self {
             env_manager: word("env_manager").map(str::parse).transpose()?,
+            launcher: word("launcher").map(str::parse).transpose()?,
             environment: word("environment")
                 .map(variables)
                 .transpose()?
@@ -116,6 +120,7 @@ mod tests {
     fn what_is_not_understood_is_a_permanent_error() {
         for pair in [
             ("env_manager", "poetry"),
+            ("launcher", "fork"),
             ("warm_up", "maybe"),
             ("fresh", "yes"),
             ("memory_limit", "1GB"),

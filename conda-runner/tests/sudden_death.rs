@@ -22,23 +22,25 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    match std::env::args()
-        .skip_while(|argument| argument != "host")
-        .nth(1)
-    {
-        Some(pids) => runtime.block_on(host(&pids)),
-        None => runtime.block_on(nothing_of_a_worker_outlives_its_host()),
+    let mut words = std::env::args().skip_while(|argument| argument != "host");
+    match (words.nth(1), words.next()) {
+        (Some(pids), Some(launcher)) => runtime.block_on(host(&pids, &launcher)),
+        _ => {
+            for launcher in ["mlflow-serve", "direct", "template"] {
+                runtime.block_on(nothing_of_a_worker_outlives_its_host(launcher));
+            }
+        }
     }
 }
 
 /// Runs a worker until it is killed.
-async fn host(pids: &str) {
+async fn host(pids: &str, launcher: &str) {
     // Below the folder of whoever kills it, because it will not clear up after itself.
     let machine = Machine::on(tempfile::tempdir_in(pids).unwrap());
     let runner = machine.runner();
     let words = format!("{{\"PIDS\": {pids:?}}}");
     let prepared = runner
-        .prepare(job(1, &[("environment", &words)]))
+        .prepare(job(1, &[("environment", &words), ("launcher", launcher)]))
         .await
         .unwrap();
     let _instance = prepared.load(ReplicaId(0)).await.unwrap();
@@ -51,24 +53,31 @@ async fn host(pids: &str) {
     clippy::disallowed_methods,
     reason = "this host is to be killed, not run by the module under test"
 )]
-async fn nothing_of_a_worker_outlives_its_host() {
+async fn nothing_of_a_worker_outlives_its_host(launcher: &str) {
     let machine = Machine::new();
     let pids = machine.path("pids");
     std::fs::create_dir(&pids).unwrap();
     let mut host = Command::new(std::env::current_exe().unwrap())
-        .args(["host", pids.to_str().unwrap()])
+        .args(["host", pids.to_str().unwrap(), launcher])
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
     let ready = pids.join("ready");
     eventually(|| ready.exists().then_some(())).await;
-    let members = [
-        machine.pid("pids/worker").await,
-        machine.pid("pids/grandchild").await,
-    ];
+    let worker = machine.pid("pids/worker").await;
+    let mut members = vec![worker, machine.pid("pids/grandchild").await];
+    if launcher == "template" {
+        members.push(parent(worker));
+    }
     assert!(members.iter().all(|pid| is_alive(*pid)));
     host.kill().unwrap();
     host.wait().unwrap();
     dead(&members).await;
-    println!("nothing of a worker outlives its host ... ok");
+    println!("nothing of a worker outlives its host, {launcher} ... ok");
+}
+
+fn parent(process: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").unwrap();
+    rest.split(' ').nth(1).unwrap().parse().unwrap()
 }

@@ -286,6 +286,42 @@ async fn the_worker_log_has_a_header_for_each_attempt_and_takes_notes() {
 }
 
 #[tokio::test]
+async fn a_direct_worker_is_the_server_that_mlflow_would_start_and_sees_the_same() {
+    let machine = Machine::new();
+    let runner = machine.runner();
+    let mut seen = Vec::new();
+    for launcher in ["mlflow-serve", "direct"] {
+        let prepared = runner
+            .prepare(job(1, &[("launcher", launcher)]))
+            .await
+            .unwrap();
+        let instance = prepared.load(ReplicaId(0)).await.unwrap();
+        assert_eq!(instance.servable.keep_alive, Duration::from_secs(75));
+        let mut variables =
+            get(socket(&instance.servable), "/environment").await["variables"].take();
+        let variables = variables.as_object_mut().unwrap();
+        // Each worker has a folder of its own.
+        let own = socket(&instance.servable).parent().unwrap().display();
+        let own = own.to_string();
+        variables.retain(|_, value| !value.as_str().unwrap().contains(&own));
+        seen.push(variables.clone());
+        instance.stop.stop().await;
+    }
+    let model = seen[1].remove("__pyfunc_model_path__").unwrap();
+    let model = model.as_str().unwrap().strip_prefix("file://").unwrap();
+    assert!(
+        std::path::Path::new(model).join("MLmodel").exists(),
+        "{model}"
+    );
+    let timeout = seen[1].remove("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT");
+    assert_eq!(timeout.unwrap(), "86400");
+    assert_eq!(seen[0], seen[1]);
+    let told = log(&runner, 1, LogKind::Worker);
+    let direct = "-m uvicorn --host 127.0.0.1 --workers 1 mlflow.pyfunc.scoring_server.app:app ---";
+    assert!(told.contains(direct), "{told}");
+}
+
+#[tokio::test]
 async fn an_interpreter_that_is_not_there_or_not_configured_says_what_to_do() {
     let mut machine = Machine::new();
     write(&machine.path("no-python"), "");

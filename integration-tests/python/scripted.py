@@ -46,6 +46,14 @@ class Scripted(mlflow.pyfunc.PythonModel):
     def do_environment(self, value, rows):
         return dict(os.environ)
 
+    def do_draw(self, value, rows):
+        """Its process, and a number of each generator that is there without asking."""
+        import random
+
+        import numpy
+
+        return [os.getpid(), random.random(), numpy.random.random()]
+
     def do_wait(self, value, rows):
         """Says that it has begun by making `value`, and ends when `value`.go is there."""
         pathlib.Path(value).touch()

@@ -10,7 +10,7 @@ use serving_core::LoadError;
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Declaration {
     #[serde(default)]
-    flavors: BTreeMap<String, serde_yaml_ng::Value>,
+    pub(super) flavors: BTreeMap<String, serde_yaml_ng::Value>,
     pub(super) mlflow_version: Option<String>,
     pub(super) signature: Option<DeclaredSignature>,
     #[serde(rename = "saved_input_example_info")]

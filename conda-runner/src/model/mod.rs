@@ -66,6 +66,12 @@ impl ModelFacts {
     }
 }
 
+/// The flavors of the model in `folder`, as MLflow names them: `sklearn`, `python_function`.
+pub(crate) async fn flavors(folder: &Path) -> Result<Vec<String>, LoadError> {
+    let declaration = Declaration::read(folder).await?;
+    Ok(declaration.flavors.into_keys().collect())
+}
+
 fn parsed(json: String) -> Option<Value> {
     serde_json::from_str(&json).ok()
 }

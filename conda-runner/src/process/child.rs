@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::forked::Forked;
 use super::group::Group;
 use super::logs::Log;
 use super::output::{Listener, Tail};
@@ -109,6 +110,21 @@ pub(crate) struct Ended {
     pub(crate) lines: Vec<String>,
 }
 
+/// How the leader of a group ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fate {
+    code: Option<i32>,
+    reason: String,
+}
+
+/// Whom to ask about the end of a leader.
+enum Leader {
+    /// The system: it is a child of this process.
+    Started(Child),
+    /// Whoever forked it.
+    Forked(Forked),
+}
+
 /// Tells how a process ended; does not keep it alive.
 #[derive(Clone, Debug)]
 pub(crate) struct EndWatch {
@@ -130,19 +146,49 @@ impl Process {
         let (mut child, output) = spawn(launch, manner)?;
         // An id is missing only after the child was reaped, which nobody did.
         let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let group = Arc::new(Group::new(leader.ok_or(io::ErrorKind::NotFound)?));
-        let leash = child.stdin.take();
+        let group = Group::new(leader.ok_or(io::ErrorKind::NotFound)?);
+        let keep = (child.stdin.take(), keep);
+        let tail = Tail::told_to(listener);
+        let leader = Leader::Started(child);
+        Ok(Self::attended(
+            leader, group, output, log, tail, tasks, keep,
+        ))
+    }
+
+    /// Takes on a group that somebody else has started, with the output of all of it.
+    pub(crate) fn adopt(
+        forked: Forked,
+        output: pipe::Receiver,
+        log: Log,
+        tasks: &TaskTracker,
+        keep: impl Send + 'static,
+    ) -> Self {
+        let group = Group::new(forked.leader());
+        let (leader, tail) = (Leader::Forked(forked), Tail::default());
+        Self::attended(leader, group, output, log, tail, tasks, keep)
+    }
+
+    fn attended(
+        mut leader: Leader,
+        group: Group,
+        output: pipe::Receiver,
+        log: Log,
+        tail: Tail,
+        tasks: &TaskTracker,
+        keep: impl Send + 'static,
+    ) -> Self {
+        let group = Arc::new(group);
         let (tell, ended) = watch::channel(None);
         let attended = Arc::clone(&group);
         tasks.spawn(async move {
-            let tail = Tail::told_to(listener);
-            let end = attend(child, output, &attended, &log, tail).await;
-            drop((leash, keep));
+            let end = attend(&mut leader, output, &attended, &log, tail).await;
+            // Only now may the leader's number be given to somebody else.
+            drop((leader, keep));
             // Told whatever the log does: a disk that stands still must not hide a death.
             tell.send_replace(Some(Arc::new(end)));
             let _ = timeout(LAST_WORDS, log.written()).await;
         });
-        Ok(Self { group, ended })
+        Self { group, ended }
     }
 
     /// Resolves when all of the group is gone.
@@ -259,15 +305,15 @@ fn spawn(launch: &Launch, manner: Manner) -> io::Result<(Child, pipe::Receiver)>
 }
 
 async fn attend(
-    mut child: Child,
+    leader: &mut Leader,
     output: pipe::Receiver,
     group: &Group,
     log: &Log,
     mut tail: Tail,
 ) -> Ended {
-    let status = {
+    let fate = {
         let mut reading = pin!(read(output, log, &mut tail));
-        let (status, mut is_open) = leader_end(&mut child, reading.as_mut()).await;
+        let (fate, mut is_open) = leader_end(leader, reading.as_mut()).await;
         if is_open && group.is_stopping() {
             // The leader goes at once; what it started may still be answering. Whoever asked kills in the end.
             tokio::select! {
@@ -279,20 +325,25 @@ async fn attend(
         if is_open {
             let _ = timeout(LAST_WORDS, reading).await;
         }
-        status
+        fate
     };
-    ended(status, tail.into_lines())
+    Ended {
+        success: fate.code == Some(0),
+        code: fate.code,
+        reason: fate.reason,
+        lines: tail.into_lines(),
+    }
 }
 
 /// Waits for the leader while its output is read; also says whether the output is still open.
 async fn leader_end(
-    child: &mut Child,
+    leader: &mut Leader,
     mut reading: Pin<&mut impl Future<Output = ()>>,
-) -> (io::Result<ExitStatus>, bool) {
+) -> (Fate, bool) {
     let mut is_open = true;
     loop {
         tokio::select! {
-            status = child.wait() => return (status, is_open),
+            fate = leader.wait() => return (fate, is_open),
             () = reading.as_mut(), if is_open => is_open = false,
         }
     }
@@ -310,21 +361,40 @@ async fn read(mut output: pipe::Receiver, log: &Log, tail: &mut Tail) {
     }
 }
 
-fn ended(status: io::Result<ExitStatus>, lines: Vec<String>) -> Ended {
-    use std::os::unix::process::ExitStatusExt;
-    let (code, reason) = match status {
-        Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => (Some(code), format!("exit code {code}")),
-            (None, Some(signal)) => (None, killed_by(signal)),
-            (None, None) => (None, "ended for an unknown reason".to_owned()),
-        },
-        Err(error) => (None, format!("lost: {error}")),
-    };
-    Ended {
-        success: code == Some(0),
-        code,
-        reason,
-        lines,
+impl Leader {
+    /// Nothing is lost when the future is dropped.
+    async fn wait(&mut self) -> Fate {
+        match self {
+            Self::Started(child) => Fate::of_status(child.wait().await),
+            Self::Forked(forked) => forked.wait().await,
+        }
+    }
+}
+
+impl Fate {
+    /// It ended by itself with this code.
+    pub(crate) fn of_code(code: i32) -> Self {
+        Self {
+            code: Some(code),
+            reason: format!("exit code {code}"),
+        }
+    }
+
+    /// It did not end by itself.
+    pub(crate) fn of(reason: String) -> Self {
+        Self { code: None, reason }
+    }
+
+    fn of_status(status: io::Result<ExitStatus>) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        match status {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => Self::of_code(code),
+                (None, Some(signal)) => Self::of(killed_by(signal)),
+                (None, None) => Self::of("ended for an unknown reason".to_owned()),
+            },
+            Err(error) => Self::of(format!("lost: {error}")),
+        }
     }
 }
 

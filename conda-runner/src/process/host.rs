@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serving_core::LoadError;
+use tokio::net::unix::pipe;
 use tokio_util::task::TaskTracker;
 
 use super::child::{Ended, Launch, Manner, Process};
+use super::forked::Forked;
 use super::logs::Log;
 use super::output::Listener;
 
@@ -141,6 +143,17 @@ impl Host {
         keep: impl Send + 'static,
     ) -> Result<Process, LoadError> {
         self.start_told(launch, log, None, keep)
+    }
+
+    /// Takes on what somebody else has forked, as [`start`](Self::start) does with what it starts.
+    pub(crate) fn adopt(
+        &self,
+        forked: Forked,
+        output: pipe::Receiver,
+        log: Log,
+        keep: impl Send + 'static,
+    ) -> Process {
+        Process::adopt(forked, output, log, &self.tasks, keep)
     }
 
     /// Runs a process to its end. Dropping the future kills it.

@@ -3,6 +3,7 @@
 pub(crate) mod child;
 pub(crate) mod command;
 pub(crate) mod diagnosis;
+pub(crate) mod forked;
 pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod logs;

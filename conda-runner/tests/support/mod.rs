@@ -47,7 +47,10 @@ case "$1 $2 $3 $4" in
     if [ -e "HERE/bare" ]; then echo '{"mlflow": null, "python": "VERSION"}' ; exit; fi
     echo '{"program": "HERE/tools/python3.77", "version": "VERSION", "usual": true, "venv": true,' \
         '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
-"-m mlflow models serve") SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
+*/template.py\ *)
+    if [ -e "HERE/no-template" ]; then echo "no template today"; exit 1; fi
+    PYTHONPYCACHEPREFIX="HERE/compiled" PYTHONPATH="SITE" exec python3 "$@" ;;
+"-m mlflow models serve" | "-m uvicorn --host "*) SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
 "-m mlflow artifacts download")
     echo "$CREDENTIAL" > "$8/credential"
     mkdir "$8/model" && cp "HERE/template/"* "$8/model" ;;
@@ -217,7 +220,9 @@ impl Machine {
     fn script(&self, script: &str) -> String {
         let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/worker.py");
         let script = script.replace("HERE", &self.root.display().to_string());
-        script.replace("SERVER", &server.display().to_string())
+        let script = script.replace("SERVER", &server.display().to_string());
+        let site = server.with_file_name("site");
+        script.replace("SITE", &site.display().to_string())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

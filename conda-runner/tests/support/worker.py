@@ -12,6 +12,8 @@ import time
 MODE = os.environ.get("MODE", "")
 # What starts python3 here may be a wrapper that puts folders of its own first.
 VARIABLES = dict(os.environ, PATH=os.environ["SEEN_PATH"])
+# Said by whoever runs this as a fork of a template.
+FORKED = globals().get("FORKED", False)
 scored = []
 taken = []
 
@@ -40,7 +42,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if MODE == "dies of the example":
             print("Fatal Python error: Segmentation fault", flush=True)
             os._exit(7)
-        if MODE == "never scores":
+        if MODE == "never scores" or MODE == "never scores in a fork" and FORKED:
             time.sleep(1000)
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         scored.append([self.headers["Content-Type"], body])
@@ -84,7 +86,10 @@ if MODE == "peaks":
     taken.append(b"x" * (220 << 20))
     time.sleep(2.5)
     taken.clear()
-if MODE == "silent":
+if MODE == "dies in a fork" and FORKED:
+    print("Fatal Python error: a fork", flush=True)
+    os._exit(9)
+if MODE == "silent" or MODE == "silent in a fork" and FORKED:
     time.sleep(1000)
 if MODE == "lets requests end":
     signal.signal(signal.SIGTERM, lambda *_: (print("last words", flush=True), os._exit(0)))

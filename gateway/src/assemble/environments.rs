@@ -19,7 +19,7 @@ use crate::api::{
     BuildFailure, BuildStep, EnvManager, EnvironmentDetail, EnvironmentSummary, KeptEnvironment,
     PruneEnvironments, PrunedEnvironments, PythonPackage, ServedVersion,
 };
-use crate::config::{Address, LocalConfig};
+use crate::config::{Address, Launcher, LocalConfig};
 use crate::data_plane::Upstream;
 use crate::ports::{Environments, EnvironmentsError};
 
@@ -185,6 +185,7 @@ pub(super) fn runner_config(config: &LocalConfig) -> RunnerConfig {
     let mirrors = conda.mirrors.iter();
     RunnerConfig {
         env_manager: of_runner(config.env_manager),
+        launcher: launcher(config.launcher),
         conda: conda_runner::CondaConfig {
             channel_alias: conda.channel_alias.expose().to_owned(),
             channels: channels
@@ -222,6 +223,14 @@ fn of_runner(manager: EnvManager) -> conda_runner::EnvManager {
         EnvManager::Uv => conda_runner::EnvManager::Uv,
         EnvManager::Conda => conda_runner::EnvManager::Conda,
         EnvManager::Virtualenv => conda_runner::EnvManager::Virtualenv,
+    }
+}
+
+fn launcher(launcher: Launcher) -> conda_runner::Launcher {
+    match launcher {
+        Launcher::MlflowServe => conda_runner::Launcher::MlflowServe,
+        Launcher::Direct => conda_runner::Launcher::Direct,
+        Launcher::Template => conda_runner::Launcher::Template,
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     key("enable", Shape::List),
     key("enable_all", Shape::Flag),
     key("env_manager", Shape::Text),
+    key("launcher", Shape::Text),
     key("python", Shape::Text),
     key("uv", Shape::Text),
     key("constraints", Shape::Text),

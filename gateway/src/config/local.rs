@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::inherited;
+use super::launcher::Launcher;
 use super::reader::{Reader, parse, place};
 use super::rights::{self, RightsSource};
 use crate::api::EnvManager;
@@ -20,6 +21,8 @@ pub struct LocalConfig {
     pub data_dir: PathBuf,
     /// What builds environments where a model does not say.
     pub env_manager: EnvManager,
+    /// How workers are started.
+    pub launcher: Launcher,
     /// The interpreter for `env_manager = "local"`; `None` looks for one in `PATH`.
     pub python: Option<PathBuf>,
     /// The uv program; `None` looks for it in `PATH`, and installs one where there is none.
@@ -102,6 +105,7 @@ pub(super) fn read(
         rights: rights::source(reader),
         data_dir: data_dir.unwrap_or_default(),
         env_manager: reader.parsed("env_manager", EnvManager::Conda, parse::<EnvManager>),
+        launcher: reader.parsed("launcher", Launcher::default(), parse::<Launcher>),
         python: reader.file("python"),
         uv: reader.file("uv"),
         constraints: reader.file("constraints"),
@@ -183,6 +187,7 @@ impl fmt::Debug for LocalConfig {
             .field("rights", &self.rights)
             .field("data_dir", &self.data_dir)
             .field("env_manager", &self.env_manager)
+            .field("launcher", &self.launcher)
             .field("python", &self.python)
             .field("uv", &self.uv)
             .field("constraints", &self.constraints)

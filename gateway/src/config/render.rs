@@ -70,6 +70,7 @@ fn of_gateway(config: &Config, key: &str) -> Option<Value> {
         "public_url" => config.public_url.as_ref().map(ToString::to_string),
         "data_dir" => Some(local.data_dir.to_string_lossy().into_owned()),
         "env_manager" => Some(local.env_manager.to_string()),
+        "launcher" => Some(local.launcher.to_string()),
         "python" => path(local.python.as_ref()),
         "uv" => path(local.uv.as_ref()),
         "constraints" => path(local.constraints.as_ref()),

@@ -396,10 +396,15 @@ fn without_a_gateway_no_registry_is_needed_and_its_keys_are_not_looked_at() {
         ("SLUICEGATE_LISTEN", "nowhere"),
         ("SLUICEGATE_DATA_DIR", "/data"),
         ("SLUICEGATE_ENV_MANAGER", "uv"),
+        ("SLUICEGATE_LAUNCHER", "template"),
     ];
     let local = Config::load_local(Overrides::default(), variables(&environment)).unwrap();
     assert_eq!(local.data_dir, std::path::Path::new("/data"));
     assert_eq!(local.env_manager, crate::api::EnvManager::Uv);
+    assert_eq!(local.launcher, super::Launcher::Template);
+    let environment = [("SLUICEGATE_LAUNCHER", "templates")];
+    let error = Config::load_local(Overrides::default(), variables(&environment)).unwrap_err();
+    assert!(error.to_string().contains("did you mean \"template\"?"));
     let environment = [("SLUICEGATE_CONDA_REFRESH", "soon")];
     let error = Config::load_local(Overrides::default(), variables(&environment)).unwrap_err();
     assert!(error.to_string().contains("SLUICEGATE_CONDA_REFRESH"));

@@ -12,6 +12,7 @@ mod failed_promotion;
 mod following;
 mod formats;
 mod interrupted_builds;
+mod launchers;
 mod logs;
 mod many_versions;
 mod memory_limit;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         zero_downtime::tests(),
         settings::tests(),
         crashes::tests(),
+        launchers::tests(),
         event_stream::tests(),
         logs::tests(),
         registry_down::tests(),

@@ -1,0 +1,400 @@
+"""Forks workers of one environment: has imported what they need, and never a model.
+
+Arguments: the path of the Unix socket to listen on, and the flavors of the first model. Each connection is for one
+worker. It brings a line of JSON with two descriptors, the worker's output and its leash; it is told {"pid": …} when the
+worker runs and {"code": …} or {"signal": …} when it has ended, and the worker is reaped when the connection is closed:
+until then nobody else gets its number. A worker keeps a copy of its connection, which tells of its end if this process
+has ended before.
+"""
+
+import gc
+import importlib
+import json
+import os
+import platform
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+import warnings
+
+# What a worker has imported of these is then imported here as well, for those after it. To import them starts no
+# thread. They are looked for where this process looks, and no model's code is there.
+SHARED = {
+    "anyio", "cloudpickle", "fastapi", "h11", "httptools", "joblib", "lightgbm", "numpy", "pandas", "patsy", "pydantic",
+    "scipy", "sklearn", "skops", "starlette", "statsmodels", "threadpoolctl", "uvicorn", "xgboost",
+}  # fmt: skip
+FLAVORS = {
+    "lightgbm": ["mlflow.lightgbm", "lightgbm"],
+    "sklearn": ["mlflow.sklearn", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "skops.io"],
+    "statsmodels": ["mlflow.statsmodels", "statsmodels.api"],
+    "xgboost": ["mlflow.xgboost", "xgboost"],
+}
+SERVER = [
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.pyfunc.model",
+    "pandas",
+    "uvicorn",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+]
+# Holds the read end of a pipe that only the gateway can write to: it closes when the gateway ends, however it ends.
+WATCHDOG = "trap '' HUP INT TERM; read -r end; kill -s KILL 0"
+ASKS_TO_END = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+LONGEST_LINE = 4 << 20
+PATIENCE = 10
+
+
+class Worker:
+    def __init__(self, process, connection):
+        self.process = process
+        self.connection = connection
+        self.is_told = False
+
+
+class Order:
+    """What a worker is to be; its descriptors are this process's own."""
+
+    def __init__(self, connection):
+        line, descriptors = receive(connection)
+        order = json.loads(line)
+        self.connection = connection
+        self.output, self.leash = descriptors
+        self.directory = order["directory"]
+        self.environment = order["environment"]
+        self.arguments = order["arguments"]
+
+
+class Template:
+    def __init__(self, path):
+        self.workers = []
+        self.selector = selectors.DefaultSelector()
+        # What workers have imported, each list in one message.
+        self.lessons, self.teacher = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.ends, self.end = os.pipe()
+        os.set_blocking(self.ends, False)
+        os.set_blocking(self.end, False)
+        signal.set_wakeup_fd(self.end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(128)
+        self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
+        self.selector.register(self.ends, selectors.EVENT_READ, self.look_for_ends)
+        self.selector.register(self.lessons, selectors.EVENT_READ, self.learn)
+
+    def run(self):
+        """Returns in a worker, with its order."""
+        while True:
+            for key, _ in self.selector.select():
+                order = key.data()
+                if order is not None:
+                    return order
+
+    def accept(self):
+        connection, _ = self.listener.accept()
+        connection.settimeout(PATIENCE)
+        try:
+            order = Order(connection)
+        except (OSError, ValueError, KeyError) as error:
+            tell(connection, {"error": f"the order was not understood: {error!r}"})
+            connection.close()
+            return None
+        try:
+            return self.fork(order)
+        except OSError as error:
+            tell(connection, {"error": f"cannot fork: {error}"})
+            connection.close()
+        finally:
+            # Of a worker, it has become something else by now.
+            if order.connection is connection:
+                os.close(order.output)
+                os.close(order.leash)
+        return None
+
+    def fork(self, order):
+        others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        if others:
+            raise OSError(f"something that was imported has started threads: {others}")
+        # None of what is here now is garbage: nobody is to write to it by looking.
+        gc.freeze()
+        with warnings.catch_warnings():
+            # Native threads of libraries: they wait for work, and workers start their own.
+            warnings.simplefilter("ignore")
+            process = os.fork()
+        if process == 0:
+            try:
+                return self.become(order)
+            except BaseException:
+                # There must not be a second template.
+                traceback.print_exc()
+                os._exit(70)
+        lead_group(process)
+        worker = Worker(process, order.connection)
+        self.workers.append(worker)
+        self.selector.register(order.connection, selectors.EVENT_READ, lambda: self.hang_up(worker))
+        tell(order.connection, {"pid": process})
+        return None
+
+    def hang_up(self, worker):
+        """The runner knows all, or is gone: a worker that still lives is its leash's business."""
+        try:
+            if worker.connection.recv(1):
+                return
+        except OSError:
+            pass
+        self.selector.unregister(worker.connection)
+        worker.connection.close()
+        worker.connection = None
+        self.reap(worker)
+
+    def look_for_ends(self):
+        try:
+            os.read(self.ends, 4096)
+        except BlockingIOError:
+            pass
+        for worker in list(self.workers):
+            if worker.connection is None:
+                self.reap(worker)
+            elif not worker.is_told:
+                end = peek(worker.process)
+                if end is not None:
+                    worker.is_told = True
+                    tell(worker.connection, end)
+
+    def reap(self, worker):
+        try:
+            reaped, _ = os.waitpid(worker.process, os.WNOHANG)
+        except ChildProcessError:
+            reaped = worker.process
+        if reaped:
+            self.workers.remove(worker)
+
+    def learn(self):
+        for name in json.loads(self.lessons.recv(1 << 20)):
+            if is_shared(name):
+                load(name)
+        gc.collect()
+
+    def become(self, order):
+        """Leaves behind what is the template's."""
+        lead_group(0)
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals():
+            if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
+                # Python has its own way with an interrupt.
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for worker in self.workers:
+            if worker.connection is not None:
+                worker.connection.close()
+        self.selector.close()
+        self.listener.close()
+        self.lessons.close()
+        os.close(self.ends)
+        os.close(self.end)
+        order.teacher = self.teacher
+        # Kept open, and by no program that the worker runs: its end is the worker's.
+        order.lifeline = order.connection
+        order.connection = None
+        return order
+
+
+def receive(connection):
+    """A line and the two descriptors that came with its beginning."""
+    room = socket.CMSG_SPACE(2 * 4)
+    line, messages, _, _ = connection.recvmsg(1 << 16, room)
+    descriptors = []
+    for level, kind, data in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            whole = len(data) - len(data) % 4
+            descriptors += [int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, whole, 4)]
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    while line and not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+        more = connection.recv(1 << 16)
+        if not more:
+            break
+        line += more
+    if len(descriptors) != 2 or not line.endswith(b"\n"):
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise ValueError("it was cut off")
+    return line, descriptors
+
+
+def tell(connection, what):
+    try:
+        connection.sendall(json.dumps(what).encode() + b"\n")
+    except OSError:
+        # The runner has hung up, or its leash ends the worker.
+        pass
+
+
+def peek(process):
+    """How a process ended; it stays until it is reaped, where the system can look without reaping."""
+    if not hasattr(os, "waitid"):
+        reaped, status = os.waitpid(process, os.WNOHANG)
+        if not reaped:
+            return None
+        return {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
+    end = os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if end is None:
+        return None
+    return {"code": end.si_status} if end.si_code == os.CLD_EXITED else {"signal": end.si_status}
+
+
+def lead_group(process):
+    """Parent and child both do it, so that it is done for whoever goes on first."""
+    try:
+        os.setpgid(process, process)
+    except OSError:
+        pass
+
+
+def is_shared(name):
+    return name.split(".")[0] in SHARED
+
+
+def load(name):
+    """Imports a module if it is there."""
+    try:
+        importlib.import_module(name)
+    except Exception:
+        # Then a worker that needs it finds out why.
+        pass
+
+
+def warm():
+    """What a worker does until it has answered its first request, with a model of our own that does next to nothing."""
+    import asyncio
+    import tempfile
+    import types
+
+    from mlflow.models import Model
+    from mlflow.models.signature import ModelSignature
+    from mlflow.pyfunc import scoring_server
+    from mlflow.types import ColSpec, Schema
+
+    class Nothing:
+        def predict(self, rows, params=None):
+            return rows["a"].to_numpy()
+
+    nothing = types.ModuleType("sluicegate_nothing")
+    nothing._load_pyfunc = lambda path: Nothing()
+    sys.modules[nothing.__name__] = nothing
+    inputs = Schema([ColSpec("double", "a"), ColSpec("string", "b", required=False)])
+    function = {"loader_module": nothing.__name__, "python_version": platform.python_version()}
+    declared = Model(signature=ModelSignature(inputs=inputs), flavors={"python_function": function})
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        declared.save(os.path.join(folder, "MLmodel"))
+        with open(os.path.join(folder, "requirements.txt"), "w") as requirements:
+            requirements.write("mlflow\nnumpy\npandas\n")
+        app = scoring_server.init(scoring_server.load_model_with_mlflow_config(os.path.abspath(folder)))
+    del sys.modules[nothing.__name__]
+    bodies = [
+        b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1.5, "x"]]}}',
+        b'{"dataframe_records": [{"a": 1}]}',
+        b'{"inputs": [{"a": 1}]}',
+    ]
+    for body in bodies:
+        asyncio.run(ask(app, body))
+
+
+async def ask(app, body):
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/invocations", "raw_path": b"/invocations", "query_string": b"", "root_path": "",
+        "headers": [(b"content-type", b"application/json")], "server": ("localhost", 80), "client": ("", 0),
+    }  # fmt: skip
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive():
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    async def send(message):
+        pass
+
+    await app(scope, receive, send)
+
+
+def prepare(flavors):
+    before = dict(os.environ)
+    # A worker looks in its own folder first, as the server's command does.
+    if os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(__file__)):
+        del sys.path[0]
+    for name in [*SERVER, *(module for flavor in flavors for module in FLAVORS.get(flavor, []))]:
+        load(name)
+    try:
+        warm()
+    except Exception as error:
+        print(f"the template is not warm: {error!r}", flush=True)
+    os.environ.clear()
+    os.environ.update(before)
+    gc.collect()
+
+
+def watch(leash):
+    """The worker's own watchdog, one of its group. It takes no notice of signals that ask the group to end."""
+    null = "/dev/null"
+    actions = [
+        (os.POSIX_SPAWN_DUP2, leash, 0),
+        (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, null, os.O_WRONLY, 0),
+    ]
+    os.posix_spawn("/bin/sh", ["sh", "-c", WATCHDOG], {}, file_actions=actions, setsigmask=ASKS_TO_END)
+
+
+def report(known, teacher):
+    """Tells the template what this worker has imported of what is shared."""
+    news = [name for name in list(sys.modules) if name not in known and is_shared(name)]
+    with teacher:
+        try:
+            teacher.setblocking(False)
+            teacher.send(json.dumps(news).encode())
+        except OSError:
+            # More than fits: the next worker takes its time as well.
+            pass
+
+
+def serve(order):
+    """What the command `uvicorn` does, in this process."""
+    os.dup2(order.output, 1)
+    os.dup2(order.output, 2)
+    os.close(order.output)
+    watch(order.leash)
+    os.close(order.leash)
+    os.environ.clear()
+    os.environ.update(order.environment)
+    time.tzset()
+    os.chdir(order.directory)
+    gc.enable()
+    # `random` does so by itself.
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    sys.argv = ["uvicorn", *order.arguments]
+
+    import mlflow.pyfunc.scoring_server as scoring_server
+    import uvicorn
+
+    known, init = set(sys.modules), scoring_server.init
+
+    def reporting(model):
+        scoring_server.init = init
+        report(known, order.teacher)
+        return init(model)
+
+    # The server calls it with the loaded model.
+    scoring_server.init = reporting
+    uvicorn.main(order.arguments, prog_name="uvicorn")
+
+
+if __name__ == "__main__":
+    gc.disable()
+    path, *flavors = sys.argv[1:]
+    prepare(flavors)
+    serve(Template(path).run())

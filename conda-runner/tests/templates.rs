@@ -1,0 +1,316 @@
+//! Workers that are forked from a template: they are as others are, and where that fails others take their place.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+#[expect(dead_code, reason = "another test file uses the rest")]
+mod support;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use conda_runner::{CondaRunner, LogKind, Worker};
+use rustix::process::{Pid, Signal, kill_process};
+use serving_core::{Instance, LoadError, LoadJob, Loader, Note, Progress, ReplicaId, Retry};
+use support::{EXAMPLE, Machine, dead, get, is_alive, job, log, socket};
+
+/// A version's worker by a template; its variables decide which.
+fn forked(version: u64, mode: &str) -> LoadJob {
+    let environment = format!("{{\"MODE\": {mode:?}}}");
+    job(
+        version,
+        &[("launcher", "template"), ("environment", &environment)],
+    )
+}
+
+async fn load(runner: &CondaRunner<Worker>, job: LoadJob) -> Result<Instance<Worker>, LoadError> {
+    runner.prepare(job).await?.load(ReplicaId(0)).await
+}
+
+/// The same job; what is told of it is kept.
+fn noting(job: LoadJob) -> (LoadJob, Arc<Mutex<Vec<Note>>>) {
+    let notes = Arc::<Mutex<Vec<Note>>>::default();
+    let kept = Arc::clone(&notes);
+    let keep = move |note| kept.lock().unwrap().push(note);
+    let progress = Progress::channel().0.with_notes(keep);
+    (LoadJob { progress, ..job }, notes)
+}
+
+fn codes(notes: &Mutex<Vec<Note>>) -> Vec<String> {
+    let notes = notes.lock().unwrap();
+    let failed = notes.iter().filter(|note| &*note.kind == "fork_failed");
+    failed
+        .map(|note| serde_json::to_value(&note.about["code"]).unwrap())
+        .map(|code| code.as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What `/proc/…/stat` says of a process: its parent and its group.
+fn family(process: u32) -> (u32, u32) {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<u32> = stat.rsplit_once(") ").unwrap().1[2..]
+        .split_ascii_whitespace()
+        .take(2)
+        .map(|field| field.parse().unwrap())
+        .collect();
+    (fields[0], fields[1])
+}
+
+fn only_worker(runner: &CondaRunner<Worker>) -> u32 {
+    let workers = runner.workers().list();
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    workers[0].process
+}
+
+fn kill(process: u32) {
+    let process = Pid::from_raw(process.cast_signed()).unwrap();
+    kill_process(process, Signal::KILL).unwrap();
+}
+
+fn is_forked(runner: &CondaRunner<Worker>) -> bool {
+    let told = log(runner, 1, LogKind::Worker);
+    let last = told.lines().rfind(|line| line.contains("attempt at"));
+    last.unwrap().contains("a fork of template")
+}
+
+#[tokio::test]
+async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() {
+    let machine = Machine::new();
+    let runner = machine.runner();
+    let words = r#"{"OWN": "words", "PYTHONHASHSEED": "0"}"#;
+    let mut seen = Vec::new();
+    for launcher in ["direct", "template"] {
+        let job = job(1, &[("launcher", launcher), ("environment", words)]);
+        let instance = load(&runner, job).await.unwrap();
+        let scored = get(socket(&instance.servable), "/scored").await;
+        assert_eq!(scored, serde_json::json!([["application/json", EXAMPLE]]));
+        let own = socket(&instance.servable).parent().unwrap();
+        let mut told = get(socket(&instance.servable), "/environment").await;
+        assert_eq!(told["cwd"], own.display().to_string());
+        let variables = told["variables"].as_object_mut().unwrap();
+        let own = own.display().to_string();
+        // What starts python3 here may be a wrapper with variables of its own, which a fork does not pass.
+        variables.retain(|name, value| {
+            !value.as_str().unwrap().contains(&own)
+                && !name.contains("PYENV")
+                && !["SEEN_PATH", "SHLVL", "LC_CTYPE", "_"].contains(&name.as_str())
+        });
+        seen.push(variables.clone());
+        instance.stop.stop().await;
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert!(is_forked(&runner));
+}
+
+#[tokio::test]
+async fn workers_of_one_environment_are_forked_from_one_process_and_lead_groups_of_their_own() {
+    let machine = Machine::new();
+    let runner = machine.runner();
+    let (first, second) = tokio::join!(load(&runner, forked(1, "")), load(&runner, forked(2, "")));
+    let other = load(&runner, forked(3, "other variables")).await.unwrap();
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let workers: Vec<u32> = runner
+        .workers()
+        .list()
+        .iter()
+        .map(|one| one.process)
+        .collect();
+    let parents: Vec<u32> = workers.iter().map(|worker| family(*worker).0).collect();
+    assert_eq!(parents[0], parents[1]);
+    assert_ne!(parents[0], parents[2]);
+    assert!(workers.iter().all(|worker| family(*worker).1 == *worker));
+    for instance in [first, second, other] {
+        instance.stop.stop().await;
+    }
+    runner.idle().await;
+    dead(&parents).await;
+}
+
+#[tokio::test]
+async fn a_stopped_fork_goes_whole_and_one_that_dies_says_how() {
+    let mut machine = Machine::new();
+    machine.config.stop_grace = Duration::from_millis(300);
+    let runner = machine.runner();
+    let pids = machine.path("pids");
+    std::fs::create_dir_all(&pids).unwrap();
+    let words = format!("{{\"PIDS\": {:?}}}", pids.display().to_string());
+    let words = [("launcher", "template"), ("environment", words.as_str())];
+    let instance = load(&runner, job(1, &words)).await.unwrap();
+    let members = [
+        machine.pid("pids/worker").await,
+        machine.pid("pids/grandchild").await,
+    ];
+    let place = socket(&instance.servable).parent().unwrap().to_owned();
+    instance.stop.stop().await;
+    dead(&members).await;
+    assert!(!place.exists());
+
+    std::fs::remove_file(pids.join("worker")).unwrap();
+    std::fs::remove_file(pids.join("grandchild")).unwrap();
+    let instance = load(&runner, job(1, &words)).await.unwrap();
+    let (worker, grandchild) = (
+        machine.pid("pids/worker").await,
+        machine.pid("pids/grandchild").await,
+    );
+    kill(worker);
+    let exit = instance.exit.await;
+    assert_eq!(&*exit.reason, "killed by signal 9 (SIGKILL)");
+    assert_eq!(exit.last_lines, ["worker of mode ''"]);
+    dead(&[grandchild]).await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
+    let machine = Machine::new();
+    let runner = machine.runner();
+    let instance = load(&runner, forked(1, "")).await.unwrap();
+    let worker = only_worker(&runner);
+    let template = family(worker).0;
+    kill(template);
+    dead(&[template]).await;
+    assert_eq!(
+        get(socket(&instance.servable), "/scored").await[0][1],
+        EXAMPLE
+    );
+    // The next one gets a new one.
+    let next = load(&runner, forked(2, "")).await.unwrap();
+    assert!(is_alive(worker) && is_forked(&runner));
+    kill(worker);
+    let exit = instance.exit.await;
+    assert!(
+        exit.reason.contains("nobody was left who could tell how"),
+        "{exit:?}"
+    );
+    next.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed() {
+    let mut machine = Machine::new();
+    machine.config.template_idle = Duration::from_millis(200);
+    let runner = machine.runner();
+    let instance = load(&runner, forked(1, "")).await.unwrap();
+    let template = family(only_worker(&runner)).0;
+    instance.stop.stop().await;
+    dead(&[template]).await;
+    let instance = load(&runner, forked(1, "")).await.unwrap();
+    let another = family(only_worker(&runner)).0;
+    assert_ne!(another, template);
+    // As long as it has a worker it is in use.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(is_alive(another));
+    instance.stop.stop().await;
+    runner.idle().await;
+    dead(&[another]).await;
+}
+
+#[tokio::test]
+async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why() {
+    let mut machine = Machine::new();
+    machine.config.start_timeout = Duration::from_secs(9);
+    machine.config.warm_up_timeout = Duration::from_secs(1);
+    let runner = machine.runner();
+    for (mode, code) in [
+        ("dies in a fork", "FORK_DIED"),
+        ("silent in a fork", "FORK_NOT_READY"),
+        ("never scores in a fork", "FORK_NOT_READY"),
+    ] {
+        let (job, notes) = noting(forked(1, mode));
+        let prepared = runner.prepare(job).await.unwrap();
+        let instance = prepared.load(ReplicaId(0)).await.unwrap();
+        assert_eq!(codes(&notes), [code], "{mode}");
+        assert!(!is_forked(&runner));
+        instance.stop.stop().await;
+        // That version is not forked again.
+        let instance = prepared.load(ReplicaId(1)).await.unwrap();
+        assert_eq!(codes(&notes), [code], "{mode}");
+        instance.stop.stop().await;
+    }
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_template_that_fails_again_and_again_is_given_up() {
+    let machine = Machine::new();
+    std::fs::write(machine.path("no-template"), "").unwrap();
+    let runner = machine.runner();
+    for version in 1..=4 {
+        let (job, notes) = noting(forked(version, ""));
+        let instance = load(&runner, job).await.unwrap();
+        let expected: &[&str] = if version < 4 {
+            &["TEMPLATE_NOT_STARTED"]
+        } else {
+            &[]
+        };
+        assert_eq!(codes(&notes), expected, "{version}");
+        instance.stop.stop().await;
+    }
+    std::fs::remove_file(machine.path("no-template")).unwrap();
+    let instance = load(&runner, forked(1, "")).await.unwrap();
+    assert!(!is_forked(&runner));
+    instance.stop.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_that_fails_in_any_way_says_so_and_the_template_is_not_blamed() {
+    let machine = Machine::new();
+    let runner = machine.runner();
+    for _ in 0..4 {
+        let (job, notes) = noting(forked(1, "raises"));
+        let Err(error) = load(&runner, job).await else {
+            panic!("it was started");
+        };
+        assert_eq!(error.retry, Retry::Never);
+        assert!(
+            error.message.ends_with("ValueError: a broken model"),
+            "{error}"
+        );
+        assert_eq!(codes(&notes), [""; 0]);
+    }
+    let told = log(&runner, 1, LogKind::Worker);
+    let last = told.lines().rfind(|line| line.contains("attempt at"));
+    assert!(last.unwrap().contains("-m uvicorn"), "{told}");
+    let forks = told.matches("a fork of template").count();
+    assert!(forks > 1, "it was tried each time: {told}");
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn an_abandoned_start_leaves_no_fork() {
+    let machine = Machine::new();
+    let runner = Arc::new(machine.runner());
+    let pids = machine.path("pids");
+    std::fs::create_dir_all(&pids).unwrap();
+    let words = format!(
+        "{{\"PIDS\": {:?}, \"MODE\": \"silent\"}}",
+        pids.display().to_string()
+    );
+    let mut tasks = tokio::task::JoinSet::new();
+    let starting = Arc::clone(&runner);
+    tasks.spawn(async move {
+        let words = [("launcher", "template"), ("environment", words.as_str())];
+        load(&starting, job(1, &words)).await.map(drop)
+    });
+    let worker = machine.pid("pids/worker").await;
+    tasks.shutdown().await;
+    dead(&[worker]).await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn the_templates_program_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    let runner = machine.runner();
+    let instance = load(&runner, forked(1, "")).await.unwrap();
+    let template = family(only_worker(&runner)).0;
+    let folder = std::fs::read_link(format!("/proc/{template}/cwd")).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    assert_eq!(mode(&folder.join("template.py")), 0o600);
+    instance.stop.stop().await;
+    runner.idle().await;
+    assert!(!folder.exists());
+}
