@@ -58,7 +58,7 @@ pub use routing::{
     Entered, LabelRoute, ModelRoutes, Reference, Route, Router, RoutingTable, Unrouted,
     VersionRoute,
 };
-pub use settings::Settings;
+pub use settings::{Batching, Settings};
 pub use snapshot::{ModelSnapshot, Snapshot, VersionSnapshot};
 pub use spec::VersionSpec;
 pub use takeover::Takeover;

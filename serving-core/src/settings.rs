@@ -21,12 +21,31 @@ pub struct Settings {
     pub max_queue: u32,
     /// From the arrival of a request to the end of its answer, waiting included.
     pub timeout: Duration,
+    /// Whether requests of several callers may share one call of a replica.
+    pub batching: Batching,
+    /// Rows in one such call, at most; a request of more goes alone.
+    pub max_batch_rows: NonZeroU32,
+    /// How long the first request of a batch may wait for more, though a replica is free.
+    pub max_batch_delay: Duration,
     /// Which versions are served.
     pub versions: VersionPolicy,
     /// How new workers take over from old ones.
     pub takeover: Takeover,
     /// Words for the loader (for example the environment manager). A change replaces running workers.
     pub loader: BTreeMap<String, String>,
+}
+
+/// Whether requests of several callers may share one call of a replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Batching {
+    /// Where it has been seen that a row's answer is the same alone and in company.
+    #[default]
+    Auto,
+    /// Wherever requests are alike, unseen.
+    On,
+    /// Never.
+    Off,
 }
 
 impl Default for Settings {
@@ -36,6 +55,9 @@ impl Default for Settings {
             max_concurrency: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
             max_queue: 128,
             timeout: Duration::from_secs(60),
+            batching: Batching::default(),
+            max_batch_rows: NonZeroU32::new(256).unwrap_or(NonZeroU32::MIN),
+            max_batch_delay: Duration::ZERO,
             versions: VersionPolicy::default(),
             takeover: Takeover::default(),
             loader: BTreeMap::new(),

@@ -202,6 +202,7 @@ impl Settings {
             versions: self.versions.to_engine(),
             takeover: self.takeover.to_engine(),
             loader,
+            ..serving_core::Settings::default()
         }
     }
 
