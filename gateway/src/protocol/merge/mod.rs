@@ -7,7 +7,8 @@
 //! for others to find out.
 //!
 //! [`Mergeable::read`] looks once at each byte and keeps where the rows are; [`join`] puts the rows of several requests one
-//! after another; [`split`] cuts the answer between items. No number and no string is printed again.
+//! after another; [`split`] cuts the answer between items. No number and no string is printed again. [`agree`] says whether
+//! rows got the same answers in company as alone.
 //!
 //! What goes alone: CSV, parquet and LLM requests; column-oriented inputs (their first dimension need not be rows); no rows;
 //! rows that differ in keys, order of keys, width, shape or kind (but integers and fractions in one column are fractions,
@@ -16,6 +17,7 @@
 //! month, day, for pandas takes a column's format from its first row; and for MLflow 1.x columns whose names sound like dates,
 //! which it converts or not by all their values.
 
+mod agree;
 mod date;
 mod join;
 mod key;
@@ -26,6 +28,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
+pub use agree::{Difference, Disagreement, agree};
 pub use join::join;
 pub use key::MergeKey;
 pub use mergeable::Mergeable;
