@@ -145,6 +145,18 @@ pub trait WorkerFiles: Send + Sync {
     fn note(&self, id: &ServableId, text: &str);
 }
 
+/// Who is told whether requests to a version share calls of its workers.
+pub trait BatchingEvents: Send + Sync {
+    /// It was decided, or decided anew, that those of `id` do (`on`) or do not. `reason` is a sentence for people. Never
+    /// blocks.
+    fn decided(&self, id: &ServableId, on: bool, reason: &str);
+}
+
+/// Tells nobody.
+impl BatchingEvents for () {
+    fn decided(&self, _: &ServableId, _: bool, _: &str) {}
+}
+
 /// One try to build a version, or one start of a worker, with its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {

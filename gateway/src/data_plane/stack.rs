@@ -20,6 +20,7 @@ use super::admission::{Admission, Admitted, Permit};
 use super::metrics::{Counted, DataPlaneMetrics, VersionMetrics};
 use super::upstream::Upstream;
 use crate::error::{ApiError, ErrorCode};
+use crate::ports::BatchingEvents;
 
 /// When to come again after the queue was full: places come free all the time.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -27,7 +28,6 @@ const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 const WORKER_PAUSE: Duration = Duration::from_secs(5);
 
 /// Built once, when the version first becomes ready; lives until it is retired.
-#[derive(Debug)]
 pub struct VersionStack {
     id: ServableId,
     replicas: Replicas<Upstream>,
@@ -35,6 +35,7 @@ pub struct VersionStack {
     admission: Arc<Admission>,
     about: OnceLock<Arc<About>>,
     metrics: VersionMetrics,
+    events: Arc<dyn BatchingEvents>,
     /// Listen to workers for clients that have gone; end with the version.
     listeners: Mutex<JoinSet<()>>,
 }
@@ -57,12 +58,20 @@ impl VersionStack {
             settings: seed.settings,
             admission: Admission::new(),
             about: OnceLock::new(),
+            events: Arc::new(()),
             listeners: Mutex::default(),
         };
         stack.metrics.may_wait(stack.settings().max_queue);
         // All replicas of a version tell the same; kept for when there is none.
         stack.about();
         stack
+    }
+
+    /// The same, telling `events` what is decided about sharing calls.
+    #[must_use]
+    pub fn telling(mut self, events: Arc<dyn BatchingEvents>) -> Self {
+        self.events = events;
+        self
     }
 
     /// Facts about the version, once one replica was seen.
@@ -241,6 +250,15 @@ impl VersionStack {
     fn retired(&self) -> ApiError {
         let message = format!("{} is being stopped", self.name());
         ApiError::new(ErrorCode::TemporarilyUnavailable, message).retry_after(WORKER_PAUSE)
+    }
+}
+
+impl std::fmt::Debug for VersionStack {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("VersionStack")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
