@@ -42,7 +42,7 @@ pub use nearest::nearest;
 pub use session::{SessionInfo, SignIn};
 pub(crate) use settings::LONGEST_TIMEOUT;
 pub use settings::{
-    EnvManager, InvalidSetting, MemoryLimit, ModelSettings, Origin, Settings, TagProblem,
+    Batching, EnvManager, InvalidSetting, MemoryLimit, ModelSettings, Origin, Settings, TagProblem,
     TagSettings, Takeover,
 };
 pub use size::{ByteSize, InvalidSize};

@@ -15,11 +15,11 @@ use utoipa::ToSchema;
 
 use super::{ByteSize, HumaneDuration, Versions, nearest};
 pub(crate) use checks::LONGEST_TIMEOUT;
-use checks::{flag, memory, optional, positive, timeout, variables, versions, whole, word};
+use checks::{delay, flag, memory, optional, positive, timeout, variables, versions, whole, word};
 pub use memory::MemoryLimit;
 pub use origin::Origin;
 pub use tags::{TagProblem, TagSettings};
-pub use words::{EnvManager, Takeover};
+pub use words::{Batching, EnvManager, Takeover};
 
 /// What a person chose for one model; absent keys follow the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,6 +40,16 @@ pub struct ModelSettings {
     /// From the arrival of a request to the end of its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<HumaneDuration>,
+    /// Whether requests of several callers may share one call of a worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batching: Option<Batching>,
+    /// Rows in one such call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    pub max_batch_rows: Option<NonZeroU32>,
+    /// How long the first request of a batch may wait for more, though a worker is free; 1s at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_batch_delay: Option<HumaneDuration>,
     /// What builds the environments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_manager: Option<EnvManager>,
@@ -76,6 +86,17 @@ pub struct Settings {
     /// From the arrival of a request to the end of its answer.
     #[schema(value_type = String, example = "60s")]
     pub timeout: HumaneDuration,
+    /// Whether requests of several callers may share one call of a worker.
+    #[serde(default)]
+    pub batching: Batching,
+    /// Rows in one such call; a request of more goes alone.
+    #[serde(default = "Settings::usual_batch_rows")]
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
+    pub max_batch_rows: NonZeroU32,
+    /// How long the first request of a batch may wait for more, though a worker is free.
+    #[serde(default = "Settings::usual_batch_delay")]
+    #[schema(value_type = String, example = "0s")]
+    pub max_batch_delay: HumaneDuration,
     /// What builds the environments.
     pub env_manager: EnvManager,
     /// Variables for the workers. Values are shown as `***` to callers who may not manage the model.
@@ -99,12 +120,15 @@ pub struct Settings {
 #[error("{0}")]
 pub struct InvalidSetting(pub String);
 
-/// Keys that take effect in this version.
-const KNOWN: [&str; 10] = [
+/// All keys.
+const KNOWN: [&str; 13] = [
     "replicas",
     "max_concurrency",
     "max_queue",
     "timeout",
+    "batching",
+    "max_batch_rows",
+    "max_batch_delay",
     "env_manager",
     "environment",
     "warm_up",
@@ -112,9 +136,6 @@ const KNOWN: [&str; 10] = [
     "versions",
     "takeover",
 ];
-
-/// Keys that the contract has, and that this version does not obey yet.
-const LATER: [&str; 3] = ["batching", "max_batch_rows", "max_batch_delay"];
 
 impl ModelSettings {
     /// Lays `changes` over these settings: a key that is not mentioned stays, `null` goes back to the default.
@@ -137,6 +158,9 @@ impl ModelSettings {
             max_concurrency: self.max_concurrency.unwrap_or(defaults.max_concurrency),
             max_queue: self.max_queue.unwrap_or(defaults.max_queue),
             timeout: self.timeout.unwrap_or(defaults.timeout),
+            batching: self.batching.unwrap_or(defaults.batching),
+            max_batch_rows: self.max_batch_rows.unwrap_or(defaults.max_batch_rows),
+            max_batch_delay: self.max_batch_delay.unwrap_or(defaults.max_batch_delay),
             env_manager: self.env_manager.unwrap_or(defaults.env_manager),
             environment: environment.unwrap_or(&defaults.environment).clone(),
             warm_up: self.warm_up.unwrap_or(defaults.warm_up),
@@ -154,6 +178,14 @@ impl ModelSettings {
             "max_concurrency" => self.max_concurrency = positive(key, value, 10_000)?,
             "max_queue" => self.max_queue = whole(key, value, 0, 100_000)?,
             "timeout" => self.timeout = optional(value, |value| timeout(key, value))?,
+            "batching" => {
+                let known = "auto, on, off";
+                self.batching = optional(value, |value| word(key, value, known))?;
+            }
+            "max_batch_rows" => self.max_batch_rows = positive(key, value, 10_000)?,
+            "max_batch_delay" => {
+                self.max_batch_delay = optional(value, |value| delay(key, value))?;
+            }
             "env_manager" => {
                 let known = "conda, uv, virtualenv, local";
                 self.env_manager = optional(value, |value| word(key, value, known))?;
@@ -165,11 +197,6 @@ impl ModelSettings {
             "takeover" => {
                 let known = "availability_preserving, resource_preserving";
                 self.takeover = optional(value, |value| word(key, value, known))?;
-            }
-            _ if LATER.contains(&key) => {
-                return Err(InvalidSetting(format!(
-                    "the setting {key:?} is not available in this version"
-                )));
             }
             _ => return Err(unknown(key)),
         }
@@ -199,10 +226,12 @@ impl Settings {
             max_concurrency: self.max_concurrency,
             max_queue: self.max_queue,
             timeout: self.timeout.0,
+            batching: self.batching.to_engine(),
+            max_batch_rows: self.max_batch_rows,
+            max_batch_delay: self.max_batch_delay.0,
             versions: self.versions.to_engine(),
             takeover: self.takeover.to_engine(),
             loader,
-            ..serving_core::Settings::default()
         }
     }
 
@@ -214,6 +243,15 @@ impl Settings {
         }
         self
     }
+
+    /// What gateways older than the setting are read with.
+    fn usual_batch_rows() -> NonZeroU32 {
+        serving_core::Settings::default().max_batch_rows
+    }
+
+    fn usual_batch_delay() -> HumaneDuration {
+        HumaneDuration(serving_core::Settings::default().max_batch_delay)
+    }
 }
 
 impl Default for Settings {
@@ -224,6 +262,9 @@ impl Default for Settings {
             max_concurrency: engine.max_concurrency,
             max_queue: engine.max_queue,
             timeout: HumaneDuration(engine.timeout),
+            batching: Batching::default(),
+            max_batch_rows: Self::usual_batch_rows(),
+            max_batch_delay: Self::usual_batch_delay(),
             env_manager: EnvManager::Conda,
             environment: BTreeMap::new(),
             warm_up: true,
@@ -235,7 +276,7 @@ impl Default for Settings {
 }
 
 fn unknown(key: &str) -> InvalidSetting {
-    let hint = nearest(key, KNOWN.into_iter().chain(LATER)).map_or_else(
+    let hint = nearest(key, KNOWN).map_or_else(
         || format!("known are {}", KNOWN.join(", ")),
         |meant| format!("did you mean {meant:?}?"),
     );

@@ -106,10 +106,13 @@ fn read_time(text: &str) -> Option<SystemTime> {
 
 impl fmt::Display for HumaneDuration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.subsec_nanos() == 0 {
-            write!(formatter, "{}s", self.0.as_secs())
-        } else {
-            write!(formatter, "{}ms", self.0.as_millis())
+        match self.0.subsec_nanos() {
+            0 => write!(formatter, "{}s", self.0.as_secs()),
+            nanos if nanos.is_multiple_of(1_000_000) => {
+                write!(formatter, "{}ms", self.0.as_millis())
+            }
+            nanos if nanos.is_multiple_of(1_000) => write!(formatter, "{}us", self.0.as_micros()),
+            _ => write!(formatter, "{}ns", self.0.as_nanos()),
         }
     }
 }
@@ -226,6 +229,10 @@ mod tests {
             ("\"2\"", "2s"),
             ("60", "60s"),
             ("0.25", "250ms"),
+            ("\"500us\"", "500us"),
+            ("0.0015", "1500us"),
+            ("\"7ns\"", "7ns"),
+            ("0", "0s"),
             ("\"30d\"", "2592000s"),
         ] {
             let duration: HumaneDuration = serde_json::from_str(json).unwrap();

@@ -172,6 +172,9 @@ fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
 
 fn or_dash(text: &str) -> String {
     match text {
+        ("batching", settings.batching.to_string()),
+        ("max_batch_rows", settings.max_batch_rows.to_string()),
+        ("max_batch_delay", settings.max_batch_delay.to_string()),
         "" => "-".to_owned(),
         text => text.to_owned(),
     }

@@ -14,6 +14,9 @@ use crate::api::{ByteSize, HumaneDuration, Versions};
 /// A day: an answer that takes longer is no answer.
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
 
+/// A second: whoever waits longer for company waits for it more than for the answer.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
 /// No interpreter starts in less: a smaller number is a mistyped unit.
 const LEAST_MEMORY: ByteSize = ByteSize(16 << 20);
 
@@ -70,6 +73,16 @@ pub(super) fn timeout(key: &str, value: &Value) -> Result<HumaneDuration, Invali
         .ok_or_else(|| {
             let allowed =
                 "a duration such as \"60s\" or a number of seconds, more than 0 and at most 24h";
+            refused(key, value, allowed)
+        })
+}
+
+pub(super) fn delay(key: &str, value: &Value) -> Result<HumaneDuration, InvalidSetting> {
+    HumaneDuration::deserialize(value)
+        .ok()
+        .filter(|delay| delay.0 <= LONGEST_DELAY)
+        .ok_or_else(|| {
+            let allowed = "a duration such as \"2ms\" or a number of seconds, from 0 to 1s";
             refused(key, value, allowed)
         })
 }

@@ -16,6 +16,7 @@ fn apply(changes: Value) -> Result<ModelSettings, String> {
 fn every_key_takes_effect() {
     let settings = apply(json!({
         "replicas": 2, "max_concurrency": 4, "max_queue": 0, "timeout": "1m 30s",
+        "batching": "on", "max_batch_rows": 64, "max_batch_delay": "1500us",
         "env_manager": "local", "environment": {"A": "1"}, "warm_up": false,
         "memory_limit": "1GB", "versions": {"latest": 2}, "takeover": "resource_preserving",
     }))
@@ -26,6 +27,9 @@ fn every_key_takes_effect() {
     assert_eq!(engine.max_concurrency.get(), 4);
     assert_eq!(engine.max_queue, 0);
     assert_eq!(engine.timeout, Duration::from_secs(90));
+    assert_eq!(engine.batching, serving_core::Batching::On);
+    assert_eq!(engine.max_batch_rows.get(), 64);
+    assert_eq!(engine.max_batch_delay, Duration::from_micros(1500));
     assert_eq!(engine.loader["env_manager"], "local");
     assert_eq!(engine.loader["environment"], r#"{"A":"1"}"#);
     assert_eq!(engine.loader["warm_up"], "false");
@@ -62,6 +66,12 @@ fn a_refusal_names_the_key_what_is_allowed_and_the_nearest_key() {
         json!({"replica": 2}),
         json!({"colour": "red"}),
         json!({"batching": true}),
+        json!({"batching": "of"}),
+        json!({"max_batch_rows": 0}),
+        json!({"max_batch_rows": 10_001}),
+        json!({"max_batch_delay": "2s"}),
+        json!({"max_batch_delay": -1}),
+        json!({"max_batch": 5}),
         json!({"replicas": 0}),
         json!({"replicas": "two"}),
         json!({"max_queue": -1}),
@@ -84,6 +94,17 @@ fn a_refusal_names_the_key_what_is_allowed_and_the_nearest_key() {
         .map(|changes| apply(changes).unwrap_err())
         .collect();
     insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn settings_of_a_gateway_that_has_no_batching_are_read() {
+    let mut told = json!(Settings::default());
+    let keys = told.as_object_mut().unwrap();
+    for key in ["batching", "max_batch_rows", "max_batch_delay"] {
+        assert!(keys.remove(key).is_some(), "{key}");
+    }
+    let read: Settings = serde_json::from_value(told).unwrap();
+    assert_eq!(read, Settings::default());
 }
 
 #[test]

@@ -23,6 +23,19 @@ pub enum EnvManager {
     Local,
 }
 
+/// Whether requests of several callers may share one call of a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Batching {
+    /// Where a version was seen to answer rows in company as it answers them alone.
+    #[default]
+    Auto,
+    /// Wherever requests are alike, without looking.
+    On,
+    /// Never.
+    Off,
+}
+
 /// How new workers take over from old ones, in the words of TensorFlow Serving.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +57,28 @@ impl EnvManager {
             Self::Uv => "uv",
             Self::Virtualenv => "virtualenv",
             Self::Local => "local",
+        }
+    }
+}
+
+impl Batching {
+    const ALL: [Self; 3] = [Self::Auto, Self::On, Self::Off];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+
+    /// The same for the engine.
+    pub(super) fn to_engine(self) -> serving_core::Batching {
+        match self {
+            Self::Auto => serving_core::Batching::Auto,
+            Self::On => serving_core::Batching::On,
+            Self::Off => serving_core::Batching::Off,
         }
     }
 }
@@ -74,6 +109,12 @@ impl fmt::Display for EnvManager {
     }
 }
 
+impl fmt::Display for Batching {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
 impl fmt::Display for Takeover {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -81,6 +122,15 @@ impl fmt::Display for Takeover {
 }
 
 impl FromStr for EnvManager {
+    type Err = InvalidSetting;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|one| one.as_str() == word);
+        known.ok_or_else(|| unknown(word, &Self::ALL.map(Self::as_str)))
+    }
+}
+
+impl FromStr for Batching {
     type Err = InvalidSetting;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {

@@ -9,15 +9,15 @@ const ABOUT = {
   max_concurrency: ["Requests that one worker handles at a time"],
   max_queue: ["Requests that may wait; one more is refused"],
   timeout: ["From the arrival of a request to the end of its answer"],
+  batching: ["Whether requests share calls of a worker; auto: where the answers are the same", ["auto", "on", "off"]],
+  max_batch_rows: ["Rows in one such call; a request of more goes alone"],
+  max_batch_delay: ["How long a request waits for others though a worker is free: 0s to 1s"],
   env_manager: ["What builds the environments", ["conda", "uv", "virtualenv", "local"]],
   environment: ["Variables for the workers, as JSON"],
   warm_up: ["A new worker scores the logged example first", ["true", "false"]],
   memory_limit: ["A worker that uses more is replaced: 1GB, or none"],
   versions: ["all, latest:2, or a list such as [1, 3]"],
   takeover: ["Whether the new starts before the old stops", ["availability_preserving", "resource_preserving"]],
-  batching: ["Whether requests are put together", ["auto", "on", "off"]],
-  max_batch_rows: ["Rows of one batch"],
-  max_batch_delay: ["How long the first request of a batch may wait for others"],
 };
 const ORIGINS = { person: "chosen here", tag: "from the registry’s tag", default: "default" };
 
