@@ -90,8 +90,12 @@ impl Expected<'_> {
         let limit = limit.min(end.duration_since(Instant::now()));
         let (trouble, is_silent) = match self.score(example, limit).await? {
             Scored::In(took) => {
-                let seconds = took.as_secs_f64();
-                let message = format!("The worker has scored the input example in {seconds:.1} s");
+                let length = if took < Duration::from_secs(1) {
+                    format!("{} ms", took.as_millis())
+                } else {
+                    format!("{:.1} s", took.as_secs_f64())
+                };
+                let message = format!("The worker has scored the input example in {length}");
                 return Ok((Note::new("warmed", message).took(took), false));
             }
             Scored::Refused(trouble) => (trouble, false),

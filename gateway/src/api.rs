@@ -35,8 +35,8 @@ pub use grant::{GrantInfo, GrantPage, GrantedRight, InvalidGrant};
 pub use label_history::{LabelEnd, LabelHistory, LabelInterval};
 pub use log::{AttemptOutcome, LogAttempt, LogAttempts, LogKind};
 pub use model::{
-    FailureDetail, LabelDetail, LabelSummary, ModelDetail, ModelPage, ModelState, ModelSummary,
-    Permission, ReplicaDetail, VersionDetail, VersionState,
+    BatchingDetail, FailureDetail, LabelDetail, LabelSummary, ModelDetail, ModelPage, ModelState,
+    ModelSummary, Permission, ReplicaDetail, VersionDetail, VersionState,
 };
 pub use nearest::nearest;
 pub use session::{SessionInfo, SignIn};

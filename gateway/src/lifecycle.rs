@@ -33,7 +33,8 @@ use crate::rights;
 use crate::run_error::RunError;
 use crate::server::{ControlPlane, Server, ServerConfig};
 use crate::store::{
-    DataDirLock, EventRetention, SecretFile, SeenLabels, Store, keep_last_aspired, write_events,
+    BatchingNotes, DataDirLock, EventRetention, SecretFile, SeenLabels, Store, keep_last_aspired,
+    write_events,
 };
 use crate::telemetry::{self, AccessLog, Traces, Trails};
 
@@ -240,10 +241,15 @@ impl Household {
         );
         keepers.start("sampling figures", sampler.run(close.clone()));
         let stack_metrics = Arc::clone(&data_plane_metrics);
+        let batching = Arc::new(BatchingNotes::new(events.clone(), Arc::clone(&clock)));
+        let told = Arc::clone(&batching);
         let (manager, handle) = Manager::new(
             manager_config,
             workers.loader(),
-            Box::new(move |seed| Arc::new(VersionStack::new(seed, &stack_metrics))),
+            Box::new(move |seed| {
+                let stack = VersionStack::new(seed, &stack_metrics);
+                Arc::new(stack.telling(Arc::clone(&told) as _))
+            }),
             Inputs {
                 aspired: heeded.clone(),
                 intents: intents.subscribe(),
@@ -293,7 +299,7 @@ impl Household {
         life_metrics.register(
             metrics.sub_registry_with_prefix(PREFIX),
             handle.snapshot(),
-            Box::new(move || seen_by.dropped_events()),
+            Box::new(move || seen_by.dropped_events() + batching.dropped()),
         );
         let sources = metrics::Sources {
             version: about.version.clone(),

@@ -2,6 +2,7 @@
 //!
 //! Several processes may have it open: `sluicegate tokens create --local` writes while the gateway runs.
 
+mod batching_notes;
 mod ended_sessions;
 mod error;
 mod event_filter;
@@ -18,6 +19,7 @@ mod secret_file;
 mod time;
 mod tokens;
 
+pub use batching_notes::BatchingNotes;
 pub use error::{OpenError, StoreError};
 pub use event_filter::EventFilter;
 pub use event_writer::{EventObserver, EventRetention, SeenLabels, write_events};

@@ -36,7 +36,7 @@ pub enum Fact {
         /// From the start of the work.
         took: Duration,
     },
-    /// The loader found something worth keeping.
+    /// The loader, or who embeds the engine, found something worth keeping.
     Noted(Note),
     /// A replica answers and is warm.
     ReplicaStarted {
@@ -93,7 +93,7 @@ pub enum Fact {
     },
 }
 
-/// What a loader found worth keeping about its work, in its own vocabulary.
+/// What a loader found worth keeping about its work, or who embeds the engine about a version, in their own vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// What kind of thing happened, for programs: a word in snake case and in the past tense that is no fact of the
@@ -113,6 +113,8 @@ pub struct Note {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Particular {
+    /// Whether something is so.
+    Flag(bool),
     /// How many, or which.
     Number(u64),
     /// Anything else.
@@ -142,6 +144,12 @@ impl Note {
     pub fn about(mut self, name: &str, value: impl Into<Particular>) -> Self {
         self.about.insert(name.to_owned(), value.into());
         self
+    }
+}
+
+impl From<bool> for Particular {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
     }
 }
 

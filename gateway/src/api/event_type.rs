@@ -37,6 +37,8 @@ pub enum EventType {
     ReplicaStarted,
     /// Callers can reach a version.
     Ready,
+    /// Whether requests to a version share calls of its workers was decided.
+    Batching,
     /// A stage or an alias points elsewhere.
     LabelMoved,
     /// A worker died.
@@ -62,7 +64,7 @@ pub struct UnknownEventType {
 
 impl EventType {
     /// In the order of a version's life, as the documentation has them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Enabled,
         Self::Disabled,
         Self::SettingsChanged,
@@ -76,6 +78,7 @@ impl EventType {
         Self::NotWarmed,
         Self::ReplicaStarted,
         Self::Ready,
+        Self::Batching,
         Self::LabelMoved,
         Self::ReplicaCrashed,
         Self::ReplicaReplaced,
@@ -101,6 +104,7 @@ impl EventType {
             Self::NotWarmed => "not_warmed",
             Self::ReplicaStarted => "replica_started",
             Self::Ready => "ready",
+            Self::Batching => "batching",
             Self::LabelMoved => "label_moved",
             Self::ReplicaCrashed => "replica_crashed",
             Self::ReplicaReplaced => "replica_replaced",

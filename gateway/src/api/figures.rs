@@ -31,13 +31,16 @@ pub struct Series {
     /// Requests that waited for a place then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queue: Vec<Option<f32>>,
+    /// Rows that a call of a worker had on average, where requests may share calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch_size: Vec<Option<f32>>,
     /// Bytes of the workers' memory then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<Option<f32>>,
 }
 
 /// The names of the series, and where they are.
-const LINES: [(&str, Line); 8] = [
+const LINES: [(&str, Line); 9] = [
     ("requests", |series| &mut series.requests),
     ("errors", |series| &mut series.errors),
     ("p50", |series| &mut series.p50),
@@ -45,6 +48,7 @@ const LINES: [(&str, Line); 8] = [
     ("p99", |series| &mut series.p99),
     ("in_flight", |series| &mut series.in_flight),
     ("queue", |series| &mut series.queue),
+    ("batch_size", |series| &mut series.batch_size),
     ("memory", |series| &mut series.memory),
 ];
 

@@ -169,6 +169,9 @@ pub struct VersionDetail {
     /// Why the last attempt at that failed, while the old workers answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_renewal_failure: Option<FailureDetail>,
+    /// Whether requests to it share calls of its workers; absent while callers cannot reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batching: Option<BatchingDetail>,
     /// How often a worker died by itself in this life.
     pub crashes: u32,
     /// Why it is FAILED.
@@ -177,6 +180,19 @@ pub struct VersionDetail {
     /// Each worker of it that runs, also one that is being started or stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas_detail: Vec<ReplicaDetail>,
+}
+
+/// Whether requests of several callers share calls of a version's workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BatchingDetail {
+    /// Whether they do.
+    pub on: bool,
+    /// Why, or why not, for people: "the model was logged without an input example".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Rows that a call has had on average since the version became ready; absent before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_rows: Option<f64>,
 }
 
 /// One worker of a version.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serving_core::{Handle, ServableId, Snapshot, UnknownServable, VersionRoute};
 use tokio::sync::watch;
 
-use crate::data_plane::{Example, VersionStack};
+use crate::data_plane::{BatchingState, Example, VersionStack};
 
 /// What can be asked of the engine. The manager's handle is one; tests have a scripted one.
 #[async_trait]
@@ -22,6 +22,9 @@ pub trait Engine: Send + Sync {
 
     /// The logged input example of a version, if it has one and has been ready.
     fn example(&self, id: &ServableId) -> Option<Example>;
+
+    /// Whether requests to a version share calls of its workers, if callers can reach it.
+    fn batching(&self, id: &ServableId) -> Option<BatchingState>;
 }
 
 #[async_trait]
@@ -42,6 +45,14 @@ impl Engine for Handle<Arc<VersionStack>> {
         let table = self.router().table();
         match table.models.get(&id.model)?.versions.get(&id.version)? {
             VersionRoute::Reachable(route) => route.target.about()?.example.clone(),
+            VersionRoute::Unreachable(_) => None,
+        }
+    }
+
+    fn batching(&self, id: &ServableId) -> Option<BatchingState> {
+        let table = self.router().table();
+        match table.models.get(&id.model)?.versions.get(&id.version)? {
+            VersionRoute::Reachable(route) => Some(route.target.batching()),
             VersionRoute::Unreachable(_) => None,
         }
     }

@@ -168,7 +168,10 @@ pub(super) fn detail(
         settings_from: settings_from.unwrap_or_default(),
         tag_problems: state.intents.tag_problems(name),
         versions: model
-            .map(|model| view::versions(name, model, &state.processes.workers(), &uris))
+            .map(|model| {
+                let workers = state.processes.workers();
+                view::versions(name, model, state.engine.as_ref(), &workers, &uris)
+            })
             .unwrap_or_default(),
         labels: model
             .map(|model| view::labels(name, model, &served, &uris))

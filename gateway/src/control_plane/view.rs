@@ -1,13 +1,16 @@
 //! From what is seen to what is shown: pure, no handler in it.
 
-use serving_core::{Failure, FailureKind, ModelSnapshot, Phase, Version, VersionSnapshot};
-
-use super::ControlState;
-use super::uris::Uris;
-use crate::api::{
-    FailureDetail, LabelDetail, LabelSummary, ModelState, ReplicaDetail, VersionDetail,
-    VersionState, Versions,
+use serving_core::{
+    Failure, FailureKind, ModelName, ModelSnapshot, Phase, ServableId, Version, VersionSnapshot,
 };
+
+use super::uris::Uris;
+use super::{ControlState, Engine};
+use crate::api::{
+    BatchingDetail, FailureDetail, LabelDetail, LabelSummary, ModelState, ReplicaDetail,
+    VersionDetail, VersionState, Versions,
+};
+use crate::data_plane::BatchingState;
 use crate::ports::WorkerProcess;
 
 /// How serving of `model` stands, and why it is not READY; `None` if it is not enabled.
@@ -57,9 +60,11 @@ pub(crate) fn version_state(phase: &Phase) -> Option<VersionState> {
 pub(super) fn versions(
     name: &str,
     model: &ModelSnapshot,
+    engine: &dyn Engine,
     workers: &[WorkerProcess],
     uris: &Uris,
 ) -> Vec<VersionDetail> {
+    let model_name = ModelName::from(name);
     let shown = model.versions.iter().rev();
     shown
         .filter_map(|(number, version)| {
@@ -67,6 +72,13 @@ pub(super) fn versions(
             let own = workers
                 .filter(|worker| worker.id.model.as_str() == name && worker.id.version == *number);
             let mut detail = version_detail(name, *number, version, model, uris)?;
+            if detail.state == VersionState::Ready {
+                let id = ServableId {
+                    model: model_name.clone(),
+                    version: *number,
+                };
+                detail.batching = engine.batching(&id).map(batching);
+            }
             detail.replicas_detail = own.map(replica_detail).collect();
             // A sum that leaves one out would look like less than it is.
             let known: Option<Vec<u64>> = detail
@@ -150,6 +162,7 @@ fn version_detail(
         replicas: version.replicas,
         memory_bytes: None,
         renewing: version.renewing,
+        batching: None,
         last_renewal_failure: version.renewal_failure.as_ref().map(failure_detail),
         crashes: version.crashes,
         last_error: match &version.phase {
@@ -167,6 +180,15 @@ fn replica_detail(worker: &WorkerProcess) -> ReplicaDetail {
         since: worker.since.into(),
         memory_bytes: worker.memory_bytes,
         cpu_seconds: worker.cpu.map(|cpu| cpu.as_secs_f64()),
+    }
+}
+
+fn batching(state: BatchingState) -> BatchingDetail {
+    BatchingDetail {
+        on: state.on,
+        reason: Some(state.reason.to_string()).filter(|reason| !reason.is_empty()),
+        // As closely as anybody looks: who follows a model is not told of every request.
+        mean_rows: state.mean_rows.map(|rows| (rows * 10.0).round() / 10.0),
     }
 }
 

@@ -269,6 +269,12 @@ impl VersionMetrics {
         self.recent.took(time);
     }
 
+    /// Counts a call of a worker that had so many rows.
+    #[expect(dead_code, reason = "called where requests share calls")]
+    pub(super) fn called(&self, rows: u32) {
+        self.recent.called(rows);
+    }
+
     pub(super) fn waited(&self, time: Duration) {
         self.queue_durations.observe(time.as_secs_f64());
     }

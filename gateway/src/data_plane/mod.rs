@@ -9,6 +9,7 @@ mod about;
 mod admission;
 mod answer;
 mod attempt;
+mod batching;
 mod body;
 mod body_memory;
 mod cutoff;
@@ -44,6 +45,7 @@ use reply::Refusal;
 use target::{InvalidTarget, Operation, Target};
 
 pub use about::{About, Example, Signature};
+pub use batching::BatchingState;
 pub use body::{Body, BodyError, full};
 pub use cutoff::Cutoff;
 pub use metrics::DataPlaneMetrics;

@@ -19,6 +19,8 @@ const GROWTH: f64 = 1.25;
 pub(crate) struct Recent {
     succeeded: AtomicU32,
     failed: AtomicU32,
+    calls: AtomicU32,
+    call_rows: AtomicU32,
     bins: [AtomicU32; BINS],
 }
 
@@ -27,6 +29,8 @@ pub(crate) struct Recent {
 pub(super) struct Counts {
     succeeded: u32,
     failed: u32,
+    calls: u32,
+    call_rows: u32,
     bins: [u32; BINS],
 }
 
@@ -66,6 +70,12 @@ impl Recent {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a call of a worker that had so many rows.
+    pub(crate) fn called(&self, rows: u32) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.call_rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
     /// Counts the end of a request.
     pub(crate) fn took(&self, time: Duration) {
         self.bins[bin(time)].fetch_add(1, Ordering::Relaxed);
@@ -75,6 +85,8 @@ impl Recent {
         Counts {
             succeeded: self.succeeded.swap(0, Ordering::Relaxed),
             failed: self.failed.swap(0, Ordering::Relaxed),
+            calls: self.calls.swap(0, Ordering::Relaxed),
+            call_rows: self.call_rows.swap(0, Ordering::Relaxed),
             bins: std::array::from_fn(|bin| self.bins[bin].swap(0, Ordering::Relaxed)),
         }
     }
@@ -85,6 +97,8 @@ impl Default for Recent {
         Self {
             succeeded: AtomicU32::new(0),
             failed: AtomicU32::new(0),
+            calls: AtomicU32::new(0),
+            call_rows: AtomicU32::new(0),
             bins: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
@@ -95,6 +109,8 @@ impl Counts {
         Self {
             succeeded: 0,
             failed: 0,
+            calls: 0,
+            call_rows: 0,
             bins: [0; BINS],
         }
     }
@@ -102,6 +118,8 @@ impl Counts {
     pub(super) fn add(&mut self, other: &Self) {
         self.succeeded = self.succeeded.saturating_add(other.succeeded);
         self.failed = self.failed.saturating_add(other.failed);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.call_rows = self.call_rows.saturating_add(other.call_rows);
         for (mine, more) in self.bins.iter_mut().zip(other.bins) {
             *mine = mine.saturating_add(more);
         }
@@ -113,6 +131,15 @@ impl Counts {
 
     pub(super) fn failed(&self) -> u64 {
         self.failed.into()
+    }
+
+    /// Rows that a call had on average; `None` if there was none.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of ten seconds, for a chart"
+    )]
+    pub(super) fn batch_size(&self) -> Option<f32> {
+        (self.calls > 0).then(|| self.call_rows as f32 / self.calls as f32)
     }
 
     /// The latency in seconds that `part` of the requests did not exceed; `None` if none ended.

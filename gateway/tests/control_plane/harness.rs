@@ -193,6 +193,7 @@ impl Plane {
             snapshot: watch::Sender::default(),
             restarted: Mutex::default(),
             examples: Mutex::default(),
+            batching: Mutex::default(),
             behind: watch::Sender::default(),
         });
         let registry = Arc::new(ScriptedRegistry::default());

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod batching;
 mod engine;
 mod environments;
 mod event_stream;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway::control_plane::Engine;
-use gateway::data_plane::Example;
+use gateway::data_plane::{BatchingState, Example};
 use gateway::ports::{GatewayProcess, Processes, WorkerProcess};
 use serving_core::{ServableId, Snapshot, UnknownServable};
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ pub(crate) struct ScriptedEngine {
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) restarted: Mutex<Vec<ServableId>>,
     pub(crate) examples: Mutex<BTreeMap<ServableId, Example>>,
+    pub(crate) batching: Mutex<BTreeMap<ServableId, BatchingState>>,
     /// Whether it is behind what is wanted until this is `false`.
     pub(crate) behind: watch::Sender<bool>,
 }
@@ -64,5 +65,9 @@ impl Engine for ScriptedEngine {
 
     fn example(&self, id: &ServableId) -> Option<Example> {
         self.examples.lock().unwrap().get(id).cloned()
+    }
+
+    fn batching(&self, id: &ServableId) -> Option<BatchingState> {
+        self.batching.lock().unwrap().get(id).cloned()
     }
 }

@@ -1,6 +1,8 @@
 //! `models show`: versions, stages, aliases, settings of one model.
 
-use gateway::api::{FailureDetail, LabelDetail, ModelDetail, Settings, VersionDetail};
+use gateway::api::{
+    BatchingDetail, FailureDetail, LabelDetail, ModelDetail, Settings, VersionDetail,
+};
 
 use crate::client::Client;
 use crate::commands::failures;
@@ -20,7 +22,9 @@ fn text(model: &ModelDetail) -> String {
     if !model.versions.is_empty() {
         let rows = model.versions.iter().map(version_row);
         blocks.push(output::table(
-            &["VERSION", "STATE", "SINCE", "STAGE", "ALIASES", "WORKERS"],
+            &[
+                "VERSION", "STATE", "SINCE", "STAGE", "ALIASES", "WORKERS", "BATCHING",
+            ],
             rows,
         ));
     }
@@ -69,7 +73,21 @@ fn version_row(version: &VersionDetail) -> Vec<String> {
         version.stage.clone().unwrap_or_else(|| "-".to_owned()),
         or_dash(&version.aliases.join(", ")),
         workers,
+        version
+            .batching
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), batching),
     ]
+}
+
+/// `on, 12.3 rows a call`, `off: the model was logged without an input example`.
+fn batching(batching: &BatchingDetail) -> String {
+    match (batching.on, batching.mean_rows, &batching.reason) {
+        (true, Some(rows), _) => format!("on, {rows:.1} rows a call"),
+        (true, None, _) => "on".to_owned(),
+        (false, _, Some(reason)) => format!("off: {reason}"),
+        (false, _, None) => "off".to_owned(),
+    }
 }
 
 fn label_row(label: &LabelDetail) -> Vec<String> {
@@ -154,6 +172,9 @@ fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
         ("max_concurrency", settings.max_concurrency.to_string()),
         ("max_queue", settings.max_queue.to_string()),
         ("timeout", settings.timeout.to_string()),
+        ("batching", settings.batching.to_string()),
+        ("max_batch_rows", settings.max_batch_rows.to_string()),
+        ("max_batch_delay", settings.max_batch_delay.to_string()),
         ("env_manager", settings.env_manager.to_string()),
         ("environment", or_dash(&environment.join(" "))),
         ("warm_up", settings.warm_up.to_string()),
@@ -172,9 +193,6 @@ fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
 
 fn or_dash(text: &str) -> String {
     match text {
-        ("batching", settings.batching.to_string()),
-        ("max_batch_rows", settings.max_batch_rows.to_string()),
-        ("max_batch_delay", settings.max_batch_delay.to_string()),
         "" => "-".to_owned(),
         text => text.to_owned(),
     }
@@ -211,7 +229,7 @@ mod tests {
                 {
                     "version": 1, "state": "READY", "since": "2026-03-01T12:00:00Z", "aliases": ["champion", "old"],
                     "uris": ["http://gateway/model/iris/1/invocations"], "replicas": 2, "memory_bytes": 524_288_000, "crashes": 0,
-                    "renewing": true,
+                    "renewing": true, "batching": {"on": true, "reason": "it answered the example alike", "mean_rows": 12.34},
                     "last_renewal_failure": {
                         "kind": "transient", "message": "the disk is full", "last_lines": [], "attempts": 2,
                         "next_try": "2026-03-01T12:01:00Z"

@@ -22,6 +22,7 @@ export function figuresTab(panel, view) {
     { series: [ok, "errors"], title: "Requests/s", format: rate, empty: quiet, lines: [line("ok", "one", { isFilled: true }), line("errors", "bad", { isFilled: true, isShy: true })] },
     { series: ["p50", "p95", "p99"], title: "Latency", format: latency, empty: quiet, lines: [line("p50", "one"), line("p95", "two"), line("p99", "three")] },
     { series: ["in_flight", "queue"], title: "In flight and queued", format: count, whole: true, lines: [line("In flight", "one", { isFilled: true }), line("Queued", "three")] },
+    { series: ["batch_size"], title: "Rows a call", format: count, empty: "No request in this time could share a call", lines: [line("mean", "one", { isFilled: true })] },
     { series: ["memory"], title: "Memory", format: bytes, base: 1024, lines: [line("all workers", "one", { isFilled: true })] },
   ].map(({ series, ...about }) => ({ series, element: chart({ ...about, onread }) }));
   const all = h("div.charts", {}, charts.map(({ element }) => element));

@@ -4,7 +4,7 @@ import { modelPath, post } from "./api.js";
 import { copyButton, h, fill, keyed, refill, set, text, toast } from "./dom.js";
 import { clock, elapsed } from "./time.js";
 import { plain } from "./plain.js";
-import { badge, bytes, isComing, plural } from "./words.js";
+import { badge, bytes, count, isComing, plural } from "./words.js";
 
 /// The way of a version, and how it is told.
 const WAY = [["PENDING", "Wait"], ["BUILDING", "Build"], ["STARTING", "Start"], ["READY", "Answer"]];
@@ -86,7 +86,7 @@ function card(version, view) {
     state.update(now.state);
     keyed(marks, [...(now.stage ? [now.stage] : []), ...now.aliases.map((alias) => `@${alias}`)], (mark) => mark, (mark) => h("span.tag", {}, mark));
     const up = since(now);
-    refill(line, [now.state, now.step, now.step_since, now.renewing, now.replicas, now.memory_bytes, now.crashes, up], () => standing(now, up, view));
+    refill(line, [now.state, now.step, now.step_since, now.renewing, now.replicas, now.memory_bytes, now.batching, now.crashes, up], () => standing(now, up, view));
     // The number's own: those of its labels are told above, with what they mean.
     keyed(uris, now.uris.slice(0, 1), (uri) => uri, (uri) => h("li.address", {}, h("code.uri", {}, uri), copyButton(uri, `Copy ${uri}`)));
     const detail = now.replicas_detail ?? [];
@@ -129,9 +129,18 @@ function standing(version, up, view) {
   return [
     fact("Workers", version.replicas),
     version.memory_bytes === undefined ? null : fact("Memory", bytes(version.memory_bytes)),
+    version.batching && fact("Batching", shared(version.batching)),
     version.replicas > 0 && fact("Up", clock(up, elapsed)),
     crashes,
     version.renewing && h("span.renewing", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), version.replicas === 0 ? "its worker comes up again" : "new workers come up beside the present ones")];
+}
+
+// Whether requests share calls of its workers, how far that goes, or why not.
+function shared({ on, reason, mean_rows: rows }) {
+  if (on) {
+    return rows === undefined ? "on" : `on · ${count(rows)} ${rows === 1 ? "row" : "rows"} a call`;
+  }
+  return reason === undefined ? "off" : `off: ${reason}`;
 }
 
 // For how long it has answered without a break: since it became ready, or since its oldest worker came up after that.
@@ -166,7 +175,7 @@ function why(error, state, manages) {
 
 function nothing(model) {
   if (model.state === null) {
-    return [h("h2", {}, "Not served"), h("p", {}, model.permission === "MANAGE"
+    return [h("h2", {}, "No versions yet"), h("p", {}, model.permission === "MANAGE"
       ? "Press Enable Serving: every version that is not archived is deployed in the environment that it declares."
       : "Nothing to call until somebody who manages the model enables serving.")];
   }

@@ -89,5 +89,6 @@ async fn charts(page: &Page, client: &Client) -> Result<()> {
     page.at("image", "Latency").shows("").await?;
     let memory = page.at("image", "Memory").attributes("aria-label").await?;
     ensure!(memory.concat().contains("MB"), "{memory:?}");
+    page.at("image", "Rows a call").there().await?;
     Ok(())
 }

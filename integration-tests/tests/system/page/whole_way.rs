@@ -170,5 +170,6 @@ async fn stop(page: &Page) -> Result<()> {
         .patiently()
         .there()
         .await?;
-    page.shows("Not served").await
+    page.shows("Not served").await?;
+    page.shows("No versions yet").await
 }
