@@ -271,7 +271,7 @@ impl VersionMetrics {
 
     /// Counts a call of a worker that had so many rows.
     #[expect(dead_code, reason = "called where requests share calls")]
-    pub(super) fn called(&self, rows: u32) {
+    pub(super) fn called(&self, rows: usize) {
         self.recent.called(rows);
     }
 

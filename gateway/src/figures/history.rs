@@ -196,7 +196,7 @@ mod tests {
             for took in *latencies {
                 recent.answered(*took > 900);
                 recent.took(Duration::from_millis(*took));
-                recent.called(u32::try_from(*version).unwrap() * 4);
+                recent.called(usize::try_from(*version).unwrap() * 4);
             }
         }
         let seen = |(id, counts)| {

@@ -71,7 +71,8 @@ impl Recent {
     }
 
     /// Counts a call of a worker that had so many rows.
-    pub(crate) fn called(&self, rows: u32) {
+    pub(crate) fn called(&self, rows: usize) {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.call_rows.fetch_add(rows, Ordering::Relaxed);
     }
