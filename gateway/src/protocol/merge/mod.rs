@@ -16,6 +16,7 @@
 //! month, day, for pandas takes a column's format from its first row; and for MLflow 1.x columns whose names sound like dates,
 //! which it converts or not by all their values.
 
+mod apart;
 mod date;
 mod join;
 mod key;
