@@ -18,6 +18,6 @@ pub use access_log::{AccessLog, AccessLogWriter};
 pub use access_record::{AccessRecord, Outcome, emit};
 pub use records::{InvalidLevel, init};
 pub use traces::{Traces, TracesError};
-pub(crate) use trail::{Leg, Trail};
+pub(crate) use trail::{Leg, Queued, Trail};
 pub(crate) use trails::Plane;
 pub use trails::Trails;

@@ -31,6 +31,14 @@ pub(super) struct Permit {
     place: Option<OwnedSemaphorePermit>,
 }
 
+/// Where one call may work: a place at work, and where calls of rows that several callers may share are counted, a slot.
+#[derive(Debug)]
+pub(super) struct Place {
+    // Freed in this order: whoever waits for a slot wants a place next.
+    _permit: Permit,
+    _slot: Option<Permit>,
+}
+
 /// A place in the queue; dropping it leaves the queue.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -83,18 +91,35 @@ impl Admission {
 
     /// Takes a place at work, or one of `max_queue` in the queue. Never waits.
     pub(super) fn enter(self: &Arc<Self>, max_queue: usize) -> Admitted {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Admitted::Now(self.permit(place));
+        if let Some(permit) = self.enter_now() {
+            return Admitted::Now(permit);
         }
+        match self.wait(max_queue) {
+            Some(waiting) => Admitted::Later(waiting),
+            None => Admitted::Refused,
+        }
+    }
+
+    /// Takes a place at work if there is one.
+    pub(super) fn enter_now(self: &Arc<Self>) -> Option<Permit> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(self.permit(place))
+    }
+
+    /// Waits for a place in one's turn, without a place in the queue: for one who works for many that have theirs.
+    pub(super) async fn turn(self: &Arc<Self>) -> Option<Permit> {
+        // An error means that the semaphore was closed, which nobody does.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        Some(self.permit(place))
+    }
+
+    /// Takes one of `max_queue` in the queue, for one who may come to work in another way than by its own turn.
+    pub(super) fn wait(self: &Arc<Self>, max_queue: usize) -> Option<Waiting> {
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         let waiting = Waiting {
             admission: Arc::clone(self),
         };
-        if before < max_queue {
-            Admitted::Later(waiting)
-        } else {
-            Admitted::Refused
-        }
+        (before < max_queue).then_some(waiting)
     }
 
     /// Whether one who came now would be refused.
@@ -124,15 +149,19 @@ impl Admission {
     }
 }
 
+impl Place {
+    pub(super) fn new(permit: Permit, slot: Option<Permit>) -> Self {
+        Self {
+            _permit: permit,
+            _slot: slot,
+        }
+    }
+}
+
 impl Waiting {
     /// Waits for a place at work. To be called once and kept until it is done: a call that is dropped loses its turn.
     pub(super) async fn turn(self) -> Option<Permit> {
-        // An error means that the semaphore was closed, which nobody does.
-        let place = Arc::clone(&self.admission.places)
-            .acquire_owned()
-            .await
-            .ok()?;
-        Some(self.admission.permit(place))
+        self.admission.turn().await
     }
 }
 

@@ -9,19 +9,24 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::body::SegmentsBody;
-use super::body_memory::Reserved;
+use super::body_memory::Held;
 use super::exchange::Exchange;
 use super::intake::Read;
 use super::stack::VersionStack;
 use super::upstream::{Reuse, SendError};
 use crate::error::{ApiError, ErrorCode};
-use crate::protocol::{AnswerShape, MediaType, Rejection, Segments, Translation, translate};
+use crate::protocol::{
+    AnswerShape, Dialect, MediaType, Rejection, Segments, Translation, translate,
+};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::telemetry::Trail;
 
 /// A request is put to this many more workers after the first died with it. A request that kills workers must not
 /// go through all of them.
 const RETRIES: usize = 2;
+/// One of several callers' rows is put to one more worker only, for the first may have closed a connection as it was used:
+/// then each caller's go alone, and the one that kills workers does so in its own name.
+const RETRIES_TOGETHER: usize = 1;
 /// Between two tries to connect to a worker that still counts as live.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,11 +40,25 @@ const PASSED_ON: [HeaderName; 3] = [
 /// One request, read and ready to be put to any worker.
 #[derive(Debug)]
 pub(super) struct Question {
-    media_type: MediaType,
+    asked: Asked,
     uri: Uri,
     headers: HeaderMap,
-    body: Segments,
-    memory: Arc<Reserved>,
+    memory: Held,
+}
+
+/// What is asked.
+#[derive(Debug)]
+enum Asked {
+    /// By one client, in its words.
+    Alone {
+        media_type: MediaType,
+        body: Segments,
+    },
+    /// By several, in the words of such workers.
+    Together {
+        dialect: Dialect,
+        translation: Translation,
+    },
 }
 
 /// The head of a worker's answer, and the rest to come.
@@ -61,17 +80,73 @@ impl Question {
         headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         headers.insert(X_REQUEST_ID, id.header());
         Self {
-            media_type,
+            asked: Asked::Alone {
+                media_type,
+                body: body.segments,
+            },
             uri: invocations(id),
             headers,
-            body: body.segments,
             memory: Arc::new(body.reserved),
+        }
+    }
+
+    /// The rows of several requests in one, which a worker of `dialect` understands; with the headers of the first of them.
+    pub(super) fn together(
+        dialect: Dialect,
+        translation: Translation,
+        headers: HeaderMap,
+        requests: usize,
+        memory: Held,
+    ) -> Self {
+        Self {
+            uri: invocations_of_several(&headers, requests),
+            asked: Asked::Together {
+                dialect,
+                translation,
+            },
+            headers,
+            memory,
         }
     }
 
     /// Bytes of its body, decoded.
     pub(super) fn size(&self) -> usize {
-        self.body.len()
+        match &self.asked {
+            Asked::Alone { body, .. } => body.len(),
+            Asked::Together { translation, .. } => translation.body.len(),
+        }
+    }
+
+    /// What a worker is told besides type, length and body.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What it holds of the memory.
+    pub(super) fn memory(&self) -> &Held {
+        &self.memory
+    }
+
+    /// What a worker of `dialect` is sent.
+    pub(super) fn translated(&self, dialect: Dialect) -> Result<Translation, ApiError> {
+        match &self.asked {
+            Asked::Alone { media_type, body } => Ok(translate(*media_type, dialect, body.clone())?),
+            Asked::Together {
+                dialect: joined_for,
+                translation,
+            } if *joined_for == dialect => Ok(translation.clone()),
+            Asked::Together { .. } => {
+                let message = "the rows were joined for a worker of another MLflow version";
+                Err(ApiError::new(ErrorCode::BadGateway, message))
+            }
+        }
+    }
+
+    fn retries(&self) -> usize {
+        match self.asked {
+            Asked::Alone { .. } => RETRIES,
+            Asked::Together { .. } => RETRIES_TOGETHER,
+        }
     }
 
     /// Asks until there is an answer, the deadline has passed, or too many workers died. A worker that cannot be reached
@@ -80,7 +155,7 @@ impl Question {
         self,
         stack: &VersionStack,
         mut exchange: Exchange,
-        trail: &Trail,
+        trails: &[Trail],
     ) -> Result<Answered, ApiError> {
         let deadline = exchange.deadline();
         let mut deaths = 0;
@@ -90,12 +165,8 @@ impl Question {
             let seen = stack.replicas();
             let chosen = stack.choose(deadline, avoid).await?;
             let replica = chosen.id;
-            let translation = translate(
-                self.media_type,
-                chosen.servable.dialect(),
-                self.body.clone(),
-            )?;
-            let leg = trail.goes_to(replica);
+            let translation = self.translated(chosen.servable.dialect())?;
+            let leg = Trail::go_to(trails, replica);
             let Ok(connected) = timeout_at(deadline, chosen.servable.connect(reuse)).await else {
                 leg.failed("timeout");
                 return Err(no_answer_in_time(stack));
@@ -134,7 +205,7 @@ impl Question {
                 Err(reason @ SendError::Unanswered(_)) => {
                     deaths += 1;
                     debug!(%replica, %reason, deaths, "a worker left a request unanswered");
-                    if deaths > RETRIES {
+                    if deaths > self.retries() {
                         return Err(died(stack, deaths));
                     }
                 }
@@ -162,6 +233,16 @@ impl Question {
 /// MLflow's servers look at no query, but show it in the line that they print for each request.
 fn invocations(id: &RequestId) -> Uri {
     let uri = format!("/invocations?request_id={}", id.in_a_query());
+    Uri::try_from(uri).unwrap_or_else(|_| Uri::from_static("/invocations"))
+}
+
+/// The first one's id, and how many there are.
+fn invocations_of_several(headers: &HeaderMap, requests: usize) -> Uri {
+    let id = RequestId::take_or_make(headers);
+    let uri = format!(
+        "/invocations?request_id={}&requests={requests}",
+        id.in_a_query()
+    );
     Uri::try_from(uri).unwrap_or_else(|_| Uri::from_static("/invocations"))
 }
 

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
-use super::body_memory::Reserved;
+use super::body_memory::Held;
 use crate::protocol::Segments;
 
 /// Why a body ended before its end. The connection is cut then, so that nobody takes a part for the whole.
@@ -31,7 +31,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 pub(super) struct SegmentsBody {
     parts: std::vec::IntoIter<Bytes>,
     left: u64,
-    _memory: Option<Arc<Reserved>>,
+    _memory: Option<Held>,
 }
 
 impl SegmentsBody {
@@ -44,7 +44,7 @@ impl SegmentsBody {
     }
 
     /// Segments with what they hold of the memory, for as long as some of them have to be sent.
-    pub(super) fn holding(segments: &Segments, memory: &Arc<Reserved>) -> Self {
+    pub(super) fn holding(segments: &Segments, memory: &Held) -> Self {
         Self {
             _memory: Some(Arc::clone(memory)),
             ..Self::new(segments)

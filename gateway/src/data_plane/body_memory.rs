@@ -1,6 +1,7 @@
 //! How many bytes of request bodies are held at a time, over all requests: connections are many, and each may send a
 //! body as large as the limit.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,6 +18,9 @@ pub(super) struct Reserved {
     memory: Arc<BodyMemory>,
     bytes: usize,
 }
+
+/// The bytes of one request or of several, in use until it is dropped.
+pub(super) type Held = Arc<dyn Debug + Send + Sync>;
 
 /// Others hold what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use serving_core::Entered;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::admission::Permit;
+use super::admission::Place;
 use super::body::SegmentsBody;
 use super::metrics::Counted;
 use super::stack::{Chosen, VersionStack};
@@ -57,9 +57,18 @@ pub(super) struct Exchange {
     leg: Option<Leg>,
     // Freed in this order: the worker, the place, the version itself.
     by: Option<Chosen>,
-    permit: Option<Permit>,
-    call: Option<Call>,
+    place: Option<Place>,
+    owner: Option<Owner>,
     deadline: Instant,
+}
+
+/// For whom a worker works.
+#[derive(Debug)]
+enum Owner {
+    /// One request.
+    Call(Call),
+    /// Several: so many, of this version. Each counts for itself.
+    Batch(Arc<VersionStack>, u32),
 }
 
 /// What is left of an exchange that nobody waits for.
@@ -67,6 +76,8 @@ struct Remains {
     /// Ends with the worker's next sign of life.
     sign: Pin<Box<dyn Future<Output = ()> + Send>>,
     by: Chosen,
+    /// How many requests it was to answer.
+    requests: u32,
     max_concurrency: u32,
 }
 
@@ -86,6 +97,28 @@ impl Call {
     pub(super) fn stack(&self) -> &Arc<VersionStack> {
         &self.entered.target
     }
+
+    /// It was answered together with others, in a call that began at `began`, with so many bytes.
+    pub(super) fn was_shared(&mut self, began: Instant, bytes: usize) {
+        self.admitted = Some(began);
+        self.told = Some(bytes as u64);
+    }
+}
+
+impl Owner {
+    fn stack(&self) -> &Arc<VersionStack> {
+        match self {
+            Self::Call(call) => call.stack(),
+            Self::Batch(stack, _) => stack,
+        }
+    }
+
+    fn requests(&self) -> u32 {
+        match self {
+            Self::Call(_) => 1,
+            Self::Batch(_, requests) => *requests,
+        }
+    }
 }
 
 impl Drop for Call {
@@ -102,17 +135,32 @@ impl Drop for Call {
 }
 
 impl Exchange {
-    pub(super) fn new(permit: Permit, mut call: Call) -> Self {
+    pub(super) fn new(place: Place, mut call: Call) -> Self {
         call.admitted = Some(Instant::now());
+        let deadline = call.deadline;
+        Self::owned(place, Owner::Call(call), deadline)
+    }
+
+    /// One that answers so many `requests` to `stack`, the last of which waits until `deadline`.
+    pub(super) fn of_batch(
+        place: Place,
+        stack: Arc<VersionStack>,
+        requests: u32,
+        deadline: Instant,
+    ) -> Self {
+        Self::owned(place, Owner::Batch(stack, requests), deadline)
+    }
+
+    fn owned(place: Place, owner: Owner, deadline: Instant) -> Self {
         Self {
             head: None,
             body: None,
             is_begun: false,
             leg: None,
             by: None,
-            permit: Some(permit),
-            deadline: call.deadline,
-            call: Some(call),
+            place: Some(place),
+            owner: Some(owner),
+            deadline,
         }
     }
 
@@ -142,7 +190,7 @@ impl Exchange {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 self.body = Some(body);
-                if let Some(call) = &mut self.call {
+                if let Some(Owner::Call(call)) = &mut self.owner {
                     call.told = Some(0);
                 }
                 Ok(parts)
@@ -165,7 +213,7 @@ impl Exchange {
         };
         let frame = ready!(Pin::new(&mut *body).poll_frame(context));
         self.is_begun = true;
-        if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
+        if let (Some(Ok(frame)), Some(Owner::Call(call))) = (&frame, &mut self.owner) {
             let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
             call.told = call.told.map(|told| told + bytes);
         }
@@ -193,9 +241,9 @@ impl Exchange {
     /// The worker has answered that it gives up waiting for its own thread: that one computes on, and nobody will hear
     /// when it ends.
     pub(super) fn leaves_a_thread(&self) {
-        if let (Some(by), Some(call)) = (&self.by, &self.call) {
-            let settings = call.stack().settings();
-            by.abandon(settings.max_concurrency.get());
+        if let (Some(by), Some(owner)) = (&self.by, &self.owner) {
+            let settings = owner.stack().settings();
+            by.abandon(owner.requests(), settings.max_concurrency.get());
         }
     }
 
@@ -203,8 +251,8 @@ impl Exchange {
         self.body = None;
         self.leg = None;
         self.by = None;
-        self.permit = None;
-        self.call = None;
+        self.place = None;
+        self.owner = None;
     }
 }
 
@@ -232,28 +280,29 @@ impl Drop for Exchange {
         if self.is_begun && !is_late {
             return;
         }
-        let (Some(by), Some(call)) = (self.by.take(), self.call.take()) else {
+        let (Some(by), Some(owner)) = (self.by.take(), self.owner.take()) else {
             return;
         };
-        let stack = Arc::clone(call.stack());
+        let stack = Arc::clone(owner.stack());
         let mut remains = Remains {
             sign: Box::pin(sign_of_life(self.head.take(), self.body.take())),
             by: by.unguarded(),
+            requests: owner.requests(),
             max_concurrency: stack.settings().max_concurrency.get(),
         };
-        let permit = self.permit.take();
+        let place = self.place.take();
         if is_late {
-            drop(permit);
+            drop(place);
             // What is there already is late only because the client did not read.
             if remains.sign.as_mut().now_or_never().is_none() && remains.abandon() {
-                stack.listen(remains.listen());
+                stack.run(remains.listen());
             }
             return;
         }
         let deadline = self.deadline;
-        stack.listen(async move {
+        stack.run(async move {
             if timeout_at(deadline, remains.sign.as_mut()).await.is_err() {
-                drop(permit);
+                drop(place);
                 if remains.abandon() {
                     remains.listen().await;
                 }
@@ -265,13 +314,14 @@ impl Drop for Exchange {
 impl Remains {
     /// Counts it. Whether it is worth listening on: not to more than the worker could work on at a time.
     fn abandon(&self) -> bool {
-        self.by.abandon(self.max_concurrency) <= self.max_concurrency
+        let abandoned = self.by.abandon(self.requests, self.max_concurrency);
+        abandoned - self.requests < self.max_concurrency
     }
 
     /// Takes it back if the worker gives a sign after all.
     async fn listen(self) {
         if timeout(LISTENED, self.sign).await.is_ok() {
-            self.by.came_back();
+            self.by.came_back(self.requests);
         }
     }
 }

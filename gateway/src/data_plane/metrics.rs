@@ -1,6 +1,7 @@
 //! Figures of the data plane. Only versions that were ready once have labels, and lose them when they are gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ const SPLIT_BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0]
 /// Bytes, from one row to the usual limit of a body.
 const SIZE_BUCKETS: [f64; 4] = [1024.0, 32_768.0, 1_048_576.0, 16_777_216.0];
 
+/// Rows of a call, from one that is shared with nobody to the usual limit.
+const ROWS_BUCKETS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
+
 /// The data plane's metrics.
 #[derive(Debug)]
 pub struct DataPlaneMetrics {
@@ -34,6 +38,8 @@ pub struct DataPlaneMetrics {
     worker_durations: Histograms,
     request_sizes: Histograms,
     response_sizes: Histograms,
+    batch_rows: Histograms,
+    shared: Family<SharingLabels, Counter>,
     in_flight: Family<VersionLabels, Gauge>,
     queue_length: Family<VersionLabels, Gauge>,
     queue_limit: Family<VersionLabels, Gauge>,
@@ -66,6 +72,10 @@ pub(super) struct VersionMetrics {
     worker_durations: Histogram,
     request_sizes: Histogram,
     response_sizes: Histogram,
+    batch_rows: Histogram,
+    shared: [Counter; Sharing::ALL.len()],
+    calls: AtomicU64,
+    rows: AtomicU64,
     pub(super) in_flight: Gauge,
     pub(super) queue_length: Gauge,
     queue_limit: Gauge,
@@ -81,6 +91,17 @@ pub(crate) struct Inside {
     pub(crate) waiting: u64,
 }
 
+/// How a request got to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// In a call of its own.
+    Alone,
+    /// In one with others.
+    Batched,
+    /// In one of its own, after one with others had failed.
+    Replayed,
+}
+
 /// Counts one up until it is dropped.
 #[derive(Debug)]
 pub(super) struct Counted(Gauge);
@@ -89,6 +110,13 @@ pub(super) struct Counted(Gauge);
 struct VersionLabels {
     model: Arc<str>,
     version: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SharingLabels {
+    model: Arc<str>,
+    version: u64,
+    way: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -105,6 +133,7 @@ impl DataPlaneMetrics {
         let total: fn() -> Histogram = || Histogram::new(BUCKETS);
         let split: fn() -> Histogram = || Histogram::new(SPLIT_BUCKETS);
         let size: fn() -> Histogram = || Histogram::new(SIZE_BUCKETS);
+        let rows: fn() -> Histogram = || Histogram::new(ROWS_BUCKETS);
         let metrics = Self {
             requests: Family::default(),
             durations: Family::new_with_constructor(total),
@@ -112,6 +141,8 @@ impl DataPlaneMetrics {
             worker_durations: Family::new_with_constructor(split),
             request_sizes: Family::new_with_constructor(size),
             response_sizes: Family::new_with_constructor(size),
+            batch_rows: Family::new_with_constructor(rows),
+            shared: Family::default(),
             in_flight: Family::default(),
             queue_length: Family::default(),
             queue_limit: Family::default(),
@@ -152,6 +183,16 @@ impl DataPlaneMetrics {
             "Bodies of workers' answers, as far as they came",
             Unit::Bytes,
             metrics.response_sizes.clone(),
+        );
+        registry.register(
+            "batch_rows",
+            "Rows of each call of a worker that several requests could share, whether they did or not",
+            metrics.batch_rows.clone(),
+        );
+        registry.register(
+            "batching_requests",
+            "Scoring requests by how they got to a worker: alone, batched with others, or replayed alone after that had failed",
+            metrics.shared.clone(),
         );
         registry.register(
             "in_flight",
@@ -197,6 +238,10 @@ impl DataPlaneMetrics {
             worker_durations: self.worker_durations.get_or_create_owned(&labels),
             request_sizes: self.request_sizes.get_or_create_owned(&labels),
             response_sizes: self.response_sizes.get_or_create_owned(&labels),
+            batch_rows: self.batch_rows.get_or_create_owned(&labels),
+            shared: Sharing::ALL.map(|way| self.shared.get_or_create_owned(&labels.shared(way))),
+            calls: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queue_length: self.queue_length.get_or_create_owned(&labels),
             queue_limit: self.queue_limit.get_or_create_owned(&labels),
@@ -269,12 +314,6 @@ impl VersionMetrics {
         self.recent.took(time);
     }
 
-    /// Counts a call of a worker that had so many rows.
-    #[expect(dead_code, reason = "called where requests share calls")]
-    pub(super) fn called(&self, rows: usize) {
-        self.recent.called(rows);
-    }
-
     pub(super) fn waited(&self, time: Duration) {
         self.queue_durations.observe(time.as_secs_f64());
     }
@@ -285,6 +324,26 @@ impl VersionMetrics {
 
     pub(super) fn was_asked(&self, bytes: usize) {
         self.request_sizes.observe(in_floating_point(bytes as u64));
+    }
+
+    /// A worker is called with so many rows.
+    pub(super) fn called(&self, rows: usize) {
+        self.batch_rows.observe(in_floating_point(rows as u64));
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.recent.called(rows);
+    }
+
+    /// A request got to a worker.
+    pub(super) fn went(&self, way: Sharing) {
+        self.shared[way as usize].inc();
+    }
+
+    /// Rows of a call on the average, if there was one.
+    pub(super) fn mean_rows(&self) -> Option<f64> {
+        let calls = self.calls.load(Ordering::Relaxed);
+        let rows = self.rows.load(Ordering::Relaxed);
+        (calls > 0).then(|| in_floating_point(rows) / in_floating_point(calls))
     }
 
     pub(super) fn was_told(&self, bytes: u64) {
@@ -312,8 +371,12 @@ impl Drop for VersionMetrics {
             &metrics.worker_durations,
             &metrics.request_sizes,
             &metrics.response_sizes,
+            &metrics.batch_rows,
         ] {
             histograms.remove(&self.labels);
+        }
+        for way in Sharing::ALL {
+            metrics.shared.remove(&self.labels.shared(way));
         }
         metrics.in_flight.remove(&self.labels);
         metrics.queue_length.remove(&self.labels);
@@ -332,11 +395,31 @@ impl VersionLabels {
         }
     }
 
+    fn shared(&self, way: Sharing) -> SharingLabels {
+        SharingLabels {
+            model: Arc::clone(&self.model),
+            version: self.version,
+            way: way.as_str(),
+        }
+    }
+
     fn answered(&self, code: u16) -> RequestLabels {
         RequestLabels {
             model: Arc::clone(&self.model),
             version: self.version.to_string(),
             code,
+        }
+    }
+}
+
+impl Sharing {
+    const ALL: [Self; 3] = [Self::Alone, Self::Batched, Self::Replayed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Batched => "batched",
+            Self::Replayed => "replayed",
         }
     }
 }

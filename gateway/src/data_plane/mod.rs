@@ -3,7 +3,7 @@
 //!
 //! A request goes through these modules in this order: `target` (what does the path name), [`auth`] (who is it, and may
 //! it), [`serving_core::Router`] (which version is that now), `intake` and `decode` (its body, limited), `stack` and
-//! `admission` (a place to work, and a replica), `attempt`, `exchange` and `upstream` (the worker), `answer` (and back).
+//! `admission` (a place to work, and a replica), perhaps `batching` (in whose company), `attempt`, `exchange` and `upstream` (the worker), `answer` (and back).
 
 mod about;
 mod admission;

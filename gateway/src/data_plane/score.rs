@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::DataPlane;
 use super::answer::{self, CutShort};
 use super::attempt::{Answered, Question, no_answer_in_time};
+use super::batching::Turn;
 use super::body::{Body, BodyError};
 use super::cutoff::Cutoff;
 use super::decode::Encoding;
@@ -82,7 +83,7 @@ impl DataPlane {
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        let call = Call::begin(entered, arrival);
+        let mut call = Call::begin(entered, arrival);
         let stack = Arc::clone(call.stack());
         let (parts, body) = request.into_parts();
         // A body that will be refused anyway is not worth its memory.
@@ -90,17 +91,28 @@ impl DataPlane {
         let question = self.read(&parts.headers, body, id, call.deadline).await?;
         stack.metrics().was_asked(question.size());
         let trail = Trail::of(&parts.extensions);
-        let (queued, since) = (trail.queues(), Instant::now());
-        let permit = stack.admit(call.deadline).await;
-        drop(queued);
-        stack.metrics().waited(since.elapsed());
-        let permit = permit?;
+        let since = Instant::now();
+        let turn = stack.turn(&question, &trail, call.deadline).await;
+        let began = match &turn {
+            Ok(Turn::Shared(answer)) => answer.began(),
+            _ => Instant::now(),
+        };
+        stack
+            .metrics()
+            .waited(began.saturating_duration_since(since));
+        let place = match turn? {
+            Turn::Alone(place) => place,
+            Turn::Shared(answer) => {
+                call.was_shared(answer.began(), answer.size());
+                return Ok(answer.into_response());
+            }
+        };
         let Answered {
             head,
             shape,
             mut exchange,
         } = question
-            .ask(&stack, Exchange::new(permit, call), &trail)
+            .ask(&stack, Exchange::new(place, call), &[trail])
             .await?;
         if !head.status.is_success() {
             if head.status == StatusCode::GATEWAY_TIMEOUT {

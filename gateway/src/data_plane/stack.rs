@@ -14,13 +14,16 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tracing::info;
 
 use super::about::About;
-use super::admission::{Admission, Admitted, Permit};
+use super::admission::{Admission, Admitted, Permit, Waiting};
+use super::batching::Batcher;
 use super::metrics::{Counted, DataPlaneMetrics, VersionMetrics};
 use super::upstream::Upstream;
 use crate::error::{ApiError, ErrorCode};
 use crate::ports::BatchingEvents;
+use crate::protocol::Dialect;
 
 /// When to come again after the queue was full: places come free all the time.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -35,9 +38,11 @@ pub struct VersionStack {
     admission: Arc<Admission>,
     about: OnceLock<Arc<About>>,
     metrics: VersionMetrics,
+    batcher: Batcher,
     events: Arc<dyn BatchingEvents>,
-    /// Listen to workers for clients that have gone; end with the version.
-    listeners: Mutex<JoinSet<()>>,
+    /// Work that no request waits for in person: it listens to workers for clients that have gone, and asks about the rows
+    /// of several. Ends with the version.
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// A live replica with a request of ours on it, until it is dropped.
@@ -58,8 +63,9 @@ impl VersionStack {
             settings: seed.settings,
             admission: Admission::new(),
             about: OnceLock::new(),
+            batcher: Batcher::new(),
             events: Arc::new(()),
-            listeners: Mutex::default(),
+            tasks: Mutex::default(),
         };
         stack.metrics.may_wait(stack.settings().max_queue);
         // All replicas of a version tell the same; kept for when there is none.
@@ -97,6 +103,26 @@ impl VersionStack {
         &self.metrics
     }
 
+    pub(super) fn batcher(&self) -> &Batcher {
+        &self.batcher
+    }
+
+    pub(super) fn admission(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
+    /// What the version's workers speak, while one lives.
+    pub(super) fn dialect(&self) -> Option<Dialect> {
+        let set = self.replicas.current();
+        Some(set.live.first()?.servable.dialect())
+    }
+
+    /// Tells that it was decided whether requests share calls.
+    pub(super) fn tell(&self, on: bool, reason: &str) {
+        info!(version = %self.id, on, reason, "whether requests share calls");
+        self.events.decided(&self.id, on, reason);
+    }
+
     pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.borrow())
     }
@@ -124,11 +150,24 @@ impl VersionStack {
     /// the replicas as they come and go; while there is none, there are places as for one.
     pub(super) async fn admit(&self, deadline: Instant) -> Result<Permit, ApiError> {
         let max_queue = self.resize()?;
-        let waiting = match self.admission.enter(max_queue) {
-            Admitted::Now(permit) => return Ok(permit),
-            Admitted::Later(waiting) => waiting,
-            Admitted::Refused => return Err(self.queue_full(max_queue)),
-        };
+        match self.admission.enter(max_queue) {
+            Admitted::Now(permit) => Ok(permit),
+            Admitted::Later(waiting) => self.admit_in_turn(waiting, deadline).await,
+            Admitted::Refused => Err(self.queue_full(max_queue)),
+        }
+    }
+
+    /// The same for a request that has been let in before, however many wait now.
+    pub(super) async fn admit_again(&self, deadline: Instant) -> Result<Permit, ApiError> {
+        self.resize()?;
+        match self.admission.enter(usize::MAX) {
+            Admitted::Now(permit) => Ok(permit),
+            Admitted::Later(waiting) => self.admit_in_turn(waiting, deadline).await,
+            Admitted::Refused => Err(self.queue_full(usize::MAX)),
+        }
+    }
+
+    async fn admit_in_turn(&self, waiting: Waiting, deadline: Instant) -> Result<Permit, ApiError> {
         let _queued = Counted::up(&self.metrics.queue_length);
         let mut turn = std::pin::pin!(waiting.turn());
         // Nobody has marked anything as seen on ours, so what changed since the first look is heard too.
@@ -147,14 +186,46 @@ impl VersionStack {
         }
     }
 
+    /// Waits for one of the places of `admission`, whose number changes meanwhile. `None` if the version is retired.
+    pub(super) async fn permit_of(&self, admission: &Arc<Admission>) -> Option<Permit> {
+        let mut turn = std::pin::pin!(admission.turn());
+        let mut replicas = self.replicas.subscribe();
+        let mut settings = self.settings.clone();
+        loop {
+            tokio::select! {
+                biased;
+                permit = &mut turn => return permit,
+                changed = replicas.changed() => changed.ok()?,
+                changed = settings.changed() => changed.ok()?,
+            }
+            // A version that was given up keeps the places that it has.
+            let _ = self.resize();
+        }
+    }
+
+    /// Waits until a replica lives, or the version is given up. `None` if it is retired.
+    pub(super) async fn can_answer(&self) -> Option<()> {
+        let mut replicas = self.replicas.subscribe();
+        let can = |set: &Arc<ReplicaSet<Upstream>>| !set.live.is_empty() || set.failure.is_some();
+        replicas.wait_for(can).await.ok().map(drop)
+    }
+
+    /// Waits until the version is retired.
+    pub(super) async fn is_retired(&self) {
+        let mut replicas = self.replicas.subscribe();
+        // An error means that nobody is left to change them.
+        drop(replicas.wait_for(|_| false).await);
+    }
+
     /// Fits the number of places to replicas and settings. Returns how many may wait.
-    fn resize(&self) -> Result<usize, ApiError> {
+    pub(super) fn resize(&self) -> Result<usize, ApiError> {
         let set = self.replicas.current();
         if let Some(failure) = &set.failure {
             return Err(self.given_up(failure));
         }
         let settings = self.settings.borrow();
         self.admission.resize(places(&settings, &set));
+        self.batcher.resize(set.live.len().max(1));
         self.metrics.may_wait(settings.max_queue);
         Ok(usize::try_from(settings.max_queue).unwrap_or(usize::MAX))
     }
@@ -191,19 +262,16 @@ impl VersionStack {
         let _ = tokio::time::timeout(pause, replicas.wait_for(is_other)).await;
     }
 
-    /// Runs what listens to a worker for nobody else. Every one has an end of its own, and a place or a count that
-    /// bounds how many there are.
-    pub(super) fn listen(&self, listener: impl Future<Output = ()> + Send + 'static) {
+    /// Runs what no request waits for in person. Every such task has an end of its own, and a place or a count that bounds
+    /// how many there are.
+    pub(super) fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
         // Without a runtime, nothing will ever be heard.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let mut listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        while listeners.try_join_next().is_some() {}
-        listeners.spawn_on(listener, &runtime);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_on(task, &runtime);
     }
 
     pub(super) fn replicas(&self) -> Arc<ReplicaSet<Upstream>> {
@@ -269,10 +337,10 @@ impl Chosen {
         self
     }
 
-    /// A request was given up that the worker still computes. Once as many were as it can work on, it may have no
+    /// So many requests were given up that the worker still computes. Once as many were as it can work on, it may have no
     /// thread left that works, however well it answers otherwise. Returns how many were.
-    pub(super) fn abandon(&self, max_concurrency: u32) -> u32 {
-        let abandoned = self.replica.servable.abandon();
+    pub(super) fn abandon(&self, requests: u32, max_concurrency: u32) -> u32 {
+        let abandoned = self.replica.servable.abandon(requests);
         if abandoned >= max_concurrency {
             let reason =
                 format!("{abandoned} requests passed their deadline, and their work has not ended");
@@ -281,9 +349,9 @@ impl Chosen {
         abandoned
     }
 
-    /// A request that was given up has been worked off.
-    pub(super) fn came_back(&self) {
-        self.replica.servable.came_back();
+    /// Requests that were given up have been worked off.
+    pub(super) fn came_back(&self, requests: u32) {
+        self.replica.servable.came_back(requests);
     }
 }
 

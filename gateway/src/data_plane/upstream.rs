@@ -146,14 +146,14 @@ impl Upstream {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// A request was given up that the worker still computes: Python's threads cannot be cancelled. Returns how many
-    /// such there are now.
-    pub(super) fn abandon(&self) -> u32 {
-        self.abandoned.fetch_add(1, Ordering::Relaxed) + 1
+    /// So many requests were given up that the worker still computes: Python's threads cannot be cancelled. Returns how
+    /// many such there are now.
+    pub(super) fn abandon(&self, requests: u32) -> u32 {
+        self.abandoned.fetch_add(requests, Ordering::Relaxed) + requests
     }
 
-    /// An abandoned request was finished after all: its thread is free. That others are finished says nothing about it.
-    pub(super) fn came_back(&self) {
-        self.abandoned.fetch_sub(1, Ordering::Relaxed);
+    /// Abandoned requests were finished after all: their thread is free. That others are finished says nothing about it.
+    pub(super) fn came_back(&self, requests: u32) {
+        self.abandoned.fetch_sub(requests, Ordering::Relaxed);
     }
 }

@@ -64,7 +64,8 @@ pub(crate) struct Queued {
 #[derive(Debug)]
 pub(crate) struct Leg {
     since: Instant,
-    notes: Option<(Arc<Notes>, Option<Context>)>,
+    /// Of each request that the worker was given at once.
+    notes: Vec<(Arc<Notes>, Option<Context>)>,
 }
 
 impl Trail {
@@ -128,8 +129,8 @@ impl Trail {
         }
     }
 
-    /// A worker gets the request.
-    pub(crate) fn goes_to(&self, replica: ReplicaId) -> Leg {
+    /// A worker gets the requests, all of them at once.
+    pub(crate) fn go_to(trails: &[Self], replica: ReplicaId) -> Leg {
         let begin = |notes: &Arc<Notes>| {
             let before = {
                 let mut facts = notes.facts();
@@ -146,7 +147,11 @@ impl Trail {
         };
         Leg {
             since: Instant::now(),
-            notes: self.0.as_ref().map(begin),
+            notes: trails
+                .iter()
+                .filter_map(|trail| trail.0.as_ref())
+                .map(begin)
+                .collect(),
         }
     }
 }
@@ -194,16 +199,17 @@ impl Tracing {
 }
 
 impl Leg {
-    /// Tells the worker which span it works for. Where there are no traces, what the client said stays.
+    /// Tells the worker which span it works for, the first if there are several. Where there are no traces, what the client
+    /// said stays.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        if let Some((_, Some(span))) = &self.notes {
+        if let Some(span) = self.spans().next() {
             trace_context::tell(span.span().span_context(), headers);
         }
     }
 
     /// The worker has begun to answer.
     pub(crate) fn answered(&self, status: StatusCode) {
-        if let Some((_, Some(span))) = &self.notes {
+        for span in self.spans() {
             let code = KeyValue::new("http.response.status_code", i64::from(status.as_u16()));
             span.span().set_attribute(code);
             if status.is_client_error() || status.is_server_error() {
@@ -214,9 +220,13 @@ impl Leg {
 
     /// The worker did not answer.
     pub(crate) fn failed(&self, how: &'static str) {
-        if let Some((_, Some(span))) = &self.notes {
+        for span in self.spans() {
             fail(span, how.to_owned());
         }
+    }
+
+    fn spans(&self) -> impl Iterator<Item = &Context> {
+        self.notes.iter().filter_map(|(_, span)| span.as_ref())
     }
 }
 
@@ -240,7 +250,7 @@ impl Drop for Queued {
 
 impl Drop for Leg {
     fn drop(&mut self) {
-        if let Some((notes, span)) = self.notes.take() {
+        for (notes, span) in self.notes.drain(..) {
             let mut facts = notes.facts();
             facts.worked = Some(facts.worked.unwrap_or_default() + self.since.elapsed());
             if let Some(span) = span {

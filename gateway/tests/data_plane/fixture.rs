@@ -12,7 +12,7 @@ use bytes::Bytes;
 use gateway::data_plane::{
     Body, DataPlane, DataPlaneConfig, DataPlaneMetrics, Upstream, VersionStack,
 };
-use gateway::ports::{Attempt, LogKind, WorkerFiles};
+use gateway::ports::{Attempt, BatchingEvents, LogKind, WorkerFiles};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use prometheus_client::registry::Registry;
@@ -33,6 +33,7 @@ pub(crate) struct Setup {
     pub(crate) authenticator: Authenticator,
     pub(crate) rights: Arc<dyn Rights>,
     pub(crate) name: &'static str,
+    pub(crate) batching_events: Arc<dyn BatchingEvents>,
 }
 
 /// The data plane and the hands that the engine would have on it.
@@ -41,6 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) replicas: HandMadeReplicas<Upstream>,
     pub(crate) notes: Arc<Notes>,
     pub(crate) counted: Arc<DataPlaneMetrics>,
+    pub(crate) stack: Arc<VersionStack>,
     registry: Registry,
 }
 
@@ -67,6 +69,7 @@ impl Default for Setup {
             authenticator: Authenticator::disabled(),
             rights: Arc::new(AllowAll),
             name: "iris",
+            batching_events: Arc::new(()),
         }
     }
 }
@@ -91,10 +94,11 @@ impl Setup {
         }
         let mut registry = Registry::default();
         let metrics = DataPlaneMetrics::register(&mut registry);
-        let stack = Arc::new(VersionStack::new(seed, &metrics));
+        let stack = VersionStack::new(seed, &metrics).telling(self.batching_events);
+        let stack = Arc::new(stack);
         let notes = Arc::new(Notes::default());
         let plane = DataPlane::new(
-            Router::fixed(table(id, stack)),
+            Router::fixed(table(id, Arc::clone(&stack))),
             Arc::new(self.authenticator),
             self.rights,
             Arc::clone(&notes) as Arc<dyn WorkerFiles>,
@@ -106,6 +110,7 @@ impl Setup {
             replicas,
             notes,
             counted: metrics,
+            stack,
             registry,
         }
     }
@@ -187,7 +192,7 @@ impl Gateway {
 
     /// The version is gone. What is left of its figures.
     pub(crate) fn retire(self) -> String {
-        drop((self.plane, self.replicas));
+        drop((self.plane, self.replicas, self.stack));
         encode(&self.registry)
     }
 }

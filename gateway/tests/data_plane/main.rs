@@ -8,6 +8,7 @@
 mod abandoned;
 mod access_log;
 mod answers;
+mod batching;
 mod collector;
 mod documents;
 mod figures;

@@ -160,6 +160,22 @@ impl<K: Clone + Eq + Hash, I, A> BatchQueue<K, I, A> {
         }
     }
 
+    /// Waits until [`next`](Self::next) would not wait: for one who looks for a slot only when there is something to do. To be
+    /// called by one at a time. Safe to drop.
+    pub async fn ripe(&self) {
+        loop {
+            let outlook = self.state().groups.outlook(Instant::now());
+            let changed = self.changed.notified();
+            match outlook {
+                Outlook::Ripe(_) => return,
+                Outlook::Nothing if self.state().groups.is_closed() => return,
+                Outlook::Nothing => changed.await,
+                // Either way it is time to look again.
+                Outlook::NotBefore(at) => drop(timeout_at(at, changed).await),
+            }
+        }
+    }
+
     /// Lets nothing in any more. What waits is handed out, then `next` ends.
     pub fn close(&self) {
         self.state().groups.close();

@@ -18,6 +18,7 @@
 //! which it converts or not by all their values.
 
 mod agree;
+mod apart;
 mod date;
 mod join;
 mod key;

@@ -12,12 +12,7 @@ use super::super::segments::is_whitespace;
 ///
 /// Items are whatever lies between commas at the top: `NaN`, `Infinity` and text with brackets too.
 pub fn split(answer: &Bytes, rows: &[usize]) -> Option<Vec<Bytes>> {
-    let mut scan = Scan {
-        text: answer,
-        at: 0,
-        #[cfg(test)]
-        looked: 0,
-    };
+    let mut scan = Scan::new(answer);
     let shares = scan.shares(rows)?;
     let (head, tail) = (&answer[..shares.begin], &answer[shares.end..]);
     let brackets = head.len() + tail.len();
@@ -52,7 +47,31 @@ pub(super) struct Scan<'a> {
     pub(super) looked: usize,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            #[cfg(test)]
+            looked: 0,
+        }
+    }
+
+    /// Where the next items are, between commas.
+    pub(super) fn items(&mut self, count: usize) -> Option<Vec<Range<usize>>> {
+        let mut items = Vec::with_capacity(count);
+        for number in 0..count {
+            if number > 0 {
+                self.take(b',')?;
+            }
+            self.peek()?;
+            let begin = self.at;
+            self.item()?;
+            items.push(begin..self.at);
+        }
+        Some(items)
+    }
+
     pub(super) fn shares(&mut self, rows: &[usize]) -> Option<Shares> {
         let wrapped = self.peek()? == b'{';
         if wrapped {

@@ -1,0 +1,168 @@
+//! Before anything is shared: the rows of the logged example, alone and together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::super::admission::Place;
+use super::super::stack::VersionStack;
+use super::check::difference;
+use super::together::{Failed, together};
+use super::turn::Asked;
+use crate::protocol::merge::{Mergeable, join};
+use crate::protocol::{AnswerShape, MediaType, Translation, translate};
+use crate::telemetry::Trail;
+
+/// Rows that are asked together, at least two different ones if the example has them.
+const ROWS: usize = 8;
+/// Together they may take this part of the time that they take one after another, at most. A worker computes one request at
+/// a time, and most of a short one is spent before the model sees it: that is what company saves. Where more than half
+/// remains, the model works, or waits, for each row by itself: then company delays the first for the last, and rows that
+/// wait would better do so side by side.
+const PAYS: f64 = 0.5;
+/// Each time is the shortest of so many.
+const TIMED: usize = 3;
+
+/// How a trial ended.
+#[derive(Debug)]
+enum Outcome {
+    Decided(bool, String),
+    /// The worker died or was busy.
+    Unknown(String),
+}
+
+/// Tries, and decides.
+pub(super) async fn run(stack: Arc<VersionStack>) {
+    match outcome(&stack).await {
+        Outcome::Decided(on, reason) => stack.decide(on, &reason),
+        Outcome::Unknown(reason) => {
+            if !stack.batcher().verdict.ended_without(&reason) {
+                stack.tell(false, &reason);
+            }
+        }
+    }
+}
+
+async fn outcome(stack: &Arc<VersionStack>) -> Outcome {
+    let rows = match rows(stack) {
+        Ok(rows) => rows,
+        Err(reason) => return Outcome::Decided(false, reason.to_owned()),
+    };
+    match compare(stack, &rows).await {
+        Ok(outcome) => outcome,
+        Err(Failed::Unanswered) => {
+            Outcome::Unknown("the worker did not answer the logged example".to_owned())
+        }
+        Err(Failed::Status(status)) if status.is_server_error() => Outcome::Unknown(format!(
+            "the worker answered {status} to the logged example"
+        )),
+        Err(Failed::Status(status)) => Outcome::Decided(
+            false,
+            format!("the worker answered {status} to the logged example"),
+        ),
+        Err(Failed::NotByRow) => Outcome::Decided(
+            false,
+            "the model does not answer one item for each row".to_owned(),
+        ),
+    }
+}
+
+/// The example's rows, each as a request of its own, all of one kind.
+fn rows(stack: &VersionStack) -> Result<Vec<Asked>, &'static str> {
+    const ELSEWHERE: &str = "the logged example is none of rows that can be joined";
+    let about = stack.about();
+    let example = about.as_ref().and_then(|about| about.example.as_ref());
+    let example = example.ok_or("the model was logged without an input example")?;
+    let dialect = stack.dialect().ok_or(ELSEWHERE)?;
+    let media_type =
+        MediaType::parse(Some(example.content_type.as_bytes())).map_err(|_| ELSEWHERE)?;
+    let whole =
+        translate(media_type, dialect, example.body.clone().into()).map_err(|_| ELSEWHERE)?;
+    let whole = Mergeable::read(dialect, &whole).ok_or(ELSEWHERE)?;
+    // Read anew: a row alone may be of another kind than among others.
+    let reread = |row: &Mergeable| {
+        let translation = Translation {
+            content_type: row.content_type(),
+            body: join(std::slice::from_ref(row))?,
+            answer: AnswerShape::AsItIs,
+        };
+        Mergeable::read(dialect, &translation)
+    };
+    let rows: Vec<Mergeable> = whole.apart(ROWS).iter().filter_map(reread).collect();
+    let first = rows.first().ok_or(ELSEWHERE)?.clone();
+    Ok(rows
+        .into_iter()
+        .filter(|row| row.key() == first.key())
+        .map(|rows| Asked {
+            rows,
+            dialect,
+            shape: AnswerShape::AsItIs,
+            headers: HeaderMap::new(),
+            trail: Trail::default(),
+            memory: Arc::new(()),
+        })
+        .collect())
+}
+
+async fn compare(stack: &Arc<VersionStack>, rows: &[Asked]) -> Result<Outcome, Failed> {
+    let mut answers = Vec::new();
+    let mut one = Duration::MAX;
+    for row in rows.iter().cycle().take(rows.len().max(TIMED)) {
+        let (answer, time) = timed(stack, std::slice::from_ref(row)).await?;
+        answers.extend(answer);
+        one = one.min(time);
+    }
+    let company: Vec<Asked> = rows.iter().cycle().take(ROWS).cloned().collect();
+    let expected: Vec<Bytes> = answers
+        .iter()
+        .take(rows.len())
+        .cycle()
+        .take(ROWS)
+        .cloned()
+        .collect();
+    let mut all = Duration::MAX;
+    for _ in 0..TIMED {
+        let (answer, time) = timed(stack, &company).await?;
+        if let Some(difference) = difference(&expected, &answer) {
+            let reason = format!(
+                "rows of the logged example are answered otherwise in company: {difference}"
+            );
+            return Ok(Outcome::Decided(false, reason));
+        }
+        all = all.min(time);
+    }
+    let (one, all) = (milliseconds(one), milliseconds(all));
+    let told = format!("{ROWS} rows take {all:.1} ms together and {one:.1} ms each alone");
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    let pays = all <= PAYS * one * ROWS as f64;
+    Ok(Outcome::Decided(
+        pays,
+        if pays {
+            format!("rows of the logged example are answered alike alone and together; {told}")
+        } else {
+            format!("it would not pay: {told}")
+        },
+    ))
+}
+
+/// Asks about rows that are one request each; their answers, and how long they took with the place that they waited for
+/// left out.
+async fn timed(
+    stack: &Arc<VersionStack>,
+    rows: &[Asked],
+) -> Result<(Vec<Bytes>, Duration), Failed> {
+    let deadline = Instant::now() + stack.settings().timeout;
+    let permit = stack.admit_again(deadline).await;
+    let permit = permit.map_err(|_| Failed::Unanswered)?;
+    let began = Instant::now();
+    let shares = together(stack, rows, Place::new(permit, None), deadline).await?;
+    let time = began.elapsed();
+    Ok((shares.into_iter().map(|share| share.body).collect(), time))
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,27 @@
+//! The rows of one request, each as a request of its own.
+
+use super::mergeable::Mergeable;
+use super::split::Scan;
+
+impl Mergeable {
+    /// Its first rows, `most` at most. Each has the key of all of them, whatever it would have alone.
+    pub fn apart(&self, most: usize) -> Vec<Self> {
+        let text = &self.body[self.parts.rows.clone()];
+        let mut scan = Scan::new(text);
+        let begin = self.parts.rows.start;
+        let row = |range: std::ops::Range<usize>| {
+            let mut one = self.clone();
+            one.parts.rows = begin + range.start..begin + range.end;
+            one.parts.count = 1;
+            one
+        };
+        let count = self.parts.count.min(most);
+        // What was read as rows can be passed over as items.
+        scan.items(count).into_iter().flatten().map(row).collect()
+    }
+
+    /// The bytes of its rows.
+    pub fn rows_as_bytes(&self) -> &[u8] {
+        &self.body[self.parts.rows.clone()]
+    }
+}
