@@ -63,6 +63,7 @@ impl Scorer {
     }
 
     pub(crate) fn hold(&self) {
+        self.go.forget_permits(usize::MAX);
         self.is_held.store(true, Ordering::SeqCst);
     }
 
