@@ -12,7 +12,7 @@ use std::time::Duration;
 use conda_runner::{CondaRunner, LogKind, Worker};
 use rustix::process::{Pid, Signal, kill_process};
 use serving_core::{Instance, LoadError, LoadJob, Loader, Note, Progress, ReplicaId, Retry};
-use support::{EXAMPLE, Machine, dead, get, is_alive, job, log, socket};
+use support::{EXAMPLE, MLMODEL, Machine, Models, dead, get, is_alive, job, log, socket};
 
 /// A version's worker by a template; its variables decide which.
 fn forked(version: u64, mode: &str) -> LoadJob {
@@ -209,7 +209,7 @@ async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed()
 #[tokio::test]
 async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why() {
     let mut machine = Machine::new();
-    machine.config.start_timeout = Duration::from_secs(9);
+    machine.config.start_timeout = Duration::from_secs(24);
     machine.config.warm_up_timeout = Duration::from_secs(1);
     let runner = machine.runner();
     for (mode, code) in [
@@ -275,6 +275,108 @@ async fn a_model_that_fails_in_any_way_says_so_and_the_template_is_not_blamed() 
     let forks = told.matches("a fork of template").count();
     assert!(forks > 1, "it was tried each time: {told}");
     runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_model_that_raises_where_others_of_its_kind_were_ready_is_not_tried_twice() {
+    let machine = Machine::new();
+    let told = machine.path("told");
+    let runner = machine.runner();
+    let words = serde_json::json!({ "MODE": "raises if told", "TOLD": told }).to_string();
+    let words = [("launcher", "template"), ("environment", words.as_str())];
+    let instance = load(&runner, job(1, &words)).await.unwrap();
+    std::fs::write(told, "").unwrap();
+    let Err(error) = load(&runner, job(2, &words)).await else {
+        panic!("it was started");
+    };
+    assert_eq!(error.retry, Retry::Never);
+    assert_eq!(
+        &*error.message,
+        "the worker ended while it started (exit code 1): ValueError: a broken model"
+    );
+    let log = log(&runner, 2, LogKind::Worker);
+    assert_eq!(log.matches("attempt at").count(), 1, "{log}");
+    assert!(log.contains("a fork of template"), "{log}");
+    instance.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn what_is_installed_since_a_template_started_is_seen_by_the_next_worker() {
+    let machine = Machine::new();
+    let packages = machine.path("packages");
+    let package = |version: &str| packages.join(format!("one-{version}.dist-info"));
+    std::fs::create_dir_all(package("1.0")).unwrap();
+    let runner = machine.runner();
+    let first = load(&runner, forked(1, "")).await.unwrap();
+    let template = family(only_worker(&runner)).0;
+    std::fs::rename(package("1.0"), package("1.1")).unwrap();
+    let (job, notes) = noting(forked(2, ""));
+    let second = load(&runner, job).await.unwrap();
+    assert_eq!(codes(&notes), [""; 0]);
+    let workers = runner.workers().list();
+    let parents: Vec<u32> = workers
+        .iter()
+        .map(|worker| family(worker.process).0)
+        .collect();
+    assert_eq!(parents[0], template);
+    assert_ne!(parents[1], template);
+    // The older one ends with its last worker.
+    first.stop.stop().await;
+    dead(&[template]).await;
+    second.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_model_with_a_library_of_its_own_is_not_forked_where_another_of_that_name_is_imported() {
+    let code: [(&'static [&'static str], &[&str]); 2] =
+        [(&["sklearn.py"], &["FORK_UNSUITED"]), (&["helper.py"], &[])];
+    for (code, expected) in code {
+        let machine = Machine::new();
+        let package = machine.path("packages/sklearn");
+        std::fs::create_dir_all(&package).unwrap();
+        std::fs::write(package.join("__init__.py"), "").unwrap();
+        let flavors = "{python_function: {code: code}, sklearn: {}}";
+        let runner = machine.runner_of(Models {
+            mlmodel: Box::new(|_| MLMODEL.replace("{python_function: {}}", flavors)),
+            code,
+            ..Models::default()
+        });
+        // More often than a template would be forgiven.
+        for version in 1..=4 {
+            let (job, notes) = noting(forked(version, ""));
+            let instance = load(&runner, job).await.unwrap();
+            assert_eq!(codes(&notes), expected, "{version}");
+            instance.stop.stop().await;
+        }
+        runner.idle().await;
+    }
+}
+
+#[tokio::test]
+async fn templates_are_seen_with_their_workers_and_what_they_print_has_a_log_of_its_own() {
+    let machine = Machine::new();
+    std::fs::create_dir_all(machine.path("packages")).unwrap();
+    let warmed = machine.path("packages/pandas.py");
+    std::fs::write(warmed, "print('imported', flush=True)").unwrap();
+    let runner = machine.runner();
+    let first = load(&runner, forked(1, "")).await.unwrap();
+    let second = load(&runner, forked(2, "")).await.unwrap();
+    let templates = runner.workers().templates();
+    assert_eq!(templates.len(), 1, "{templates:?}");
+    assert_eq!(templates[0].workers, 2);
+    let worker = runner.workers().list()[0].process;
+    assert_eq!(templates[0].process, family(worker).0);
+    first.stop.stop().await;
+    second.stop.stop().await;
+    runner.idle().await;
+    assert_eq!(runner.workers().templates(), []);
+    let path = format!("data/logs/templates/{}/template.log", templates[0].key);
+    let told = std::fs::read_to_string(machine.path(&path)).unwrap();
+    assert!(told.contains("--- template started at"), "{told}");
+    assert!(told.contains("imported"), "{told}");
+    assert!(!log(&runner, 1, LogKind::Worker).contains("imported"));
 }
 
 #[tokio::test]
