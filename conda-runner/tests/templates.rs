@@ -14,6 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serving_core::{Instance, LoadError, LoadJob, Loader, Note, Progress, ReplicaId, Retry};
 use support::{EXAMPLE, MLMODEL, Machine, Models, dead, get, is_alive, job, log, socket};
 
+/// One on which a fork gets ready in its part of the time for a start, whatever else the machine does: where none does
+/// there is another worker, and these tests are about forks.
+fn machine() -> Machine {
+    let mut machine = Machine::new();
+    machine.config.start_timeout = Duration::from_secs(180);
+    machine
+}
+
 /// A version's worker by a template; its variables decide which.
 fn forked(version: u64, mode: &str) -> LoadJob {
     let environment = format!("{{\"MODE\": {mode:?}}}");
@@ -75,7 +83,7 @@ fn is_forked(runner: &CondaRunner<Worker>) -> bool {
 
 #[tokio::test]
 async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let words = r#"{"OWN": "words", "PYTHONHASHSEED": "0"}"#;
     let mut seen = Vec::new();
@@ -104,7 +112,7 @@ async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() 
 
 #[tokio::test]
 async fn workers_of_one_environment_are_forked_from_one_process_and_lead_groups_of_their_own() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let (first, second) = tokio::join!(load(&runner, forked(1, "")), load(&runner, forked(2, "")));
     let other = load(&runner, forked(3, "other variables")).await.unwrap();
@@ -128,7 +136,7 @@ async fn workers_of_one_environment_are_forked_from_one_process_and_lead_groups_
 
 #[tokio::test]
 async fn a_stopped_fork_goes_whole_and_one_that_dies_says_how() {
-    let mut machine = Machine::new();
+    let mut machine = machine();
     machine.config.stop_grace = Duration::from_millis(300);
     let runner = machine.runner();
     let pids = machine.path("pids");
@@ -162,10 +170,11 @@ async fn a_stopped_fork_goes_whole_and_one_that_dies_says_how() {
 
 #[tokio::test]
 async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let instance = load(&runner, forked(1, "")).await.unwrap();
     let worker = only_worker(&runner);
+    assert!(is_forked(&runner));
     let template = family(worker).0;
     kill(template);
     dead(&[template]).await;
@@ -188,7 +197,7 @@ async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
 
 #[tokio::test]
 async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed() {
-    let mut machine = Machine::new();
+    let mut machine = machine();
     machine.config.template_idle = Duration::from_millis(200);
     let runner = machine.runner();
     let instance = load(&runner, forked(1, "")).await.unwrap();
@@ -208,7 +217,7 @@ async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed()
 
 #[tokio::test]
 async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why() {
-    let mut machine = Machine::new();
+    let mut machine = machine();
     machine.config.start_timeout = Duration::from_secs(24);
     machine.config.warm_up_timeout = Duration::from_secs(1);
     let runner = machine.runner();
@@ -233,7 +242,7 @@ async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why()
 
 #[tokio::test]
 async fn a_template_that_fails_again_and_again_is_given_up() {
-    let machine = Machine::new();
+    let machine = machine();
     std::fs::write(machine.path("no-template"), "").unwrap();
     let runner = machine.runner();
     for version in 1..=4 {
@@ -255,7 +264,7 @@ async fn a_template_that_fails_again_and_again_is_given_up() {
 
 #[tokio::test]
 async fn a_model_that_fails_in_any_way_says_so_and_the_template_is_not_blamed() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     for _ in 0..4 {
         let (job, notes) = noting(forked(1, "raises"));
@@ -279,7 +288,7 @@ async fn a_model_that_fails_in_any_way_says_so_and_the_template_is_not_blamed() 
 
 #[tokio::test]
 async fn a_model_that_raises_where_others_of_its_kind_were_ready_is_not_tried_twice() {
-    let machine = Machine::new();
+    let machine = machine();
     let told = machine.path("told");
     let runner = machine.runner();
     let words = serde_json::json!({ "MODE": "raises if told", "TOLD": told }).to_string();
@@ -303,7 +312,7 @@ async fn a_model_that_raises_where_others_of_its_kind_were_ready_is_not_tried_tw
 
 #[tokio::test]
 async fn what_is_installed_since_a_template_started_is_seen_by_the_next_worker() {
-    let machine = Machine::new();
+    let machine = machine();
     let packages = machine.path("packages");
     let package = |version: &str| packages.join(format!("one-{version}.dist-info"));
     std::fs::create_dir_all(package("1.0")).unwrap();
@@ -333,7 +342,7 @@ async fn a_model_with_a_library_of_its_own_is_not_forked_where_another_of_that_n
     let code: [(&'static [&'static str], &[&str]); 2] =
         [(&["sklearn.py"], &["FORK_UNSUITED"]), (&["helper.py"], &[])];
     for (code, expected) in code {
-        let machine = Machine::new();
+        let machine = machine();
         let package = machine.path("packages/sklearn");
         std::fs::create_dir_all(&package).unwrap();
         std::fs::write(package.join("__init__.py"), "").unwrap();
@@ -356,7 +365,7 @@ async fn a_model_with_a_library_of_its_own_is_not_forked_where_another_of_that_n
 
 #[tokio::test]
 async fn templates_are_seen_with_their_workers_and_what_they_print_has_a_log_of_its_own() {
-    let machine = Machine::new();
+    let machine = machine();
     std::fs::create_dir_all(machine.path("packages")).unwrap();
     let warmed = machine.path("packages/pandas.py");
     std::fs::write(warmed, "print('imported', flush=True)").unwrap();
@@ -381,7 +390,7 @@ async fn templates_are_seen_with_their_workers_and_what_they_print_has_a_log_of_
 
 #[tokio::test]
 async fn an_abandoned_start_leaves_no_fork() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = Arc::new(machine.runner());
     let pids = machine.path("pids");
     std::fs::create_dir_all(&pids).unwrap();
@@ -404,7 +413,7 @@ async fn an_abandoned_start_leaves_no_fork() {
 #[tokio::test]
 async fn the_templates_program_is_for_its_user_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let instance = load(&runner, forked(1, "")).await.unwrap();
     let template = family(only_worker(&runner)).0;
