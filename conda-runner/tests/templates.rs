@@ -367,8 +367,13 @@ async fn a_model_with_a_library_of_its_own_is_not_forked_where_another_of_that_n
 async fn templates_are_seen_with_their_workers_and_what_they_print_has_a_log_of_its_own() {
     let machine = machine();
     std::fs::create_dir_all(machine.path("packages")).unwrap();
+    // It looks in further places from then on, as some do; that installs nothing.
+    let further = machine.path("further");
+    std::fs::create_dir_all(further.join("vendored-1.0.dist-info")).unwrap();
     let warmed = machine.path("packages/pandas.py");
-    std::fs::write(warmed, "print('imported', flush=True)").unwrap();
+    let program =
+        format!("import sys; sys.path.append({further:?}); print('imported', flush=True)");
+    std::fs::write(warmed, program).unwrap();
     let runner = machine.runner();
     let first = load(&runner, forked(1, "")).await.unwrap();
     let second = load(&runner, forked(2, "")).await.unwrap();

@@ -82,8 +82,10 @@ class Refused(Exception):
 
 
 class Template:
-    def __init__(self, path, installed, of_server):
+    def __init__(self, path, folders, installed, of_server):
         self.workers = []
+        # Of then: what is imported may add folders of its own.
+        self.folders = folders
         self.installed = installed
         self.of_server = of_server
         self.selector = selectors.DefaultSelector()
@@ -136,7 +138,7 @@ class Template:
 
     def check(self, order):
         """What a worker imports is to be what it would import by itself."""
-        if installed() != self.installed:
+        if installed(self.folders) != self.installed:
             raise Refused("stale", "packages have been installed since it started")
         others = sorted(order.modules & (roots() - self.of_server))
         if others:
@@ -282,10 +284,10 @@ def lead_group(process):
         pass
 
 
-def installed():
-    """What installers have written where this process looks for modules."""
+def installed(folders):
+    """What installers have written there."""
     found = {}
-    for folder in sys.path:
+    for folder in folders:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -465,6 +467,7 @@ def is_models_own(error, load_model):
 if __name__ == "__main__":
     gc.disable()
     path, *flavors = sys.argv[1:]
-    before = installed()
+    folders = list(sys.path[1:])
+    before = installed(folders)
     of_server = prepare(flavors)
-    serve(Template(path, before, of_server).run())
+    serve(Template(path, folders, before, of_server).run())
