@@ -9,7 +9,7 @@ use serving_core::ServableId;
 
 use crate::attempts::{self, AttemptOutcome, LogKind, LoggedAttempt, OpenAttempt};
 use crate::names;
-use crate::process::logs::LogWriter;
+use crate::process::logs::{Log, LogWriter};
 
 /// The logs of all versions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -74,6 +74,11 @@ impl RunnerFiles {
         attempt
     }
 
+    /// The log of the templates of this key, one after the other.
+    pub(crate) fn of_template(&self, key: &str) -> Log {
+        self.writer.log(template_log(&self.root, key))
+    }
+
     async fn begin(&self, id: &ServableId, kind: LogKind, outcome: AttemptOutcome) -> OpenAttempt {
         let (folder, writer) = (folder(&self.root, id), self.writer.clone());
         let begin = move || OpenAttempt::begin(&folder, kind, outcome, &writer);
@@ -98,4 +103,9 @@ impl RunnerFiles {
 pub(crate) fn folder(root: &Path, id: &ServableId) -> PathBuf {
     root.join(names::of_model(&id.model))
         .join(id.version.to_string())
+}
+
+/// Where the log of a template is, with all logs below `root`.
+pub(crate) fn template_log(root: &Path, key: &str) -> PathBuf {
+    root.join("templates").join(key).join("template.log")
 }

@@ -9,13 +9,13 @@ use serving_core::LoadError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Launcher {
     /// `mlflow models serve`, which stays as the idle parent of the server that it starts.
-    #[default]
     MlflowServe,
     /// The server alone, by the command that `mlflow models serve` would start it with. Where that is not known to be
     /// the same (MLflow's Flask server, before 3.x), it is [`MlflowServe`](Self::MlflowServe).
     Direct,
     /// A fork of a process that has imported all that the environment's workers need, and no model. Where that fails,
-    /// it is [`Direct`](Self::Direct), and so it is for models that set variables which count only when a process begins.
+    /// it is [`Direct`](Self::Direct), and so it is for models that want more than one thread for numbers.
+    #[default]
     Template,
 }
 

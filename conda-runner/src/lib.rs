@@ -48,7 +48,7 @@ pub use loader::CondaRunner;
 pub use model::{Example, ModelFacts, Signature};
 pub use process::pieces::LogPiece;
 pub use process::usage::OwnUsage;
-pub use running::{RunnerWorkers, RunningWorker};
+pub use running::{RunnerWorkers, RunningTemplate, RunningWorker};
 pub use source::{FetchedModel, ModelSource};
 pub use space::{
     EnvironmentInfo, HeldEnvironment, Kept, KeptBecause, PruneWish, Pruned, RunnerEnvironments,

@@ -14,7 +14,7 @@ use crate::env::{Care, Environment, Wish};
 use crate::error::{RunnerError, without_place};
 use crate::fetch::Fetch;
 use crate::files::RunnerFiles;
-use crate::model::{self, ModelFacts};
+use crate::model::{ModelFacts, ModelNeeds};
 use crate::names;
 use crate::prepared::{PreparedModel, Tools};
 use crate::process::host::Host;
@@ -52,6 +52,7 @@ impl<S> CondaRunner<S> {
         let folder = Arc::new(DataFolder::open(&config)?);
         let space = RunnerEnvironments::of(Arc::clone(&folder));
         let host = Host::new(&config.inherited_environment, folder.tasks.clone());
+        let workers = RunnerWorkers::new();
         Ok(Self {
             env_manager: config.env_manager,
             source,
@@ -61,8 +62,8 @@ impl<S> CondaRunner<S> {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
                 launcher: config.launcher,
-                templates: Templates::new(config.template_idle),
-                workers: RunnerWorkers::new(),
+                templates: Templates::new(config.template_idle, workers.clone()),
+                workers,
                 longest_timeout: config.longest_timeout,
                 start_timeout: config.start_timeout,
                 warm_up_timeout: config.warm_up_timeout,
@@ -162,7 +163,7 @@ impl<S> CondaRunner<S> {
         let held = environment.hold.iter().cloned();
         let held = held.fold(model.hold, Hold::join);
         let facts = ModelFacts::read(&model.path, environment.mlflow_major()).await?;
-        let flavors = model::flavors(&model.path).await?;
+        let needs = ModelNeeds::read(&model.path).await?;
         log.line(&format!(
             "ready to serve with MLflow {}",
             environment.mlflow_version
@@ -178,7 +179,7 @@ impl<S> CondaRunner<S> {
             model: model.path,
             words,
             facts: Arc::new(facts),
-            flavors,
+            needs,
             is_no_fork: AtomicBool::new(false),
         })
     }

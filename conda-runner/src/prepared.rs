@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::attempts::OpenAttempt;
 use crate::env::Environment;
 use crate::error::without_place;
-use crate::files::RunnerFiles;
+use crate::files::{RunnerFiles, template_log};
 use crate::launcher::Launcher;
-use crate::model::ModelFacts;
+use crate::model::{ModelFacts, ModelNeeds};
 use crate::process::child::{EndWatch, Ended};
 use crate::process::command::{self, Serving};
 use crate::process::diagnosis::{failed_start, last_lines};
@@ -66,8 +66,7 @@ pub(crate) struct PreparedModel<S> {
     pub(crate) in_use: InUse,
     pub(crate) words: Words,
     pub(crate) facts: Arc<ModelFacts>,
-    /// The libraries that it was logged with, in MLflow's words.
-    pub(crate) flavors: Vec<String>,
+    pub(crate) needs: ModelNeeds,
     /// Whether a fork of it failed before.
     pub(crate) is_no_fork: AtomicBool,
 }
@@ -140,7 +139,7 @@ impl<S: Send + 'static> PreparedModel<S> {
             .await
         {
             Ok(instance) => {
-                templates.was_of_use(key);
+                templates.was_of_use(key, &self.needs.flavors);
                 return Ok(instance);
             }
             Err(Failure::Load(error)) => return Err(error),
@@ -153,9 +152,11 @@ impl<S: Send + 'static> PreparedModel<S> {
         let instance = self.own_since(replica, true, first).await?;
         // It was the fork's fault: without it, the same model is there.
         self.is_no_fork.store(true, Ordering::Relaxed);
-        templates.was_of_no_use(key);
+        if trouble.why != Why::Unsuited {
+            templates.was_of_no_use(key);
+        }
         self.progress
-            .note(fell_back(&trouble).about("replica", replica.0));
+            .note(fell_back(&trouble, key).about("replica", replica.0));
         Ok(instance)
     }
 
@@ -192,7 +193,7 @@ impl<S: Send + 'static> PreparedModel<S> {
             biased;
             // A peak while it loads says little of what it will take; what cannot be borne says enough.
             reason = excess.clone().unbearable() => Err(too_large(&reason).into()),
-            ended = watch.end() => Err(died(&ended, way)),
+            ended = watch.end() => Err(self.died(&ended, way)),
             ready = expected.ready() => ready.map_err(|error| unfit(error, &watch, way)),
         };
         // What it takes is known when callers see it, and one that is too large to begin with is not shown to any.
@@ -264,20 +265,21 @@ impl<S> PreparedModel<S> {
                     .await;
                 let launch = |folder: &WorkerFolder| {
                     let program = Templates::program(folder);
-                    serving.template(host, folder, &program, &self.flavors)
+                    serving.template(host, folder, &program, &self.needs.flavors)
                 };
                 let start = Start {
                     key,
+                    environment: self.environment.key.as_deref(),
                     host,
                     sockets: &self.tools.sockets,
                     launch: &launch,
-                    log,
+                    log: &self.files.of_template(key),
                     keep: self.environment.hold.clone(),
                 };
-                let order = serving.order(host, &folder);
+                let order = serving.order(host, &folder, &self.needs.modules);
                 let keep = self.keep(folder, attempt);
                 let templates = &self.tools.templates;
-                templates.fork(start, &order, log, keep).await?
+                templates.fork(&start, &order, log, keep).await?
             }
         };
         Ok(Running {
@@ -342,6 +344,20 @@ impl<S> PreparedModel<S> {
         }
     }
 
+    /// A worker ended before it was ready. What a fork dies of may be the template's fault; not so an exception of a model
+    /// like others that were ready in a fork of it.
+    fn died(&self, ended: &Ended, way: Way<'_>) -> Failure {
+        let error = failed_start(ended);
+        let Way::Fork(key) = way else {
+            return Failure::Load(error);
+        };
+        if ended.model_raised && self.tools.templates.is_proven(key, &self.needs.flavors) {
+            return Failure::Load(error);
+        }
+        let trouble = TemplateTrouble::new(Why::Died, &*error.message);
+        Failure::Template(trouble.with_lines(error.last_lines))
+    }
+
     /// Kills the worker, and tells what it said last: that is what it was busy with.
     async fn too_slow(
         &self,
@@ -400,16 +416,6 @@ fn begins(replica: ReplicaId, what: &str) -> String {
     format!("--- attempt at {now}, replica {replica}, {what} ---")
 }
 
-/// A worker ended before it was ready. What a fork dies of may be the template's fault.
-fn died(ended: &Ended, way: Way<'_>) -> Failure {
-    let error = failed_start(ended);
-    if way.is_fork() {
-        let trouble = TemplateTrouble::new(Why::Died, &*error.message);
-        return Failure::Template(trouble.with_lines(error.last_lines));
-    }
-    Failure::Load(error)
-}
-
 /// A worker was found to be of no use while it lived, or in its last moments.
 fn unfit(error: LoadError, watch: &EndWatch, way: Way<'_>) -> Failure {
     if way.is_fork() && watch.leader().is_none() {
@@ -420,19 +426,28 @@ fn unfit(error: LoadError, watch: &EndWatch, way: Way<'_>) -> Failure {
 }
 
 /// What people hear of a fork that failed where a process of its own did not.
-fn fell_back(trouble: &TemplateTrouble) -> Note {
+fn fell_back(trouble: &TemplateTrouble, key: &str) -> Note {
     let message = format!(
         "The worker was started by itself, since none came of a fork: {}",
         trouble.message
     );
-    Note::new("fork_failed", message).about("code", trouble.why.code())
+    let log = template_log(Path::new("logs"), key);
+    Note::new("fork_failed", message)
+        .about("code", trouble.why.code())
+        .about("template_log", &*log.to_string_lossy())
 }
 
 async fn noted(attempt: &OpenAttempt, failure: Failure) -> Failure {
-    attempt
-        .log()
-        .line(&format!("--- failed: {failure} ---"))
-        .await;
+    let log = attempt.log();
+    log.line(&format!("--- failed: {failure} ---")).await;
+    // Others are of the worker itself, and stand there already.
+    if let Failure::Template(trouble) = &failure
+        && trouble.why == Why::NotStarted
+    {
+        for line in &trouble.lines {
+            log.line(line).await;
+        }
+    }
     failure
 }
 

@@ -24,7 +24,7 @@ const LIMITED: Duration = Duration::from_secs(1);
 /// Looking takes the kernel time that grows with the workers' memory: a pause is at least so many times as long.
 const REST: u32 = 20;
 
-/// The workers of a runner. Cheap to clone.
+/// The workers of a runner, and the templates that fork them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RunnerWorkers {
     all: Arc<All>,
@@ -49,6 +49,25 @@ pub struct RunningWorker {
     pub memory_limit: Option<u64>,
 }
 
+/// A template, and what it took when it was last looked at. What its workers take is theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningTemplate {
+    /// Tells it from others: what is forked of it runs in one environment with the same variables.
+    pub key: String,
+    /// The key of that environment; `None` if it was not built here.
+    pub environment: Option<String>,
+    /// The process that leads its group.
+    pub process: u32,
+    /// When it was started.
+    pub since: SystemTime,
+    /// Workers of it that live.
+    pub workers: usize,
+    /// Bytes of memory; `None` while or where nothing is known.
+    pub memory: Option<u64>,
+    /// Time of processors; grows.
+    pub cpu: Option<Duration>,
+}
+
 /// What a worker is told to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
@@ -56,6 +75,15 @@ pub(crate) struct Post {
     pub(crate) replica: ReplicaId,
     /// Bytes.
     pub(crate) memory_limit: Option<u64>,
+}
+
+/// What a template is told to be.
+#[derive(Clone, Debug)]
+pub(crate) struct TemplatePost {
+    pub(crate) key: String,
+    pub(crate) environment: Option<String>,
+    /// How many workers of it live.
+    pub(crate) workers: watch::Receiver<usize>,
 }
 
 /// Hears when a worker takes more than it may.
@@ -85,12 +113,18 @@ struct All {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    workers: BTreeMap<u64, Entry>,
+    entries: BTreeMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+enum Role {
+    Worker(Post),
+    Template(TemplatePost),
 }
 
 #[derive(Debug)]
 struct Entry {
-    post: Post,
+    role: Role,
     since: SystemTime,
     end: EndWatch,
     usage: Option<Usage>,
@@ -108,15 +142,38 @@ impl RunnerWorkers {
     /// Those that run now, in the order in which they were started.
     pub fn list(&self) -> Vec<RunningWorker> {
         let state = self.all.state();
-        let running = state.workers.values().filter_map(|entry| {
+        let running = state.entries.values().filter_map(|entry| {
+            let Role::Worker(post) = &entry.role else {
+                return None;
+            };
             Some(RunningWorker {
-                id: entry.post.id.clone(),
-                replica: entry.post.replica,
+                id: post.id.clone(),
+                replica: post.replica,
                 process: u32::try_from(entry.end.leader()?).ok()?,
                 since: entry.since,
                 memory: entry.usage.map(|usage| usage.memory),
                 cpu: entry.usage.map(|usage| usage.cpu),
-                memory_limit: entry.post.memory_limit,
+                memory_limit: post.memory_limit,
+            })
+        });
+        running.collect()
+    }
+
+    /// The templates that run now, in the order in which they were started.
+    pub fn templates(&self) -> Vec<RunningTemplate> {
+        let state = self.all.state();
+        let running = state.entries.values().filter_map(|entry| {
+            let Role::Template(post) = &entry.role else {
+                return None;
+            };
+            Some(RunningTemplate {
+                key: post.key.clone(),
+                environment: post.environment.clone(),
+                process: u32::try_from(entry.end.leader()?).ok()?,
+                since: entry.since,
+                workers: *post.workers.borrow(),
+                memory: entry.usage.map(|usage| usage.memory),
+                cpu: entry.usage.map(|usage| usage.cpu),
             })
         });
         running.collect()
@@ -124,19 +181,28 @@ impl RunnerWorkers {
 
     /// Takes a worker in until its end. To be called in a runtime.
     pub(crate) fn enter(&self, post: Post, end: EndWatch) -> Excess {
+        self.take_in(Role::Worker(post), end)
+    }
+
+    /// Takes a template in until its end. To be called in a runtime.
+    pub(crate) fn enter_template(&self, post: TemplatePost, end: EndWatch) {
+        self.take_in(Role::Template(post), end);
+    }
+
+    fn take_in(&self, role: Role, end: EndWatch) -> Excess {
         let (verdict, heard) = watch::channel(Verdict::Fine);
         let mut state = self.all.state();
         let number = state.next;
         state.next += 1;
         let entry = Entry {
-            post,
+            role,
             since: SystemTime::now(),
             end,
             usage: None,
             due: Instant::now(),
             verdict,
         };
-        state.workers.insert(number, entry);
+        state.entries.insert(number, entry);
         drop(state);
         self.watch();
         Excess {
@@ -208,10 +274,10 @@ impl All {
         let groups: BTreeMap<u64, i32> = {
             let mut state = self.state();
             state
-                .workers
+                .entries
                 .retain(|_, entry| entry.end.leader().is_some());
             let wanted = state
-                .workers
+                .entries
                 .iter()
                 .filter(|(number, entry)| wanted(**number, entry));
             wanted
@@ -226,10 +292,10 @@ impl All {
         let rest = began.elapsed() * REST;
         let mut state = self.state();
         for (number, group) in groups {
-            let Some(entry) = state.workers.get_mut(&number) else {
+            let Some(entry) = state.entries.get_mut(&number) else {
                 continue;
             };
-            entry.due = Instant::now() + entry.post.pause().max(rest);
+            entry.due = Instant::now() + entry.role.pause().max(rest);
             // One that has ended by now may have left its number to a stranger.
             if let Some(usage) = seen.get(&group)
                 && entry.end.leader() == Some(group)
@@ -248,7 +314,7 @@ impl Entry {
             cpu: usage.cpu.max(before),
             ..usage
         });
-        let judged = judge(usage.memory, self.post.memory_limit);
+        let judged = judge(usage.memory, self.role.memory_limit());
         // Before it is killed: whoever sees it die asks why.
         let is_news = self
             .verdict
@@ -259,9 +325,17 @@ impl Entry {
     }
 }
 
-impl Post {
+impl Role {
+    /// Bytes; a template is small by what it is.
+    fn memory_limit(&self) -> Option<u64> {
+        match self {
+            Self::Worker(post) => post.memory_limit,
+            Self::Template(_) => None,
+        }
+    }
+
     fn pause(&self) -> Duration {
-        match self.memory_limit {
+        match self.memory_limit() {
             Some(_) => LIMITED,
             None => USUAL,
         }
@@ -310,7 +384,7 @@ async fn keep_looking(all: Weak<All>, arrived: Arc<Notify>) {
     loop {
         let Some(strong) = all.upgrade() else { return };
         let now = Instant::now();
-        let due = strong.state().workers.values().map(|entry| entry.due).min();
+        let due = strong.state().entries.values().map(|entry| entry.due).min();
         if due.is_some_and(|due| due <= now) {
             strong.look(|_, entry| entry.due <= now).await;
             continue;

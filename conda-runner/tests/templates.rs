@@ -12,7 +12,15 @@ use std::time::Duration;
 use conda_runner::{CondaRunner, LogKind, Worker};
 use rustix::process::{Pid, Signal, kill_process};
 use serving_core::{Instance, LoadError, LoadJob, Loader, Note, Progress, ReplicaId, Retry};
-use support::{EXAMPLE, Machine, dead, get, is_alive, job, log, socket};
+use support::{EXAMPLE, MLMODEL, Machine, Models, dead, get, is_alive, job, log, socket};
+
+/// One on which a fork gets ready in its part of the time for a start, whatever else the machine does: where none does
+/// there is another worker, and these tests are about forks.
+fn machine() -> Machine {
+    let mut machine = Machine::new();
+    machine.config.start_timeout = Duration::from_secs(180);
+    machine
+}
 
 /// A version's worker by a template; its variables decide which.
 fn forked(version: u64, mode: &str) -> LoadJob {
@@ -75,7 +83,7 @@ fn is_forked(runner: &CondaRunner<Worker>) -> bool {
 
 #[tokio::test]
 async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let words = r#"{"OWN": "words", "PYTHONHASHSEED": "0"}"#;
     let mut seen = Vec::new();
@@ -104,7 +112,7 @@ async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() 
 
 #[tokio::test]
 async fn workers_of_one_environment_are_forked_from_one_process_and_lead_groups_of_their_own() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let (first, second) = tokio::join!(load(&runner, forked(1, "")), load(&runner, forked(2, "")));
     let other = load(&runner, forked(3, "other variables")).await.unwrap();
@@ -128,7 +136,7 @@ async fn workers_of_one_environment_are_forked_from_one_process_and_lead_groups_
 
 #[tokio::test]
 async fn a_stopped_fork_goes_whole_and_one_that_dies_says_how() {
-    let mut machine = Machine::new();
+    let mut machine = machine();
     machine.config.stop_grace = Duration::from_millis(300);
     let runner = machine.runner();
     let pids = machine.path("pids");
@@ -162,10 +170,11 @@ async fn a_stopped_fork_goes_whole_and_one_that_dies_says_how() {
 
 #[tokio::test]
 async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let instance = load(&runner, forked(1, "")).await.unwrap();
     let worker = only_worker(&runner);
+    assert!(is_forked(&runner));
     let template = family(worker).0;
     kill(template);
     dead(&[template]).await;
@@ -188,7 +197,7 @@ async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
 
 #[tokio::test]
 async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed() {
-    let mut machine = Machine::new();
+    let mut machine = machine();
     machine.config.template_idle = Duration::from_millis(200);
     let runner = machine.runner();
     let instance = load(&runner, forked(1, "")).await.unwrap();
@@ -208,8 +217,8 @@ async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed()
 
 #[tokio::test]
 async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why() {
-    let mut machine = Machine::new();
-    machine.config.start_timeout = Duration::from_secs(9);
+    let mut machine = machine();
+    machine.config.start_timeout = Duration::from_secs(24);
     machine.config.warm_up_timeout = Duration::from_secs(1);
     let runner = machine.runner();
     for (mode, code) in [
@@ -233,7 +242,7 @@ async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why()
 
 #[tokio::test]
 async fn a_template_that_fails_again_and_again_is_given_up() {
-    let machine = Machine::new();
+    let machine = machine();
     std::fs::write(machine.path("no-template"), "").unwrap();
     let runner = machine.runner();
     for version in 1..=4 {
@@ -255,7 +264,7 @@ async fn a_template_that_fails_again_and_again_is_given_up() {
 
 #[tokio::test]
 async fn a_model_that_fails_in_any_way_says_so_and_the_template_is_not_blamed() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     for _ in 0..4 {
         let (job, notes) = noting(forked(1, "raises"));
@@ -278,8 +287,115 @@ async fn a_model_that_fails_in_any_way_says_so_and_the_template_is_not_blamed() 
 }
 
 #[tokio::test]
+async fn a_model_that_raises_where_others_of_its_kind_were_ready_is_not_tried_twice() {
+    let machine = machine();
+    let told = machine.path("told");
+    let runner = machine.runner();
+    let words = serde_json::json!({ "MODE": "raises if told", "TOLD": told }).to_string();
+    let words = [("launcher", "template"), ("environment", words.as_str())];
+    let instance = load(&runner, job(1, &words)).await.unwrap();
+    std::fs::write(told, "").unwrap();
+    let Err(error) = load(&runner, job(2, &words)).await else {
+        panic!("it was started");
+    };
+    assert_eq!(error.retry, Retry::Never);
+    assert_eq!(
+        &*error.message,
+        "the worker ended while it started (exit code 1): ValueError: a broken model"
+    );
+    let log = log(&runner, 2, LogKind::Worker);
+    assert_eq!(log.matches("attempt at").count(), 1, "{log}");
+    assert!(log.contains("a fork of template"), "{log}");
+    instance.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn what_is_installed_since_a_template_started_is_seen_by_the_next_worker() {
+    let machine = machine();
+    let packages = machine.path("packages");
+    let package = |version: &str| packages.join(format!("one-{version}.dist-info"));
+    std::fs::create_dir_all(package("1.0")).unwrap();
+    let runner = machine.runner();
+    let first = load(&runner, forked(1, "")).await.unwrap();
+    let template = family(only_worker(&runner)).0;
+    std::fs::rename(package("1.0"), package("1.1")).unwrap();
+    let (job, notes) = noting(forked(2, ""));
+    let second = load(&runner, job).await.unwrap();
+    assert_eq!(codes(&notes), [""; 0]);
+    let workers = runner.workers().list();
+    let parents: Vec<u32> = workers
+        .iter()
+        .map(|worker| family(worker.process).0)
+        .collect();
+    assert_eq!(parents[0], template);
+    assert_ne!(parents[1], template);
+    // The older one ends with its last worker.
+    first.stop.stop().await;
+    dead(&[template]).await;
+    second.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_model_with_a_library_of_its_own_is_not_forked_where_another_of_that_name_is_imported() {
+    let code: [(&'static [&'static str], &[&str]); 2] =
+        [(&["sklearn.py"], &["FORK_UNSUITED"]), (&["helper.py"], &[])];
+    for (code, expected) in code {
+        let machine = machine();
+        let package = machine.path("packages/sklearn");
+        std::fs::create_dir_all(&package).unwrap();
+        std::fs::write(package.join("__init__.py"), "").unwrap();
+        let flavors = "{python_function: {code: code}, sklearn: {}}";
+        let runner = machine.runner_of(Models {
+            mlmodel: Box::new(|_| MLMODEL.replace("{python_function: {}}", flavors)),
+            code,
+            ..Models::default()
+        });
+        // More often than a template would be forgiven.
+        for version in 1..=4 {
+            let (job, notes) = noting(forked(version, ""));
+            let instance = load(&runner, job).await.unwrap();
+            assert_eq!(codes(&notes), expected, "{version}");
+            instance.stop.stop().await;
+        }
+        runner.idle().await;
+    }
+}
+
+#[tokio::test]
+async fn templates_are_seen_with_their_workers_and_what_they_print_has_a_log_of_its_own() {
+    let machine = machine();
+    std::fs::create_dir_all(machine.path("packages")).unwrap();
+    // It looks in further places from then on, as some do; that installs nothing.
+    let further = machine.path("further");
+    std::fs::create_dir_all(further.join("vendored-1.0.dist-info")).unwrap();
+    let warmed = machine.path("packages/pandas.py");
+    let program =
+        format!("import sys; sys.path.append({further:?}); print('imported', flush=True)");
+    std::fs::write(warmed, program).unwrap();
+    let runner = machine.runner();
+    let first = load(&runner, forked(1, "")).await.unwrap();
+    let second = load(&runner, forked(2, "")).await.unwrap();
+    let templates = runner.workers().templates();
+    assert_eq!(templates.len(), 1, "{templates:?}");
+    assert_eq!(templates[0].workers, 2);
+    let worker = runner.workers().list()[0].process;
+    assert_eq!(templates[0].process, family(worker).0);
+    first.stop.stop().await;
+    second.stop.stop().await;
+    runner.idle().await;
+    assert_eq!(runner.workers().templates(), []);
+    let path = format!("data/logs/templates/{}/template.log", templates[0].key);
+    let told = std::fs::read_to_string(machine.path(&path)).unwrap();
+    assert!(told.contains("--- template started at"), "{told}");
+    assert!(told.contains("imported"), "{told}");
+    assert!(!log(&runner, 1, LogKind::Worker).contains("imported"));
+}
+
+#[tokio::test]
 async fn an_abandoned_start_leaves_no_fork() {
-    let machine = Machine::new();
+    let machine = machine();
     let runner = Arc::new(machine.runner());
     let pids = machine.path("pids");
     std::fs::create_dir_all(&pids).unwrap();
@@ -302,7 +418,7 @@ async fn an_abandoned_start_leaves_no_fork() {
 #[tokio::test]
 async fn the_templates_program_is_for_its_user_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let machine = Machine::new();
+    let machine = machine();
     let runner = machine.runner();
     let instance = load(&runner, forked(1, "")).await.unwrap();
     let template = family(only_worker(&runner)).0;

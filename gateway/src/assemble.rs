@@ -25,7 +25,8 @@ use crate::config::{Config, RegistryCredentials};
 use crate::data_plane::{About, Endpoint, Example, Signature, Upstream, UpstreamConfig};
 use crate::ports::{
     Catalog, Environments, GatewayProcess, Processes, RegisteredModel, RegisteredVersion, Registry,
-    RegistryStatus, RegistryUnavailable, RegistryWebhooks, WorkerFiles, WorkerProcess,
+    RegistryStatus, RegistryUnavailable, RegistryWebhooks, TemplateProcess, WorkerFiles,
+    WorkerProcess,
 };
 use crate::run_error::RunError;
 
@@ -191,6 +192,18 @@ impl Processes for ProcessesPort {
             memory_limit: worker.memory_limit,
         });
         workers.collect()
+    }
+
+    fn templates(&self) -> Vec<TemplateProcess> {
+        let templates = self.0.templates().into_iter();
+        let templates = templates.map(|template| TemplateProcess {
+            key: template.key,
+            environment: template.environment,
+            workers: template.workers,
+            memory_bytes: template.memory,
+            cpu: template.cpu,
+        });
+        templates.collect()
     }
 
     fn gateway(&self) -> Option<GatewayProcess> {

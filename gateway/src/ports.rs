@@ -96,8 +96,28 @@ pub trait Processes: Send + Sync {
     /// The workers that run, as they were last looked at.
     fn workers(&self) -> Vec<WorkerProcess>;
 
+    /// The templates that workers are forked of, as they were last looked at.
+    fn templates(&self) -> Vec<TemplateProcess> {
+        Vec::new()
+    }
+
     /// The gateway itself now; `None` where the system does not tell.
     fn gateway(&self) -> Option<GatewayProcess>;
+}
+
+/// One template. What its workers take is not its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateProcess {
+    /// Tells it from others.
+    pub key: String,
+    /// The key of its environment; `None` for the interpreter of `local`.
+    pub environment: Option<String>,
+    /// Workers of it that live.
+    pub workers: usize,
+    /// `None` while or where nothing is known.
+    pub memory_bytes: Option<u64>,
+    /// Time of processors.
+    pub cpu: Option<Duration>,
 }
 
 /// One worker.

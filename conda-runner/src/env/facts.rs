@@ -163,6 +163,7 @@ mod tests {
             success: code == 0,
             code: Some(code),
             reason: format!("exit code {code}"),
+            model_raised: false,
             lines: output.lines().map(str::to_owned).collect(),
         };
         Found::understood("the environment of /env/bin/python", &Arc::new(ended))?.facts

@@ -59,4 +59,9 @@ impl Declaration {
         }
         Ok(declaration)
     }
+
+    /// Where in the model's folder the Python files are that it was logged with (`code_paths`), if it was with any.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.flavors.get("python_function")?.get("code")?.as_str()
+    }
 }

@@ -45,6 +45,15 @@ pub struct Example {
     pub body: Bytes,
 }
 
+/// What a model needs of the process that loads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ModelNeeds {
+    /// Its flavors, as MLflow names them: `sklearn`, `python_function`.
+    pub(crate) flavors: Vec<String>,
+    /// The modules that it was logged with (`code_paths`), which Python is to find before any others.
+    pub(crate) modules: Vec<String>,
+}
+
 impl ModelFacts {
     /// Reads the folder for a worker whose MLflow has this major version. A folder that is no servable model is a
     /// permanent error; a signature or an example that cannot be read is left out.
@@ -66,10 +75,38 @@ impl ModelFacts {
     }
 }
 
-/// The flavors of the model in `folder`, as MLflow names them: `sklearn`, `python_function`.
-pub(crate) async fn flavors(folder: &Path) -> Result<Vec<String>, LoadError> {
-    let declaration = Declaration::read(folder).await?;
-    Ok(declaration.flavors.into_keys().collect())
+impl ModelNeeds {
+    /// Reads them in the model's folder.
+    pub(crate) async fn read(folder: &Path) -> Result<Self, LoadError> {
+        let declaration = Declaration::read(folder).await?;
+        let modules = match declaration.code() {
+            Some(code) => modules(&folder.join(code)).await,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            flavors: declaration.flavors.into_keys().collect(),
+            modules,
+        })
+    }
+}
+
+/// What Python would find there by name; nothing where nobody can look.
+async fn modules(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let Ok(mut entries) = tokio::fs::read_dir(folder).await else {
+        return found;
+    };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let module = name.split('.').next().unwrap_or_default();
+        if !module.is_empty() && module != "__pycache__" {
+            found.push(module.to_owned());
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }
 
 fn parsed(json: String) -> Option<Value> {
@@ -119,6 +156,28 @@ signature:
         assert_eq!(signature.inputs.unwrap()[0]["name"], "sepal_length");
         assert_eq!((signature.outputs, signature.params), (None, None));
         assert_eq!(facts.example.unwrap().body, "{\"inputs\": 1}");
+    }
+
+    #[tokio::test]
+    async fn the_modules_that_a_model_brings_along_are_known_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let code = folder.path().join("code");
+        std::fs::create_dir_all(code.join("sklearn")).unwrap();
+        std::fs::create_dir_all(code.join("__pycache__")).unwrap();
+        for file in ["helper.py", "fast.cpython-311-x86_64-linux-gnu.so"] {
+            std::fs::write(code.join(file), "").unwrap();
+        }
+        let needs = async |declared: &str| {
+            std::fs::write(folder.path().join("MLmodel"), declared).unwrap();
+            ModelNeeds::read(folder.path()).await.unwrap()
+        };
+        let with = needs("flavors: {python_function: {code: code}, sklearn: {}}").await;
+        assert_eq!(with.flavors, ["python_function", "sklearn"]);
+        assert_eq!(with.modules, ["fast", "helper", "sklearn"]);
+        for without in ["{}", "{code: null}", "{code: elsewhere}"] {
+            let declared = format!("flavors: {{python_function: {without}}}");
+            assert!(needs(&declared).await.modules.is_empty(), "{without}");
+        }
     }
 
     #[tokio::test]

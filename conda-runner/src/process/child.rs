@@ -106,6 +106,8 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     /// For people: "exit code 1".
     pub(crate) reason: String,
+    /// Whether it told that its model could not be loaded, as only forks do.
+    pub(crate) model_raised: bool,
     /// What it printed last, oldest first.
     pub(crate) lines: Vec<String>,
 }
@@ -115,6 +117,7 @@ pub(crate) struct Ended {
 pub(crate) struct Fate {
     code: Option<i32>,
     reason: String,
+    model_raised: bool,
 }
 
 /// Whom to ask about the end of a leader.
@@ -331,6 +334,7 @@ async fn attend(
         success: fate.code == Some(0),
         code: fate.code,
         reason: fate.reason,
+        model_raised: fate.model_raised,
         lines: tail.into_lines(),
     }
 }
@@ -377,12 +381,25 @@ impl Fate {
         Self {
             code: Some(code),
             reason: format!("exit code {code}"),
+            model_raised: false,
         }
     }
 
     /// It did not end by itself.
     pub(crate) fn of(reason: String) -> Self {
-        Self { code: None, reason }
+        Self {
+            code: None,
+            reason,
+            model_raised: false,
+        }
+    }
+
+    /// The same end of one who has told whether its model could not be loaded.
+    pub(crate) fn having_told(self, model_raised: bool) -> Self {
+        Self {
+            model_raised,
+            ..self
+        }
     }
 
     fn of_status(status: io::Result<ExitStatus>) -> Self {

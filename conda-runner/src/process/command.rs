@@ -132,13 +132,14 @@ impl Serving<'_> {
         }
     }
 
-    /// What a fork of it is to become: the same as [`direct`](Self::direct) starts.
-    pub(crate) fn order(&self, host: &Host, folder: &WorkerFolder) -> Order {
+    /// What a fork of it is to become: the same as [`direct`](Self::direct) starts, with these modules of the model's own.
+    pub(crate) fn order(&self, host: &Host, folder: &WorkerFolder, modules: &[String]) -> Order {
         let variables = self.variables(host, Some(folder), &self.server_variables());
         Order {
             directory: folder.path().to_owned(),
             environment: variables.into_iter().collect(),
             arguments: &UVICORN,
+            modules: modules.to_vec(),
         }
     }
 

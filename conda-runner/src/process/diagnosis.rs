@@ -240,6 +240,7 @@ mod tests {
                 "exit code 1"
             }
             .to_owned(),
+            model_raised: false,
             lines: output.lines().map(str::to_owned).collect(),
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct Order {
     pub(crate) environment: BTreeMap<String, String>,
     /// Of the program that it is to be.
     pub(crate) arguments: &'static [&'static str],
+    /// Modules that the model brings along: whoever has imported others of these names must not fork it.
+    pub(crate) modules: Vec<String>,
 }
 
 /// A process that somebody else has forked for us.
@@ -35,6 +37,8 @@ pub(crate) struct Order {
 pub(crate) struct Forked {
     leader: Pid,
     told: Lines<BufReader<UnixStream>>,
+    /// Whether it has told that its model could not be loaded.
+    model_raised: bool,
     /// Its end is the group's.
     _leash: PipeWriter,
 }
@@ -47,13 +51,41 @@ struct Told {
     code: Option<i32>,
     signal: Option<i32>,
     error: Option<String>,
+    /// What kind of error it is.
+    refusal: Option<Refusal>,
+    /// The leader itself says so, before its end.
+    model_raised: bool,
+}
+
+/// Why one who could fork does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Refusal {
+    Stale,
+    Unsuited,
+}
+
+/// Why nothing was forked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotForked {
+    /// What it has imported is no more what is installed.
+    #[error("{0}")]
+    Stale(String),
+    /// It has imported what this worker must not have.
+    #[error("{0}")]
+    Unsuited(String),
+    #[error(transparent)]
+    Failed(#[from] io::Error),
 }
 
 impl Forked {
     /// Orders one from the process that listens on `socket`; its output comes with it. Dropping the future ends what
     /// was forked by then.
-    pub(crate) async fn ask(socket: &Path, order: &Order) -> io::Result<(Self, pipe::Receiver)> {
-        let mut line = serde_json::to_vec(order)?;
+    pub(crate) async fn ask(
+        socket: &Path,
+        order: &Order,
+    ) -> Result<(Self, pipe::Receiver), NotForked> {
+        let mut line = serde_json::to_vec(order).map_err(io::Error::from)?;
         line.push(b'\n');
         let mut connection = UnixStream::connect(socket).await?;
         let (output, input) = io::pipe()?;
@@ -66,12 +98,17 @@ impl Forked {
         let answer = next(&mut told).await?;
         let Some(leader) = answer.pid.and_then(Pid::from_raw) else {
             let error = answer.error.unwrap_or_else(|| "no process".to_owned());
-            return Err(io::Error::other(error));
+            return Err(match answer.refusal {
+                Some(Refusal::Stale) => NotForked::Stale(error),
+                Some(Refusal::Unsuited) => NotForked::Unsuited(error),
+                None => io::Error::other(error).into(),
+            });
         };
         let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
         let forked = Self {
             leader,
             told,
+            model_raised: false,
             _leash: leash,
         };
         Ok((forked, output))
@@ -84,17 +121,28 @@ impl Forked {
 
     /// How it ended. Nothing is lost when the future is dropped.
     pub(crate) async fn wait(&mut self) -> Fate {
-        match next(&mut self.told).await {
-            Ok(Told {
-                code: Some(code), ..
-            }) => Fate::of_code(code),
-            Ok(Told {
-                signal: Some(signal),
-                ..
-            }) => Fate::of(killed_by(signal)),
-            // Both ends that told are closed: that of who forked it, and its own.
-            Ok(_) | Err(_) => Fate::of("ended, and nobody was left who could tell how".to_owned()),
+        loop {
+            match next(&mut self.told).await {
+                Ok(Told {
+                    model_raised: true, ..
+                }) => self.model_raised = true,
+                end => return fate(end).having_told(self.model_raised),
+            }
         }
+    }
+}
+
+fn fate(end: io::Result<Told>) -> Fate {
+    match end {
+        Ok(Told {
+            code: Some(code), ..
+        }) => Fate::of_code(code),
+        Ok(Told {
+            signal: Some(signal),
+            ..
+        }) => Fate::of(killed_by(signal)),
+        // Both ends that told are closed: that of who forked it, and its own.
+        Ok(_) | Err(_) => Fate::of("ended, and nobody was left who could tell how".to_owned()),
     }
 }
 

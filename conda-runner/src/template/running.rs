@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serving_core::LoadError;
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::trouble::{TemplateTrouble, Why};
 use crate::process::child::{EndWatch, Launch, Process};
 use crate::process::diagnosis::last_lines;
-use crate::process::forked::{Forked, Order};
+use crate::process::forked::{Forked, NotForked, Order};
 use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::sockets::WorkerFolder;
@@ -38,6 +39,14 @@ pub(super) struct Template {
 /// One worker of a template, as long as it lives.
 #[derive(Debug)]
 pub(super) struct Use(Arc<Template>);
+
+/// A worker that was forked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    used: Use,
+    forked: Forked,
+    output: pipe::Receiver,
+}
 
 /// Where the program is in a template's folder, for the command.
 pub(super) fn program(folder: &WorkerFolder) -> PathBuf {
@@ -89,6 +98,11 @@ impl Template {
         *self.workers.borrow() > 0
     }
 
+    /// How many live.
+    pub(super) fn workers(&self) -> watch::Receiver<usize> {
+        self.workers.subscribe()
+    }
+
     /// Counts one more worker.
     pub(super) fn take(self: &Arc<Self>) -> Use {
         self.workers.send_modify(|workers| *workers += 1);
@@ -114,16 +128,26 @@ impl Template {
 }
 
 impl Use {
-    /// Has a worker forked; what it prints goes to `log`, and `keep` is dropped when it is gone.
-    pub(super) async fn fork(
-        self,
-        order: &Order,
-        log: &Log,
-        keep: impl Send + 'static,
-    ) -> io::Result<Process> {
+    /// Has a worker forked.
+    pub(super) async fn ask(&self, order: &Order) -> Result<Asked, NotForked> {
         let (forked, output) = Forked::ask(&self.0.socket, order).await?;
-        let host = self.0.host.clone();
-        Ok(host.adopt(forked, output, log.clone(), (self, keep)))
+        Ok(Asked {
+            used: self.0.take(),
+            forked,
+            output,
+        })
+    }
+
+    pub(super) fn is_of(&self, template: &Arc<Template>) -> bool {
+        Arc::ptr_eq(&self.0, template)
+    }
+}
+
+impl Asked {
+    /// What it prints goes to `log`, and `keep` is dropped when it is gone.
+    pub(super) fn adopted(self, log: &Log, keep: impl Send + 'static) -> Process {
+        let host = self.used.0.host.clone();
+        host.adopt(self.forked, self.output, log.clone(), (self.used, keep))
     }
 }
 

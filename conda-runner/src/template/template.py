@@ -2,9 +2,9 @@
 
 Arguments: the path of the Unix socket to listen on, and the flavors of the first model. Each connection is for one
 worker. It brings a line of JSON with two descriptors, the worker's output and its leash; it is told {"pid": …} when the
-worker runs and {"code": …} or {"signal": …} when it has ended, and the worker is reaped when the connection is closed:
-until then nobody else gets its number. A worker keeps a copy of its connection, which tells of its end if this process
-has ended before.
+worker runs, or {"error": …}, and {"code": …} or {"signal": …} when it has ended, and the worker is reaped when the
+connection is closed: until then nobody else gets its number. A worker keeps a copy of its connection, which tells of
+its end if this process has ended before; it says {"model_raised": true} there if its model cannot be loaded.
 """
 
 import gc
@@ -43,6 +43,8 @@ SERVER = [
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
 ]
+# Endings of what tells which packages are where modules are.
+INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth")
 # Holds the read end of a pipe that only the gateway can write to: it closes when the gateway ends, however it ends.
 WATCHDOG = "trap '' HUP INT TERM; read -r end; kill -s KILL 0"
 ASKS_TO_END = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -68,11 +70,24 @@ class Order:
         self.directory = order["directory"]
         self.environment = order["environment"]
         self.arguments = order["arguments"]
+        self.modules = set(order["modules"])
+
+
+class Refused(Exception):
+    """This process must not fork that worker."""
+
+    def __init__(self, refusal, message):
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class Template:
-    def __init__(self, path):
+    def __init__(self, path, folders, installed, of_server):
         self.workers = []
+        # Of then: what is imported may add folders of its own.
+        self.folders = folders
+        self.installed = installed
+        self.of_server = of_server
         self.selector = selectors.DefaultSelector()
         # What workers have imported, each list in one message.
         self.lessons, self.teacher = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -106,7 +121,11 @@ class Template:
             connection.close()
             return None
         try:
+            self.check(order)
             return self.fork(order)
+        except Refused as refused:
+            tell(connection, {"error": str(refused), "refusal": refused.refusal})
+            connection.close()
         except OSError as error:
             tell(connection, {"error": f"cannot fork: {error}"})
             connection.close()
@@ -116,6 +135,15 @@ class Template:
                 os.close(order.output)
                 os.close(order.leash)
         return None
+
+    def check(self, order):
+        """What a worker imports is to be what it would import by itself."""
+        if installed(self.folders) != self.installed:
+            raise Refused("stale", "packages have been installed since it started")
+        others = sorted(order.modules & (roots() - self.of_server))
+        if others:
+            names = ", ".join(others)
+            raise Refused("unsuited", f"the model brings modules of its own by names that are imported already: {names}")
 
     def fork(self, order):
         others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
@@ -256,6 +284,25 @@ def lead_group(process):
         pass
 
 
+def installed(folders):
+    """What installers have written there."""
+    found = {}
+    for folder in folders:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(INSTALLED):
+                        found[entry.path] = entry.stat().st_mtime_ns
+        except OSError:
+            # An archive, or nothing at all.
+            pass
+    return found
+
+
+def roots():
+    return {name.split(".")[0] for name in list(sys.modules)}
+
+
 def is_shared(name):
     return name.split(".")[0] in SHARED
 
@@ -323,11 +370,15 @@ async def ask(app, body):
 
 
 def prepare(flavors):
+    """Returns the names of what the server alone imports."""
     before = dict(os.environ)
     # A worker looks in its own folder first, as the server's command does.
     if os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(__file__)):
         del sys.path[0]
-    for name in [*SERVER, *(module for flavor in flavors for module in FLAVORS.get(flavor, []))]:
+    for name in SERVER:
+        load(name)
+    of_server = roots()
+    for name in [module for flavor in flavors for module in FLAVORS.get(flavor, [])]:
         load(name)
     try:
         warm()
@@ -336,6 +387,7 @@ def prepare(flavors):
     os.environ.clear()
     os.environ.update(before)
     gc.collect()
+    return of_server
 
 
 def watch(leash):
@@ -381,7 +433,7 @@ def serve(order):
     import mlflow.pyfunc.scoring_server as scoring_server
     import uvicorn
 
-    known, init = set(sys.modules), scoring_server.init
+    known, init, load_model = set(sys.modules), scoring_server.init, scoring_server.load_model_with_mlflow_config
 
     def reporting(model):
         scoring_server.init = init
@@ -390,11 +442,32 @@ def serve(order):
 
     # The server calls it with the loaded model.
     scoring_server.init = reporting
-    uvicorn.main(order.arguments, prog_name="uvicorn")
+    try:
+        uvicorn.main(order.arguments, prog_name="uvicorn")
+    except Exception as error:
+        if is_models_own(error, load_model):
+            tell(order.lifeline, {"model_raised": True})
+        raise
+
+
+def is_models_own(error, load_model):
+    """Whether it was raised while the model was loaded, and not because this process is a fork."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code is not load_model.__code__:
+        frame = frame.tb_next
+    if frame is None:
+        return False
+    seen = []
+    while error is not None and all(error is not one for one in seen):
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return not any("fork" in str(one).lower() for one in seen)
 
 
 if __name__ == "__main__":
     gc.disable()
     path, *flavors = sys.argv[1:]
-    prepare(flavors)
-    serve(Template(path).run())
+    folders = list(sys.path[1:])
+    before = installed(folders)
+    of_server = prepare(flavors)
+    serve(Template(path, folders, before, of_server).run())

@@ -17,6 +17,8 @@ pub(crate) enum Why {
     GivenUp,
     /// The template did not come to the point where it can fork.
     NotStarted,
+    /// The template has imported what the model brings along in its own way.
+    Unsuited,
     /// The template did not fork.
     NotForked,
     /// A fork ended before it was ready.
@@ -47,6 +49,7 @@ impl Why {
         match self {
             Self::GivenUp => "TEMPLATE_GIVEN_UP",
             Self::NotStarted => "TEMPLATE_NOT_STARTED",
+            Self::Unsuited => "FORK_UNSUITED",
             Self::NotForked => "FORK_FAILED",
             Self::Died => "FORK_DIED",
             Self::Silent => "FORK_NOT_READY",

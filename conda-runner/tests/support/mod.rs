@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use channel::{Channel, Package};
 use conda_runner::{
-    CondaRunner, EnvManager, FetchedModel, LogKind, ModelSource, RunnerConfig, Worker,
+    CondaRunner, EnvManager, FetchedModel, Launcher, LogKind, ModelSource, RunnerConfig, Worker,
     WorkerEndpoint,
 };
 use serving_core::{
@@ -49,7 +49,7 @@ case "$1 $2 $3 $4" in
         '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
 */template.py\ *)
     if [ -e "HERE/no-template" ]; then echo "no template today"; exit 1; fi
-    PYTHONPYCACHEPREFIX="HERE/compiled" PYTHONPATH="SITE" exec python3 "$@" ;;
+    PYTHONPYCACHEPREFIX="HERE/compiled" PYTHONPATH="SITE:HERE/packages" exec python3 "$@" ;;
 "-m mlflow models serve" | "-m uvicorn --host "*) SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
 "-m mlflow artifacts download")
     echo "$CREDENTIAL" > "$8/credential"
@@ -107,6 +107,8 @@ pub(crate) struct Models {
     /// `conda.yaml`; empty leaves it out.
     pub(crate) conda: Box<dyn Fn(&str) -> String + Send + Sync>,
     pub(crate) fetched: FetchedModel,
+    /// Files that it was logged with, by name.
+    pub(crate) code: &'static [&'static str],
 }
 
 impl Default for Models {
@@ -117,6 +119,7 @@ impl Default for Models {
             mlmodel: Box::new(|_| MLMODEL.to_owned()),
             conda: Box::new(|_| String::new()),
             fetched: FetchedModel::Complete,
+            code: &[],
         }
     }
 }
@@ -136,6 +139,10 @@ impl ModelSource for Models {
         let conda = (self.conda)(source);
         if !conda.is_empty() {
             write(&into.join("conda.yaml"), &conda);
+        }
+        for name in self.code {
+            std::fs::create_dir_all(into.join("code")).unwrap();
+            write(&into.join("code").join(name), "");
         }
         if self.fetched == FetchedModel::Complete {
             write(&into.join("serving_input_example.json"), EXAMPLE);
@@ -169,6 +176,7 @@ impl Machine {
         let at = |name: &str| root.join(name);
         let config = RunnerConfig {
             env_manager: EnvManager::Local,
+            launcher: Launcher::MlflowServe,
             python: Some(at("env/bin/python")),
             uv: Some(at("tools/uv")),
             inherited_environment: inherited(&root),

@@ -79,6 +79,8 @@ if "PIDS" in os.environ:
     tell("worker", os.getpid())
 if MODE == "raises":
     raise ValueError("a broken model")
+if MODE == "raises if told" and os.path.exists(os.environ["TOLD"]):
+    raise ValueError("a broken model")
 if MODE == "large":
     taken.append(b"x" * (200 << 20))
 if MODE == "peaks":

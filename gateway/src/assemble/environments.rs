@@ -186,6 +186,7 @@ pub(super) fn runner_config(config: &LocalConfig) -> RunnerConfig {
     RunnerConfig {
         env_manager: of_runner(config.env_manager),
         launcher: launcher(config.launcher),
+        template_idle: config.template_idle,
         conda: conda_runner::CondaConfig {
             channel_alias: conda.channel_alias.expose().to_owned(),
             channels: channels

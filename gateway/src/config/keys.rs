@@ -52,6 +52,7 @@ pub(super) const KEYS: &[Key] = &[
     key("enable_all", Shape::Flag),
     key("env_manager", Shape::Text),
     key("launcher", Shape::Text),
+    key("template_idle", Shape::Text),
     key("python", Shape::Text),
     key("uv", Shape::Text),
     key("constraints", Shape::Text),

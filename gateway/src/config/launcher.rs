@@ -9,11 +9,11 @@ use crate::api::nearest;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Launcher {
     /// `mlflow models serve`, which stays as its idle parent.
-    #[default]
     MlflowServe,
     /// Nobody: the server alone.
     Direct,
     /// A warmed process for each environment, which forks it.
+    #[default]
     Template,
 }
 

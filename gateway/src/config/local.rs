@@ -23,6 +23,8 @@ pub struct LocalConfig {
     pub env_manager: EnvManager,
     /// How workers are started.
     pub launcher: Launcher,
+    /// How long a template lives that has no worker.
+    pub template_idle: Duration,
     /// The interpreter for `env_manager = "local"`; `None` looks for one in `PATH`.
     pub python: Option<PathBuf>,
     /// The uv program; `None` looks for it in `PATH`, and installs one where there is none.
@@ -80,6 +82,7 @@ pub struct SpaceConfig {
     pub logs: Option<u64>,
 }
 
+const TEMPLATE_IDLE: Duration = Duration::from_secs(600);
 const CHANNEL_ALIAS: &str = "https://conda.anaconda.org";
 /// Anaconda's own channels are not free for everybody.
 const DEFAULTS: (&str, &str) = ("defaults", "conda-forge");
@@ -106,6 +109,12 @@ pub(super) fn read(
         data_dir: data_dir.unwrap_or_default(),
         env_manager: reader.parsed("env_manager", EnvManager::Conda, parse::<EnvManager>),
         launcher: reader.parsed("launcher", Launcher::default(), parse::<Launcher>),
+        template_idle: reader.duration_within(
+            "template_idle",
+            TEMPLATE_IDLE,
+            Duration::ZERO,
+            LONGEST_REFRESH,
+        ),
         python: reader.file("python"),
         uv: reader.file("uv"),
         constraints: reader.file("constraints"),
@@ -188,6 +197,7 @@ impl fmt::Debug for LocalConfig {
             .field("data_dir", &self.data_dir)
             .field("env_manager", &self.env_manager)
             .field("launcher", &self.launcher)
+            .field("template_idle", &self.template_idle)
             .field("python", &self.python)
             .field("uv", &self.uv)
             .field("constraints", &self.constraints)

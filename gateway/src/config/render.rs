@@ -71,6 +71,7 @@ fn of_gateway(config: &Config, key: &str) -> Option<Value> {
         "data_dir" => Some(local.data_dir.to_string_lossy().into_owned()),
         "env_manager" => Some(local.env_manager.to_string()),
         "launcher" => Some(local.launcher.to_string()),
+        "template_idle" => Some(HumaneDuration(local.template_idle).to_string()),
         "python" => path(local.python.as_ref()),
         "uv" => path(local.uv.as_ref()),
         "constraints" => path(local.constraints.as_ref()),

@@ -1,4 +1,4 @@
-//! What each worker takes of the machine.
+//! What each worker, and each template that forks them, takes of the machine.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::sample::{Labels, Samples, counter, gauge};
-use crate::ports::{Processes, WorkerProcess};
+use crate::ports::{Processes, TemplateProcess, WorkerProcess};
 
 pub(super) struct WorkerMetrics {
     pub(super) processes: Arc<dyn Processes>,
@@ -35,8 +35,47 @@ impl Collector for WorkerMetrics {
             worker
                 .cpu
                 .map_or(Ok(()), |time| cpu.counts(labels, time.as_secs_f64()))
-        })
+        })?;
+        templates(&self.processes.templates(), &mut encoder)
     }
+}
+
+/// What the processes take that workers are forked of, without the workers.
+fn templates(
+    templates: &[TemplateProcess],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let help = "Workers that were forked of a template and live.";
+    let mut workers = gauge(encoder, "template_workers", help)?;
+    for template in templates {
+        workers.is(&of_template(template), template.workers as u64)?;
+    }
+    let help = "Memory of a template, without that of its workers.";
+    let mut memory = gauge(encoder, "template_memory_bytes", help)?;
+    for template in templates {
+        if let Some(bytes) = template.memory_bytes {
+            memory.is(&of_template(template), bytes)?;
+        }
+    }
+    let help = "Time of processors that a template took, without that of its workers.";
+    let mut cpu = counter(encoder, "template_cpu_seconds", help)?;
+    for template in templates {
+        if let Some(time) = template.cpu {
+            cpu.counts(&of_template(template), time.as_secs_f64())?;
+        }
+    }
+    Ok(())
+}
+
+/// The interpreter that somebody else keeps has no key.
+fn of_template(template: &TemplateProcess) -> Labels<'_, 2> {
+    [
+        ("template", template.key.as_str()),
+        (
+            "environment",
+            template.environment.as_deref().unwrap_or("local"),
+        ),
+    ]
 }
 
 fn each(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway::control_plane::Engine;
 use gateway::data_plane::{BatchingState, Example};
-use gateway::ports::{GatewayProcess, Processes, WorkerProcess};
+use gateway::ports::{GatewayProcess, Processes, TemplateProcess, WorkerProcess};
 use serving_core::{ServableId, Snapshot, UnknownServable};
 use tokio::sync::watch;
 
@@ -27,6 +27,16 @@ pub(crate) struct ScriptedProcesses(pub(crate) Mutex<Vec<WorkerProcess>>);
 impl Processes for ScriptedProcesses {
     fn workers(&self) -> Vec<WorkerProcess> {
         self.0.lock().unwrap().clone()
+    }
+
+    fn templates(&self) -> Vec<TemplateProcess> {
+        vec![TemplateProcess {
+            key: "0a1b".to_owned(),
+            environment: None,
+            workers: 3,
+            memory_bytes: Some(200 << 20),
+            cpu: Some(Duration::from_millis(4500)),
+        }]
     }
 
     fn gateway(&self) -> Option<GatewayProcess> {

@@ -300,7 +300,10 @@ async fn variables(client: &Client) -> Result<String> {
         .filter(|(name, _)| !["_", "PWD", "OLDPWD", "SHLVL"].contains(&name.as_str()))
         .map(|(name, value)| format!("{name}={value}"))
         .filter(|line| !line.contains(&own));
-    Ok(text.collect::<Vec<_>>().join("\n"))
+    let mut lines: Vec<_> = text.collect();
+    // A shell passes them on in an order of its own.
+    lines.sort();
+    Ok(lines.join("\n"))
 }
 
 /// A request is answered although its worker is asked to end meanwhile.

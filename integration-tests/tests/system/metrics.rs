@@ -101,9 +101,10 @@ async fn what_prometheus_scrapes_is_what_happened(world: Arc<World>) -> Result<(
         parts > 0.0 && parts <= total,
         "the parts take {parts} s of {total} s"
     );
-    // Python with MLflow, Pandas and NumPy: more than a shell, less than a machine.
-    scrape.within(&worker("worker_memory_bytes"), 5e7..4e9)?;
-    scrape.within(&worker("worker_cpu_seconds_total"), 0.5..600.0)?;
+    // Python with MLflow, Pandas and NumPy, which a fork shares: more than a shell, less than a machine.
+    scrape.within(&worker("worker_memory_bytes"), 1e7..4e9)?;
+    // A fork has next to nothing to do by itself.
+    scrape.within(&worker("worker_cpu_seconds_total"), 0.01..600.0)?;
     scrape.within("process_resident_memory_bytes", 1e7..4e9)?;
     scrape.within("process_cpu_seconds_total", 0.01..600.0)?;
     scrape.within("process_open_fds", 10.0..10_000.0)?;
@@ -130,7 +131,7 @@ async fn what_prometheus_scrapes_is_what_happened(world: Arc<World>) -> Result<(
     // The API and the command line say the same.
     let version = client.version(MODEL, 1).await?;
     let memory = version["memory_bytes"].as_f64().context("its memory")?;
-    ensure!((5e7..4e9).contains(&memory), "{version}");
+    ensure!((1e7..4e9).contains(&memory), "{version}");
     let replicas = version["replicas_detail"]
         .as_array()
         .context("its workers")?;
@@ -138,7 +139,10 @@ async fn what_prometheus_scrapes_is_what_happened(world: Arc<World>) -> Result<(
         replicas.len() == 1 && replicas[0]["replica"] == 0,
         "{version}"
     );
-    ensure!(replicas[0]["cpu_seconds"].as_f64() > Some(0.5), "{version}");
+    ensure!(
+        replicas[0]["cpu_seconds"].as_f64() > Some(0.01),
+        "{version}"
+    );
     let shown = gateway.command(&["models", "show", MODEL]).await?;
     ensure!(shown.contains("1 (") && shown.contains(" MB)"), "{shown}");
 

@@ -13,6 +13,7 @@ fn failed(program: &str, output: &str, of: impl FnOnce(&mut Ended)) -> LoadError
         success: false,
         code: Some(1),
         reason: "exit code 1".to_owned(),
+        model_raised: false,
         lines: output.lines().map(str::to_owned).collect(),
     };
     of(&mut ended);
@@ -39,6 +40,7 @@ fn all(program: &str, outputs: &str) -> String {
             success: false,
             code: Some(1),
             reason: "exit code 1".to_owned(),
+            model_raised: false,
             lines,
         };
         let error = Attempt {

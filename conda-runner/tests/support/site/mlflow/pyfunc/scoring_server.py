@@ -3,3 +3,7 @@
 
 def init(model):
     return model
+
+
+def load_model_with_mlflow_config(load):
+    return load()
