@@ -148,6 +148,8 @@ fn version_detail(
             .chain(references)
             .collect(),
         replicas: version.replicas,
+        replicas_wanted: version.replicas_wanted,
+        asleep: version.asleep,
         memory_bytes: None,
         renewing: version.renewing,
         last_renewal_failure: version.renewal_failure.as_ref().map(failure_detail),

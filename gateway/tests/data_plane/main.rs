@@ -8,6 +8,7 @@
 mod abandoned;
 mod access_log;
 mod answers;
+mod asleep;
 mod collector;
 mod documents;
 mod figures;

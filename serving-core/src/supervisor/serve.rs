@@ -3,6 +3,7 @@
 
 mod renewing;
 mod replacing;
+mod scaling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::restart::CrashRecord;
 use crate::supervisor::given_up::{GivenUp, Postponed};
 use crate::supervisor::orders::Orders;
 use crate::supervisor::renewal::Renewal;
+use crate::supervisor::scale::Scale;
 use crate::supervisor::workshop::{Edition, Loaded, Workshop};
 use crate::supervisor::{STOP_DEADLINE, Supervisor};
 
@@ -33,6 +35,10 @@ struct Serving<'a, S> {
     replicas: &'a ReplicasWriter<S>,
     gate: &'a Gate,
     clock: &'a dyn Clock,
+    /// As many replicas as there are to be.
+    scale: Scale,
+    /// When the first caller came who woke the version that is not awake yet.
+    woken_at: Option<Instant>,
     /// The newest orders that were seen.
     orders: Orders,
     /// The orders that `prepared` was made under, or that ask for nothing else.
@@ -97,6 +103,8 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             replicas,
             gate,
             clock: clock.as_ref(),
+            scale: Scale::new(made_under.spec.settings.replicas, Instant::now()),
+            woken_at: None,
             orders: made_under.clone(),
             made_under,
             prepared: first.prepared,
@@ -119,10 +127,13 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
         loop {
             let newest = orders.borrow_and_update().clone();
             serving.obey(newest);
+            serving.scale();
             serving.arrange();
             serving.report();
             let renew_at = serving.renewal.retry_at();
             let replace_at = serving.postponed_until();
+            let look_at = serving.scale.next_look();
+            let demand = Arc::clone(replicas.demand());
             // Each branch only takes in what happened: what follows from it is decided above, in one place.
             tokio::select! {
                 biased;
@@ -134,6 +145,8 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                 Some(recycle) = recycles.recv() => serving.recycle(recycle),
                 Some(wish) = serving.wishes.next() => serving.wished(wish),
                 Some(()) = serving.stops.next() => {}
+                () = demand.news() => {}
+                () = until(look_at) => {}
                 () = until(serving.cut_off_at) => break,
                 () = until(serving.resume_at) => serving.resume_at = None,
                 () = until(replace_at) => serving.replace_postponed(),
@@ -158,7 +171,8 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             self.renewal = Renewal::none();
         } else if renew && self.cut_off_at.is_none() {
             self.workshop.log(Fact::Restarting {});
-            let urgency = if self.running.is_empty() {
+            let is_missing = self.running.is_empty() && !self.scale.is_asleep();
+            let urgency = if is_missing {
                 self.recovery()
             } else {
                 Urgency::Awaited
@@ -193,7 +207,10 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         if self.running.iter().all(|one| one.postponed.is_none()) {
             self.given_up.none(Instant::now());
         }
-        if self.resume_at.is_some() {
+        if wanted == 0 && !retiring {
+            self.resume_at = None;
+        }
+        if self.resume_at.is_some() || (wanted == 0 && !retiring) {
             return;
         }
         let outdated = self.running.iter().any(|one| one.replace.is_some());
@@ -224,17 +241,19 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     }
 
     fn wanted(&self) -> usize {
-        self.orders.spec.settings.replicas.get() as usize
+        self.scale.target() as usize
     }
 
     /// Tells the manager how far what runs is from what is ordered.
     fn report(&self) {
         let under_way = self.renewal.under_way();
-        let differs = self.running.len() != self.wanted()
+        let differs = self.lacks_replicas()
             || self.running.iter().any(|one| one.replace.is_some())
             || self.renewal.retry_at().is_some();
         let taken = self.orders.clone();
+        let wanted = self.scale.target();
         self.workshop.status.update(|status| {
+            status.wanted = wanted;
             status.taken = Some(taken);
             status.renewing = under_way || (status.phase == Phase::Ready && differs);
         });
@@ -298,6 +317,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
 
     fn give_up_for_now(&self, failure: Failure) {
         self.replicas.clear(Some(failure.clone()));
+        self.workshop.status.update(|status| status.asleep = false);
         self.workshop.status.phase(Phase::Failed(failure.clone()));
         self.workshop.log(Fact::Failed { failure });
     }
@@ -361,7 +381,9 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             status.phase = Phase::Ready;
             status.served = true;
             status.live = live;
+            status.asleep = false;
         });
+        self.awake();
     }
 
     fn exited(&mut self, exit: Option<(ReplicaId, Exit)>) {

@@ -28,7 +28,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     pub(super) fn renew(&mut self, urgency: Urgency) {
         let spec = Arc::clone(&self.orders.spec);
         self.fail_renewal(None);
-        self.renewal = Renewal::begin(self.workshop, spec, urgency);
+        self.renewal = Renewal::begin(self.workshop, spec, urgency, !self.scale.is_asleep());
     }
 
     pub(super) fn renewed(&mut self, made: Result<Renewed<S>, LoadError>) {

@@ -45,16 +45,25 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         }
     }
 
-    /// Takes one replica out: one that is to be replaced, or else the newest.
+    /// Takes one replica out: one that is to be replaced, or else the least busy one, the newest of several.
     pub(super) fn put_aside_one(&mut self) {
         let replaced = self.running.iter().position(|one| one.replace.is_some());
-        let place = replaced.unwrap_or(self.running.len().saturating_sub(1));
+        let idle_first = self.running.iter().enumerate().rev();
+        let idlest = idle_first.min_by_key(|(_, one)| one.replica.gate().inside());
+        let place = replaced.unwrap_or(idlest.map_or(0, |(place, _)| place));
         let aside = self.running.remove(place);
         let id = aside.replica.id;
-        self.replicas.remove(id);
+        if self.scale.is_asleep() {
+            self.replicas.rest();
+        } else {
+            self.replicas.remove(id);
+        }
         aside.replica.gate().close();
-        let live = self.live();
-        self.workshop.status.update(|status| status.live = live);
+        let (live, asleep) = (self.live(), self.scale.is_asleep());
+        self.workshop.status.update(|status| {
+            status.live = live;
+            status.asleep = asleep;
+        });
         if let Some(reason) = aside.replace {
             self.workshop.log(Fact::ReplicaReplaced {
                 replica: id,
