@@ -132,7 +132,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             serving.report();
             let renew_at = serving.renewal.retry_at();
             let replace_at = serving.postponed_until();
-            let look_at = serving.scale.next_look();
+            let look_at = serving.look_at();
             let demand = Arc::clone(replicas.demand());
             // Each branch only takes in what happened: what follows from it is decided above, in one place.
             tokio::select! {

@@ -384,3 +384,15 @@ async fn callers_that_keep_coming_keep_it_awake() {
     world.pass(1_000).await;
     assert_eq!(live(&world), 1, "one that is answered for long counts");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_retired_while_its_callers_are_looked_at_waits_for_them_in_peace() {
+    let mut world = serving(from(0, 3)).await;
+    let _caller = call(&world);
+    world.archive("iris", 1);
+    world.pass(1_000).await;
+    assert_eq!(
+        world.story(),
+        ["10.0 iris@1 draining", "40.0 iris@1 retired, 1 cut off"]
+    );
+}

@@ -51,6 +51,12 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         }
     }
 
+    /// When `scale` should be called. On the way out there is nothing left to decide.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        let next = self.scale.next_look();
+        next.filter(|_| self.cut_off_at.is_none())
+    }
+
     /// A replica answers: if the version was asleep it is not any more.
     pub(super) fn awake(&mut self) {
         if let Some(took) = self.woken_at.take().map(|at| at.elapsed()) {
