@@ -92,6 +92,8 @@ fn snapshot(ids: &[ServableId]) -> Snapshot {
             step: None,
             step_since: None,
             replicas: 1,
+            replicas_wanted: 1,
+            asleep: false,
             crashes: 0,
             renewing: false,
             renewal_failure: None,

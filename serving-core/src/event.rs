@@ -63,6 +63,25 @@ pub enum Fact {
         /// For people: "3 abandoned requests still run in it".
         reason: Arc<str>,
     },
+    /// Another number of replicas is wanted, within the range that the settings give.
+    Scaled {
+        /// As many as before.
+        from: u32,
+        /// As many as from now on.
+        to: u32,
+        /// For people: "3 requests waited".
+        reason: Arc<str>,
+    },
+    /// Its last replica goes, because nobody came. Callers reach it all the same: the first one wakes it.
+    Asleep {
+        /// For how long nobody came.
+        idle: Duration,
+    },
+    /// A replica answers, because somebody came.
+    Woken {
+        /// From the first caller to the replica.
+        took: Duration,
+    },
     /// Callers can reach the version.
     Ready {
         /// From discovery.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, watch};
 
+use crate::demand::Demand;
 use crate::gate::{Gate, GateGuard};
 use crate::id::{ReplicaId, ServableId};
 use crate::phase::Failure;
@@ -24,6 +25,7 @@ pub struct StackSeed<S> {
 /// The replicas of one version, as they change.
 pub struct Replicas<S> {
     set: watch::Receiver<Arc<ReplicaSet<S>>>,
+    demand: Arc<Demand>,
 }
 
 /// The replicas of one version at one moment.
@@ -33,6 +35,8 @@ pub struct ReplicaSet<S> {
     pub live: Vec<Arc<Replica<S>>>,
     /// Why there is none for now and when one is tried again; `live` is empty then.
     pub failure: Option<Failure>,
+    /// There is none because nobody came for long. Who comes is to say so (`Demand::found_nobody`), and waits for one.
+    pub asleep: bool,
 }
 
 /// One live replica.
@@ -63,6 +67,7 @@ pub(crate) struct Recycle {
 /// The supervisor's end: the only one that changes the set.
 pub(crate) struct ReplicasWriter<S> {
     set: watch::Sender<Arc<ReplicaSet<S>>>,
+    demand: Arc<Demand>,
     recycles: mpsc::Sender<Recycle>,
 }
 
@@ -75,6 +80,11 @@ impl<S> Replicas<S> {
     /// The replicas as they change. Its first `changed` may report the value that is there already.
     pub fn subscribe(&self) -> watch::Receiver<Arc<ReplicaSet<S>>> {
         self.set.clone()
+    }
+
+    /// Where callers say what the supervisor has to know of them.
+    pub fn demand(&self) -> &Demand {
+        &self.demand
     }
 }
 
@@ -114,7 +124,17 @@ impl<S> ReplicasWriter<S> {
         const RECYCLE_QUEUE: usize = 16;
         let (set, readers) = watch::channel(Arc::default());
         let (recycles, asked) = mpsc::channel(RECYCLE_QUEUE);
-        (Self { set, recycles }, Replicas { set: readers }, asked)
+        let demand = Arc::<Demand>::default();
+        let replicas = Replicas {
+            set: readers,
+            demand: Arc::clone(&demand),
+        };
+        let writer = Self {
+            set,
+            demand,
+            recycles,
+        };
+        (writer, replicas, asked)
     }
 
     /// Adds a replica that answers.
@@ -128,20 +148,33 @@ impl<S> ReplicasWriter<S> {
         });
         let mut live = self.set.borrow().live.clone();
         live.push(Arc::clone(&replica));
-        self.publish(live, None);
+        self.publish(live, None, false);
         replica
     }
 
     /// Takes a replica out.
     pub(crate) fn remove(&self, id: ReplicaId) {
-        let mut live = self.set.borrow().live.clone();
+        let (mut live, asleep) = {
+            let set = self.set.borrow();
+            (set.live.clone(), set.asleep)
+        };
         live.retain(|replica| replica.id != id);
-        self.publish(live, None);
+        self.publish(live, None, asleep);
     }
 
     /// Takes all replicas out. `failure` says why the version is given up for now, if it is.
     pub(crate) fn clear(&self, failure: Option<Failure>) {
-        self.publish(Vec::new(), failure);
+        self.publish(Vec::new(), failure, false);
+    }
+
+    /// Takes all replicas out, because nobody comes.
+    pub(crate) fn rest(&self) {
+        self.publish(Vec::new(), None, true);
+    }
+
+    /// What callers say.
+    pub(crate) fn demand(&self) -> &Arc<Demand> {
+        &self.demand
     }
 
     /// The readers' end.
@@ -149,12 +182,17 @@ impl<S> ReplicasWriter<S> {
     pub(crate) fn readers(&self) -> Replicas<S> {
         Replicas {
             set: self.set.subscribe(),
+            demand: Arc::clone(&self.demand),
         }
     }
 
-    fn publish(&self, live: Vec<Arc<Replica<S>>>, failure: Option<Failure>) {
-        self.set
-            .send_replace(Arc::new(ReplicaSet { live, failure }));
+    fn publish(&self, live: Vec<Arc<Replica<S>>>, failure: Option<Failure>, asleep: bool) {
+        let set = ReplicaSet {
+            live,
+            failure,
+            asleep,
+        };
+        self.set.send_replace(Arc::new(set));
     }
 }
 
@@ -162,6 +200,7 @@ impl<S> Clone for Replicas<S> {
     fn clone(&self) -> Self {
         Self {
             set: self.set.clone(),
+            demand: Arc::clone(&self.demand),
         }
     }
 }
@@ -171,6 +210,7 @@ impl<S> Default for ReplicaSet<S> {
         Self {
             live: Vec::new(),
             failure: None,
+            asleep: false,
         }
     }
 }
@@ -197,6 +237,7 @@ impl<S> fmt::Debug for ReplicaSet<S> {
             .debug_struct("ReplicaSet")
             .field("live", &self.live)
             .field("failure", &self.failure)
+            .field("asleep", &self.asleep)
             .finish()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::replica_range::ReplicaRange;
 use crate::takeover::Takeover;
 use crate::version_policy::VersionPolicy;
 
@@ -14,7 +15,10 @@ use crate::version_policy::VersionPolicy;
 #[serde(default)]
 pub struct Settings {
     /// Workers of each version.
-    pub replicas: NonZeroU32,
+    pub replicas: ReplicaRange,
+    /// How long fewer workers have to be enough until there are fewer; where there may be none, how long nobody has to
+    /// come.
+    pub scale_down_after: Duration,
     /// Requests that one replica works on at a time.
     pub max_concurrency: NonZeroU32,
     /// Requests of one version that may wait for a free place; one more is refused. 0 refuses at once.
@@ -51,7 +55,8 @@ pub enum Batching {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            replicas: NonZeroU32::MIN,
+            replicas: ReplicaRange::ONE,
+            scale_down_after: Duration::from_secs(5 * 60),
             max_concurrency: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
             max_queue: 128,
             timeout: Duration::from_secs(60),

@@ -39,6 +39,10 @@ pub struct VersionSnapshot {
     pub step_since: Option<SystemTime>,
     /// Replicas that answer.
     pub replicas: u32,
+    /// Replicas that there are to be now, within the range of the settings.
+    pub replicas_wanted: u32,
+    /// Whether it has none because nobody comes: the first caller wakes it.
+    pub asleep: bool,
     /// How often, in this life, a replica died by itself or its successor could not be started.
     pub crashes: u32,
     /// Whether its replicas are not as they are wanted yet, though it answers or has failed: settings that need new ones

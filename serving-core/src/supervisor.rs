@@ -3,6 +3,7 @@
 mod given_up;
 mod orders;
 mod renewal;
+mod scale;
 mod serve;
 mod status;
 mod workshop;
@@ -162,7 +163,10 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
 
     async fn recover(&mut self, error: LoadError, panics: u32) {
         tracing::error!(servable = %self.workshop.id, %error, "a supervisor panicked");
-        self.workshop.status.update(|status| status.live = 0);
+        self.workshop.status.update(|status| {
+            status.live = 0;
+            status.asleep = false;
+        });
         // It is instances that panic: the version has served.
         let urgency = if panics == 1 {
             Urgency::Recovery

@@ -45,6 +45,12 @@ pub enum EventType {
     ReplicaCrashed,
     /// A worker was given up while it lived.
     ReplicaReplaced,
+    /// A version gets more workers or fewer, because of its requests.
+    Scaled,
+    /// A version has no worker any more, because nobody called it.
+    Asleep,
+    /// It has one again, because somebody called it.
+    Woken,
     /// A version could not be loaded, or died too often.
     Failed,
     /// A version's workers are being replaced.
@@ -64,7 +70,7 @@ pub struct UnknownEventType {
 
 impl EventType {
     /// In the order of a version's life, as the documentation has them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Enabled,
         Self::Disabled,
         Self::SettingsChanged,
@@ -82,6 +88,9 @@ impl EventType {
         Self::LabelMoved,
         Self::ReplicaCrashed,
         Self::ReplicaReplaced,
+        Self::Scaled,
+        Self::Asleep,
+        Self::Woken,
         Self::Failed,
         Self::Restarting,
         Self::Draining,
@@ -108,6 +117,9 @@ impl EventType {
             Self::LabelMoved => "label_moved",
             Self::ReplicaCrashed => "replica_crashed",
             Self::ReplicaReplaced => "replica_replaced",
+            Self::Scaled => "scaled",
+            Self::Asleep => "asleep",
+            Self::Woken => "woken",
             Self::Failed => "failed",
             Self::Restarting => "restarting",
             Self::Draining => "draining",

@@ -159,6 +159,13 @@ pub struct VersionDetail {
     pub uris: Vec<String>,
     /// Live workers.
     pub replicas: u32,
+    /// Workers that there are to be now, within the range that the settings give.
+    #[serde(default)]
+    pub replicas_wanted: u32,
+    /// Whether it is READY without a worker, because nobody called it for long: the first request starts one and waits
+    /// for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asleep: bool,
     /// Memory of its workers in bytes, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,

@@ -3,6 +3,7 @@
 mod checks;
 mod memory;
 mod origin;
+mod replicas;
 mod tags;
 mod words;
 
@@ -11,6 +12,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serving_core::ReplicaRange;
 use utoipa::ToSchema;
 
 use super::{ByteSize, HumaneDuration, Versions, nearest};
@@ -27,8 +29,11 @@ pub use words::{Batching, EnvManager, Takeover};
 pub struct ModelSettings {
     /// Workers of each version.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 64)]
-    pub replicas: Option<NonZeroU32>,
+    #[schema(schema_with = replicas::schema)]
+    pub replicas: Option<ReplicaRange>,
+    /// How long fewer workers have to be enough until there are fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_down_after: Option<HumaneDuration>,
     /// Requests that one worker handles at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
@@ -75,8 +80,13 @@ pub struct ModelSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Settings {
     /// Workers of each version.
-    #[schema(value_type = u32, minimum = 1, maximum = 64)]
-    pub replicas: NonZeroU32,
+    #[schema(schema_with = replicas::schema)]
+    pub replicas: ReplicaRange,
+    /// How long fewer workers have to be enough until there are fewer; where there may be none, how long nobody has to
+    /// call.
+    #[serde(default = "idleness_by_default")]
+    #[schema(value_type = String, example = "300s")]
+    pub scale_down_after: HumaneDuration,
     /// Requests that one worker handles at a time.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
     pub max_concurrency: NonZeroU32,
@@ -121,8 +131,9 @@ pub struct Settings {
 pub struct InvalidSetting(pub String);
 
 /// All keys.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "replicas",
+    "scale_down_after",
     "max_concurrency",
     "max_queue",
     "timeout",
@@ -155,6 +166,7 @@ impl ModelSettings {
         let (environment, versions) = (self.environment.as_ref(), self.versions.as_ref());
         Settings {
             replicas: self.replicas.unwrap_or(defaults.replicas),
+            scale_down_after: self.scale_down_after.unwrap_or(defaults.scale_down_after),
             max_concurrency: self.max_concurrency.unwrap_or(defaults.max_concurrency),
             max_queue: self.max_queue.unwrap_or(defaults.max_queue),
             timeout: self.timeout.unwrap_or(defaults.timeout),
@@ -174,7 +186,12 @@ impl ModelSettings {
 
     fn set(&mut self, key: &str, value: &Value) -> Result<(), InvalidSetting> {
         match key {
-            "replicas" => self.replicas = positive(key, value, 64)?,
+            "replicas" => {
+                self.replicas = optional(value, |value| replicas::replicas(key, value))?;
+            }
+            "scale_down_after" => {
+                self.scale_down_after = optional(value, |value| replicas::idleness(key, value))?;
+            }
             "max_concurrency" => self.max_concurrency = positive(key, value, 10_000)?,
             "max_queue" => self.max_queue = whole(key, value, 0, 100_000)?,
             "timeout" => self.timeout = optional(value, |value| timeout(key, value))?,
@@ -223,6 +240,7 @@ impl Settings {
         }
         serving_core::Settings {
             replicas: self.replicas,
+            scale_down_after: self.scale_down_after.0,
             max_concurrency: self.max_concurrency,
             max_queue: self.max_queue,
             timeout: self.timeout.0,
@@ -259,6 +277,7 @@ impl Default for Settings {
         let engine = serving_core::Settings::default();
         Self {
             replicas: engine.replicas,
+            scale_down_after: HumaneDuration(engine.scale_down_after),
             max_concurrency: engine.max_concurrency,
             max_queue: engine.max_queue,
             timeout: HumaneDuration(engine.timeout),
@@ -273,6 +292,10 @@ impl Default for Settings {
             takeover: Takeover::AvailabilityPreserving,
         }
     }
+}
+
+fn idleness_by_default() -> HumaneDuration {
+    Settings::default().scale_down_after
 }
 
 fn unknown(key: &str) -> InvalidSetting {

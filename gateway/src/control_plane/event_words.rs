@@ -70,6 +70,27 @@ fn engine(fact: &Fact) -> (&str, String, Value) {
             format!("Worker {replica} was replaced: {reason}"),
             json!({ "replica": replica, "reason": reason }),
         ),
+        Fact::Scaled { from, to, reason } => (
+            EventType::Scaled.as_str(),
+            format!("From {from} to {to} workers: {reason}"),
+            json!({ "from": from, "to": to, "reason": reason }),
+        ),
+        Fact::Asleep { idle } => (
+            EventType::Asleep.as_str(),
+            format!(
+                "Asleep, without a worker: nobody called for {}; the next request wakes it",
+                length(*idle)
+            ),
+            json!({ "idle_seconds": idle.as_secs_f64() }),
+        ),
+        Fact::Woken { took } => (
+            EventType::Woken.as_str(),
+            format!(
+                "Woken: a worker answers, {} after the first request",
+                length(*took)
+            ),
+            json!({ "seconds": took.as_secs_f64() }),
+        ),
         Fact::Ready { took } => (
             EventType::Ready.as_str(),
             format!(

@@ -160,6 +160,8 @@ fn version_detail(
             .chain(references)
             .collect(),
         replicas: version.replicas,
+        replicas_wanted: version.replicas_wanted,
+        asleep: version.asleep,
         memory_bytes: None,
         renewing: version.renewing,
         batching: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::{Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serving_core::{ModelRoutes, Phase, Reference, Unrouted, Version, VersionRoute};
@@ -16,6 +16,9 @@ use super::score::{not_ready, unknown_model, unknown_reference};
 use super::stack::VersionStack;
 use super::target::Target;
 use crate::error::ErrorCode;
+
+/// Of an answer to a ping: there is only `asleep`.
+const X_SLUICEGATE_STATE: HeaderName = HeaderName::from_static("x-sluicegate-state");
 
 /// Everything but the unreserved characters of RFC 3986, and the `@` of aliases, which a segment can hold.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -36,6 +39,9 @@ struct Description<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     replicas: usize,
+    /// It has none because nobody called it for long; the next request wakes it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asleep: bool,
     stages: Vec<&'a str>,
     aliases: Vec<&'a str>,
     signature: Option<Signature>,
@@ -53,7 +59,7 @@ struct ShownExample {
 }
 
 impl DataPlane {
-    /// 200 if a replica is live.
+    /// 200 if a replica is live, or will be for whoever calls; a header says which.
     pub(super) fn ping(
         &self,
         target: &Target,
@@ -72,6 +78,10 @@ impl DataPlane {
             return Err(unavailable.into());
         }
         let mut response = Response::new(full("\n"));
+        if entered.target.is_asleep() {
+            let asleep = HeaderValue::from_static("asleep");
+            response.headers_mut().insert(X_SLUICEGATE_STATE, asleep);
+        }
         sign(response.headers_mut(), &entered.id);
         Ok(response)
     }
@@ -141,6 +151,7 @@ fn description<'a>(
         state,
         message,
         replicas: stack.map_or(0, |stack| stack.live()),
+        asleep: stack.is_some_and(|stack| stack.is_asleep()),
         stages: labels
             .iter()
             .copied()

@@ -132,7 +132,7 @@ impl VersionStack {
         let set = self.replicas.current();
         match &set.failure {
             Some(failure) => Some(self.given_up(failure)),
-            None if set.live.is_empty() => Some(self.between_workers()),
+            None if set.live.is_empty() && !set.asleep => Some(self.between_workers()),
             None => None,
         }
     }
@@ -169,6 +169,7 @@ impl VersionStack {
 
     async fn admit_in_turn(&self, waiting: Waiting, deadline: Instant) -> Result<Permit, ApiError> {
         let _queued = Counted::up(&self.metrics.queue_length);
+        let _waiting = self.replicas.demand().waits();
         let mut turn = std::pin::pin!(waiting.turn());
         // Nobody has marked anything as seen on ours, so what changed since the first look is heard too.
         let mut replicas = self.replicas.subscribe();
@@ -220,6 +221,7 @@ impl VersionStack {
     /// Fits the number of places to replicas and settings. Returns how many may wait.
     pub(super) fn resize(&self) -> Result<usize, ApiError> {
         let set = self.replicas.current();
+        self.is_called(&set);
         if let Some(failure) = &set.failure {
             return Err(self.given_up(failure));
         }
@@ -245,6 +247,7 @@ impl VersionStack {
             if let Some(chosen) = pick(&set, avoid) {
                 return Ok(chosen);
             }
+            self.is_called(&set);
             // Only who has to wait listens; the first change may be one that was seen already.
             let replicas = replicas.get_or_insert_with(|| self.replicas.subscribe());
             tokio::select! {
@@ -274,6 +277,20 @@ impl VersionStack {
         tasks.spawn_on(task, &runtime);
     }
 
+    /// Lets the supervisor know that a request is there, and wakes the version if `set` sleeps.
+    fn is_called(&self, set: &ReplicaSet<Upstream>) {
+        let demand = self.replicas.demand();
+        demand.came();
+        if set.live.is_empty() {
+            demand.found_nobody();
+        }
+    }
+
+    /// Whether the version has no worker because nobody called it for long; the next request wakes it.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.replicas.current().asleep
+    }
+
     pub(super) fn replicas(&self) -> Arc<ReplicaSet<Upstream>> {
         self.replicas.current()
     }
@@ -281,6 +298,9 @@ impl VersionStack {
     /// The deadline passed before a worker had the request.
     pub(super) fn late(&self) -> ApiError {
         self.unavailable().unwrap_or_else(|| {
+            if self.is_asleep() {
+                return self.still_asleep();
+            }
             let message = format!("{} had no free place before the deadline", self.name());
             ApiError::new(ErrorCode::DeadlineExceeded, message)
         })
@@ -305,6 +325,14 @@ impl VersionStack {
 
     pub(super) fn between_workers(&self) -> ApiError {
         let message = format!("{} is waiting for a new worker", self.name());
+        ApiError::new(ErrorCode::TemporarilyUnavailable, message).retry_after(WORKER_PAUSE)
+    }
+
+    fn still_asleep(&self) -> ApiError {
+        let message = format!(
+            "{} was asleep, and its worker did not come up before the deadline",
+            self.name()
+        );
         ApiError::new(ErrorCode::TemporarilyUnavailable, message).retry_after(WORKER_PAUSE)
     }
 

@@ -23,6 +23,9 @@ const PREPARE_BUCKETS: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0
 /// Seconds. From a small model to one that is read for minutes.
 const START_BUCKETS: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0];
 
+/// Seconds. From a fork to a worker that is started from nothing.
+const WAKE_BUCKETS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0];
+
 /// How many events the engine could not write.
 pub type DroppedEvents = Box<dyn Fn() -> u64 + Send + Sync>;
 
@@ -31,6 +34,7 @@ pub type DroppedEvents = Box<dyn Fn() -> u64 + Send + Sync>;
 pub struct LifeMetrics {
     prepares: Family<PrepareLabels, Histogram, fn() -> Histogram>,
     starts: Histogram,
+    wakes: Histogram,
     failures: Family<FailureLabels, Counter>,
     counts: Mutex<BTreeMap<ServableId, Counts>>,
     not_written: Counter,
@@ -42,6 +46,7 @@ struct Counts {
     starts: u64,
     crashes: u64,
     replacements: u64,
+    wakes: u64,
     /// Where its environment came from, until it is prepared.
     environment: Option<&'static str>,
 }
@@ -81,6 +86,7 @@ impl LifeMetrics {
         Arc::new(Self {
             prepares,
             starts: Histogram::new(START_BUCKETS),
+            wakes: Histogram::new(WAKE_BUCKETS),
             failures: Family::default(),
             counts: Mutex::default(),
             not_written: Counter::default(),
@@ -105,6 +111,12 @@ impl LifeMetrics {
             "From the start of a worker to its being warm",
             Unit::Seconds,
             self.starts.clone(),
+        );
+        registry.register_with_unit(
+            "version_wake_duration",
+            "From the first request to a version that was asleep to a worker that answers",
+            Unit::Seconds,
+            self.wakes.clone(),
         );
         registry.register(
             "version_failures",
@@ -176,6 +188,10 @@ impl EventObserver for LifeMetrics {
             }
             Fact::ReplicaCrashed { .. } => self.count(event, |counts| counts.crashes += 1),
             Fact::ReplicaReplaced { .. } => self.count(event, |counts| counts.replacements += 1),
+            Fact::Woken { took } => {
+                self.wakes.observe(took.as_secs_f64());
+                self.count(event, |counts| counts.wakes += 1);
+            }
             Fact::Failed { failure } => self.failed(failure),
             _ => {}
         }
@@ -205,7 +221,7 @@ impl Collector for LifeCollector {
             };
             counts.get(&id).copied().unwrap_or_default()
         };
-        let shown: [(&str, &str, Read); 3] = [
+        let shown: [(&str, &str, Read); 4] = [
             (
                 "worker_starts",
                 "Workers of a version that came up.",
@@ -220,6 +236,11 @@ impl Collector for LifeCollector {
                 "worker_replacements",
                 "Workers of a version that were given up while they lived, and replaced.",
                 |counts| counts.replacements,
+            ),
+            (
+                "version_wakes",
+                "Times that a version was asleep, and a request woke it.",
+                |counts| counts.wakes,
             ),
         ];
         for (name, help, read) in shown {

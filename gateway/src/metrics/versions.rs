@@ -36,6 +36,13 @@ impl Collector for VersionStates {
             let labels = [("model", model.as_str()), ("version", &version)];
             replicas.is(&labels, u64::from(seen.replicas))?;
         }
+        let help = "Workers that a version is to have now.";
+        let mut wanted = gauge(&mut encoder, "version_replicas_wanted", help)?;
+        for (model, version, seen) in versions(&snapshot) {
+            let version = version.to_string();
+            let labels = [("model", model.as_str()), ("version", &version)];
+            wanted.is(&labels, u64::from(seen.replicas_wanted))?;
+        }
         Ok(())
     }
 }

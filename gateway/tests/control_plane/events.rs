@@ -75,6 +75,16 @@ fn one_of_each() -> Vec<Event> {
                 reason: "3 abandoned requests still run in it".into(),
             },
         ),
+        (
+            Some(1),
+            Fact::Scaled {
+                from: 1,
+                to: 2,
+                reason: "3 requests waited".into(),
+            },
+        ),
+        (Some(1), Fact::Asleep { idle: took }),
+        (Some(1), Fact::Woken { took }),
         (Some(2), Fact::Failed { failure }),
         (Some(1), Fact::Restarting {}),
         (Some(1), Fact::Draining {}),

@@ -568,6 +568,8 @@ fn version(phase: Phase) -> VersionSnapshot {
         phase,
         since: now(),
         replicas: u32::from(ready),
+        replicas_wanted: 1,
+        asleep: false,
         crashes: 0,
         renewing: false,
         renewal_failure: None,

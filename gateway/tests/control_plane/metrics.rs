@@ -116,6 +116,8 @@ async fn figures_are_true_at_the_scrape() {
         r#"sluicegate_version_state{model="iris",version="2",state="BUILDING"} 1"#,
         r#"sluicegate_version_replicas{model="iris",version="1"} 1"#,
         r#"sluicegate_version_replicas{model="iris",version="2"} 0"#,
+        r#"sluicegate_version_replicas_wanted{model="iris",version="1"} 1"#,
+        r#"sluicegate_version_wakes_total{model="iris",version="1"} 0"#,
         r#"sluicegate_worker_memory_bytes{model="iris",version="1",replica="1"} 314572800"#,
         r#"sluicegate_worker_memory_limit_bytes{model="iris",version="1",replica="0"} 1073741824"#,
         r#"sluicegate_worker_cpu_seconds_total{model="iris",version="1",replica="0"} 2.5"#,

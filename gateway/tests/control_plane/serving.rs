@@ -41,7 +41,7 @@ async fn enabling_publishes_the_intent_after_it_is_stored_and_asks_for_a_poll() 
     let Some(Intent::Serve(settings)) = intents.models.get("iris") else {
         panic!("it is to be served");
     };
-    assert_eq!(settings.replicas.get(), 3);
+    assert_eq!(settings.replicas.most(), 3);
     assert_eq!(settings.timeout, Duration::from_secs(5));
     assert!(plane.store.intents().await.unwrap()["iris"].serve);
     assert_eq!(plane.registry.polls.load(Ordering::Relaxed), 1);

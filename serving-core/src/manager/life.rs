@@ -49,7 +49,8 @@ impl<S, T> Life<S, T> {
             Standing::Draining
         } else if !self.status.served {
             Standing::Unserved
-        } else if self.status.phase == Phase::Ready && self.status.live > 0 {
+        } else if self.status.phase == Phase::Ready && (self.status.live > 0 || self.status.asleep)
+        {
             Standing::Ready
         } else {
             Standing::Faltering
@@ -125,6 +126,17 @@ impl<S, T> Life<S, T> {
         orders.give_another_chance(taken) || (serves && orders.want_other_replicas(taken))
     }
 
+    /// Before it has served, that is what it begins with.
+    fn wanted_replicas(&self) -> u32 {
+        if self.draining() {
+            0
+        } else if self.status.served {
+            self.status.wanted
+        } else {
+            self.spec.settings.replicas.least_awake()
+        }
+    }
+
     pub(super) fn snapshot(&self) -> VersionSnapshot {
         let lags = self.lags();
         let decided = matches!(self.phase, Phase::Ready | Phase::Failed(_));
@@ -135,6 +147,8 @@ impl<S, T> Life<S, T> {
             step: self.status.step.clone(),
             step_since: self.status.step.as_ref().map(|_| self.step_since),
             replicas: self.status.live,
+            replicas_wanted: self.wanted_replicas(),
+            asleep: self.phase == Phase::Ready && self.status.asleep,
             crashes: self.status.crashes,
             renewing: decided && (lags || self.status.renewing),
             renewal_failure: self.status.renewal_failure.clone().filter(|_| !lags),

@@ -5,5 +5,6 @@ mod laws;
 mod lives;
 mod observer;
 mod recoveries;
+mod scaling;
 mod takeovers;
 mod world;

@@ -18,6 +18,7 @@ pub(super) struct Renewal<S> {
     attempt: Option<BoxFuture<'static, Result<Renewed<S>, LoadError>>>,
     failures: u32,
     retry_at: Option<Instant>,
+    with_replica: bool,
 }
 
 impl<S: Send + Sync + 'static> Renewal<S> {
@@ -27,17 +28,20 @@ impl<S: Send + Sync + 'static> Renewal<S> {
             attempt: None,
             failures: 0,
             retry_at: None,
+            with_replica: true,
         }
     }
 
-    /// Begins, in place of one that is under way.
+    /// Begins, in place of one that is under way; `with_replica` unless the version sleeps on.
     pub(super) fn begin(
         workshop: &Arc<Workshop<S>>,
         spec: Arc<VersionSpec>,
         urgency: Urgency,
+        with_replica: bool,
     ) -> Self {
         Self {
-            attempt: Some(attempt(workshop, spec, urgency)),
+            attempt: Some(attempt(workshop, spec, urgency, with_replica)),
+            with_replica,
             ..Self::none()
         }
     }
@@ -46,7 +50,8 @@ impl<S: Send + Sync + 'static> Renewal<S> {
     pub(super) fn resume(&mut self, workshop: &Arc<Workshop<S>>, spec: &Arc<VersionSpec>) {
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.retry_at = None;
-            self.attempt = Some(attempt(workshop, Arc::clone(spec), Urgency::Housekeeping));
+            let (spec, urgency) = (Arc::clone(spec), Urgency::Housekeeping);
+            self.attempt = Some(attempt(workshop, spec, urgency, self.with_replica));
         }
     }
 
@@ -85,9 +90,10 @@ fn attempt<S: Send + Sync + 'static>(
     workshop: &Arc<Workshop<S>>,
     spec: Arc<VersionSpec>,
     urgency: Urgency,
+    with_replica: bool,
 ) -> BoxFuture<'static, Result<Renewed<S>, LoadError>> {
     let ticket = workshop.equipment.prepares.ticket(urgency);
     let workshop = Arc::clone(workshop);
     // The version stays in its phase: callers see nothing of this.
-    async move { workshop.remake(spec, ticket).await }.boxed()
+    async move { workshop.remake(spec, ticket, with_replica).await }.boxed()
 }

@@ -1,6 +1,10 @@
 //! Keeps the replicas of a version that became ready: as many as wanted, replaced where they died or
 //! were given up, without closing the route.
 
+mod renewing;
+mod replacing;
+mod scaling;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +26,8 @@ use crate::restart::CrashRecord;
 use crate::supervisor::given_up::{GivenUp, Postponed};
 use crate::supervisor::orders::Orders;
 use crate::supervisor::renewal::Renewal;
-use crate::supervisor::workshop::{Edition, Loaded, Renewed, Workshop};
+use crate::supervisor::scale::Scale;
+use crate::supervisor::workshop::{Edition, Loaded, Workshop};
 use crate::supervisor::{STOP_DEADLINE, Supervisor};
 
 struct Serving<'a, S> {
@@ -30,6 +35,10 @@ struct Serving<'a, S> {
     replicas: &'a ReplicasWriter<S>,
     gate: &'a Gate,
     clock: &'a dyn Clock,
+    /// As many replicas as there are to be.
+    scale: Scale,
+    /// When the first caller came who woke the version that is not awake yet.
+    woken_at: Option<Instant>,
     /// The newest orders that were seen.
     orders: Orders,
     /// The orders that `prepared` was made under, or that ask for nothing else.
@@ -94,6 +103,8 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
             replicas,
             gate,
             clock: clock.as_ref(),
+            scale: Scale::new(made_under.spec.settings.replicas, Instant::now()),
+            woken_at: None,
             orders: made_under.clone(),
             made_under,
             prepared: first.prepared,
@@ -116,10 +127,13 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
         loop {
             let newest = orders.borrow_and_update().clone();
             serving.obey(newest);
+            serving.scale();
             serving.arrange();
             serving.report();
             let renew_at = serving.renewal.retry_at();
             let replace_at = serving.postponed_until();
+            let look_at = serving.look_at();
+            let demand = Arc::clone(replicas.demand());
             // Each branch only takes in what happened: what follows from it is decided above, in one place.
             tokio::select! {
                 biased;
@@ -131,6 +145,8 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                 Some(recycle) = recycles.recv() => serving.recycle(recycle),
                 Some(wish) = serving.wishes.next() => serving.wished(wish),
                 Some(()) = serving.stops.next() => {}
+                () = demand.news() => {}
+                () = until(look_at) => {}
                 () = until(serving.cut_off_at) => break,
                 () = until(serving.resume_at) => serving.resume_at = None,
                 () = until(replace_at) => serving.replace_postponed(),
@@ -155,7 +171,8 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             self.renewal = Renewal::none();
         } else if renew && self.cut_off_at.is_none() {
             self.workshop.log(Fact::Restarting {});
-            let urgency = if self.running.is_empty() {
+            let is_missing = self.running.is_empty() && !self.scale.is_asleep();
+            let urgency = if is_missing {
                 self.recovery()
             } else {
                 Urgency::Awaited
@@ -164,25 +181,6 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         } else if resized && self.cut_off_at.is_none() {
             self.resized();
         }
-    }
-
-    /// Another number of replicas is wanted: what has failed before gets another chance, and who waits hears of that.
-    fn resized(&mut self) {
-        let is_wanting = self.orders.ask_for_new_replicas(&self.made_under);
-        let at_rest = !self.renewal.under_way() && self.renewal.retry_at().is_none();
-        if is_wanting && at_rest && !self.running.is_empty() {
-            self.renew(Urgency::Awaited);
-        }
-        self.fail_renewal(None);
-        if self.failed_starts > 0 && !self.running.is_empty() {
-            self.resume_at = None;
-        }
-    }
-
-    fn renew(&mut self, urgency: Urgency) {
-        let spec = Arc::clone(&self.orders.spec);
-        self.fail_renewal(None);
-        self.renewal = Renewal::begin(self.workshop, spec, urgency);
     }
 
     /// How urgent it is to get a replica while there is none.
@@ -209,7 +207,10 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         if self.running.iter().all(|one| one.postponed.is_none()) {
             self.given_up.none(Instant::now());
         }
-        if self.resume_at.is_some() {
+        if wanted == 0 && !retiring {
+            self.resume_at = None;
+        }
+        if self.resume_at.is_some() || (wanted == 0 && !retiring) {
             return;
         }
         let outdated = self.running.iter().any(|one| one.replace.is_some());
@@ -240,26 +241,22 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     }
 
     fn wanted(&self) -> usize {
-        self.orders.spec.settings.replicas.get() as usize
+        self.scale.target() as usize
     }
 
     /// Tells the manager how far what runs is from what is ordered.
     fn report(&self) {
         let under_way = self.renewal.under_way();
-        let differs = self.running.len() != self.wanted()
+        let differs = self.lacks_replicas()
             || self.running.iter().any(|one| one.replace.is_some())
             || self.renewal.retry_at().is_some();
         let taken = self.orders.clone();
+        let wanted = self.scale.target();
         self.workshop.status.update(|status| {
+            status.wanted = wanted;
             status.taken = Some(taken);
             status.renewing = under_way || (status.phase == Phase::Ready && differs);
         });
-    }
-
-    fn fail_renewal(&self, failure: Option<Failure>) {
-        self.workshop
-            .status
-            .update(|status| status.renewal_failure = failure);
     }
 
     fn load(&self) {
@@ -320,6 +317,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
 
     fn give_up_for_now(&self, failure: Failure) {
         self.replicas.clear(Some(failure.clone()));
+        self.workshop.status.update(|status| status.asleep = false);
         self.workshop.status.phase(Phase::Failed(failure.clone()));
         self.workshop.log(Fact::Failed { failure });
     }
@@ -383,7 +381,9 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             status.phase = Phase::Ready;
             status.served = true;
             status.live = live;
+            status.asleep = false;
         });
+        self.awake();
     }
 
     fn exited(&mut self, exit: Option<(ReplicaId, Exit)>) {
@@ -423,136 +423,6 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
                 attempts: times,
             });
         }
-    }
-
-    fn renewed(&mut self, made: Result<Renewed<S>, LoadError>) {
-        let ordered = self.orders.ask_for_new_replicas(&self.made_under);
-        let edition = match made {
-            Ok(edition) => edition,
-            Err(error) => return self.renewal_failed(error, ordered),
-        };
-        if ordered {
-            // Something was changed that may have been the cause.
-            self.crashes.forget();
-            self.given_up.forget();
-        }
-        self.made_under = self.orders.clone();
-        self.prepared = edition.prepared;
-        self.edition += 1;
-        for old in &mut self.running {
-            old.replace = Some(NEWER_EDITION.into());
-        }
-        self.resume_at = None;
-        match edition.first {
-            Some(first) => self.adopt(self.edition, first),
-            // The old ones make room first.
-            None => self.doubtful = false,
-        }
-    }
-
-    fn renewal_failed(&mut self, error: LoadError, ordered: bool) {
-        let policy = &self.workshop.equipment.config.restart;
-        // Without an order it was begun for want of a replica, and has no pauses of its own.
-        let attempts = if ordered {
-            self.renewal.failed(error.retry, policy)
-        } else {
-            0
-        };
-        if self.doubtful {
-            // What is wanted now may be what cannot be prepared: next comes what worked once.
-            self.doubtful = false;
-            self.failed_starts += 1;
-            let pause = match error.retry {
-                Retry::Never => policy.long_pause(),
-                Retry::Later => policy.pause(self.failed_starts),
-            };
-            return self.pause(pause, error);
-        }
-        let (kind, next_try) = match (error.retry, self.renewal.retry_at()) {
-            (Retry::Later, Some(at)) => {
-                let pause = at.duration_since(Instant::now());
-                (FailureKind::Transient, Some(self.clock.now() + pause))
-            }
-            _ => (FailureKind::Permanent, None),
-        };
-        // The old replicas serve on, so the phase stays what it is.
-        let failure = Failure {
-            kind,
-            code: error.code,
-            message: error.message,
-            last_lines: error.last_lines,
-            next_try,
-            attempts,
-        };
-        self.fail_renewal(Some(failure.clone()));
-        self.workshop.log(Fact::Failed { failure });
-    }
-
-    fn wished(&mut self, wish: Option<Recycle>) {
-        let Some(Recycle { replica, reason }) = wish else {
-            return;
-        };
-        let mut running = self.running.iter_mut();
-        if let Some(one) = running.find(|one| one.replica.id == replica && one.replace.is_none()) {
-            let policy = &self.workshop.equipment.config.restart;
-            let postponed = self.given_up.one_more(&reason, policy, Instant::now());
-            one.postponed = Some(postponed);
-            self.replace_postponed();
-        }
-    }
-
-    /// When `replace_postponed` should be called.
-    fn postponed_until(&self) -> Option<Instant> {
-        let postponed = self.running.iter().filter_map(|one| one.postponed.as_ref());
-        postponed.map(|one| one.until).min()
-    }
-
-    /// Has those replaced whose time has come.
-    fn replace_postponed(&mut self) {
-        let now = Instant::now();
-        for one in &mut self.running {
-            if let Some(due) = one.postponed.take_if(|postponed| postponed.until <= now) {
-                one.replace.get_or_insert(due.reason);
-            }
-        }
-    }
-
-    fn recycle(&mut self, recycle: Recycle) {
-        let mut running = self.running.iter_mut();
-        if let Some(one) = running.find(|one| one.replica.id == recycle.replica) {
-            one.replace = Some(recycle.reason);
-        }
-    }
-
-    /// Takes one replica out: one that is to be replaced, or else the newest.
-    fn put_aside_one(&mut self) {
-        let replaced = self.running.iter().position(|one| one.replace.is_some());
-        let place = replaced.unwrap_or(self.running.len().saturating_sub(1));
-        let aside = self.running.remove(place);
-        let id = aside.replica.id;
-        self.replicas.remove(id);
-        aside.replica.gate().close();
-        let live = self.live();
-        self.workshop.status.update(|status| status.live = live);
-        if let Some(reason) = aside.replace {
-            self.workshop.log(Fact::ReplicaReplaced {
-                replica: id,
-                reason,
-            });
-        }
-        let hurry = self.hurry.clone();
-        let patience = self.workshop.equipment.config.drain_deadline;
-        let workshop = Arc::clone(self.workshop);
-        let end = async move {
-            let drained = timeout(patience, aside.replica.gate().drained());
-            if let Some(Err(_)) = hurry.run_until_cancelled(drained).await {
-                let abandoned = aside.replica.gate().inside();
-                tracing::warn!(servable = %workshop.id, replica = %id, abandoned, "callers of a replaced replica were cut off");
-            }
-            stop(aside.stop).await;
-            aside.gone.cancel();
-        };
-        self.stops.push(end.boxed());
     }
 
     async fn end(mut self) -> u64 {

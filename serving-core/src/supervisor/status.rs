@@ -18,6 +18,10 @@ pub(crate) struct Status {
     pub(crate) served: bool,
     /// Replicas that answer.
     pub(crate) live: u32,
+    /// Replicas that there are to be.
+    pub(crate) wanted: u32,
+    /// Whether there is none because nobody comes, or because the first one who came waits for it: no trouble so far.
+    pub(crate) asleep: bool,
     /// How often a replica died by itself or its successor could not be started.
     pub(crate) crashes: u32,
     /// The newest orders that are taken into account in all of this.
@@ -42,6 +46,8 @@ impl Default for Status {
             step: None,
             served: false,
             live: 0,
+            wanted: 0,
+            asleep: false,
             crashes: 0,
             taken: None,
             renewing: false,

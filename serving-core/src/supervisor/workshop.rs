@@ -99,18 +99,19 @@ impl<S> Workshop<S> {
         .await
     }
 
-    /// Prepares the version anew while it serves. Where memory is short a first replica is not started yet: an old one
-    /// has to be gone before.
+    /// Prepares the version anew while it serves. A first replica is not started yet where memory is short, because an
+    /// old one has to be gone before; nor without `with_replica`.
     pub(crate) async fn remake(
         &self,
         spec: Arc<VersionSpec>,
         ticket: Ticket,
+        with_replica: bool,
     ) -> Result<Renewed<S>, LoadError> {
-        let stops_first = spec.settings.takeover.stops_first();
+        let with_replica = with_replica && !spec.settings.takeover.stops_first();
         self.telling(async |progress| {
             let words = progress.clone();
             let prepared = self.prepare(spec, ticket, progress).await?;
-            if stops_first {
+            if !with_replica {
                 let first = None;
                 return Ok(Renewed { prepared, first });
             }

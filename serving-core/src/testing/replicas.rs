@@ -58,6 +58,16 @@ impl<S> HandMadeReplicas<S> {
         self.writer.clear(Some(failure));
     }
 
+    /// Puts the version to sleep: all replicas go.
+    pub fn sleep(&self) {
+        let set = self.replicas().current();
+        self.writer.demand().forget_who_found_nobody();
+        self.writer.rest();
+        for replica in &set.live {
+            replica.gate().close();
+        }
+    }
+
     /// Changes the settings that the stack watches.
     pub fn set(&self, settings: Settings) {
         self.settings.send_replace(Arc::new(settings));

@@ -71,6 +71,9 @@ fn fact(fact: &Fact) -> String {
         Fact::ReplicaReplaced { replica, reason } => {
             format!("replica {replica} replaced: {reason}")
         }
+        Fact::Scaled { from, to, reason } => format!("scaled from {from} to {to}: {reason}"),
+        Fact::Asleep { idle } => format!("asleep after {:.1} s", idle.as_secs_f64()),
+        Fact::Woken { took } => format!("woken in {:.1} s", took.as_secs_f64()),
         Fact::Ready { .. } => "ready".to_owned(),
         Fact::Failed { failure } => format!("failed, {:?}: {}", failure.kind, failure.message),
         Fact::LabelMoved { label, from, to } => {

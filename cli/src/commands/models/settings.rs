@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_typed_change_is_json_or_else_text_or_else_the_default() {
         let typed = [
-            "replicas=2",
+            "replicas=0..2",
             "timeout=30s",
             "warm_up=false",
             "environment={\"OMP_NUM_THREADS\": \"2\", \"A\": \"b=c\"}",
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(
             Value::Object(changes(&typed).unwrap()),
             json!({
-                "replicas": 2,
+                "replicas": "0..2",
                 "timeout": "30s",
                 "warm_up": false,
                 "environment": {"OMP_NUM_THREADS": "2", "A": "b=c"},

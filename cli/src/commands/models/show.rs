@@ -60,6 +60,7 @@ fn version_row(version: &VersionDetail) -> Vec<String> {
     let state = match (&version.step, version.renewing) {
         (Some(step), _) => format!("{}: {step}", version.state),
         (None, true) => format!("{}: workers are being replaced", version.state),
+        (None, false) if version.asleep => format!("{}, asleep", version.state),
         (None, false) => version.state.to_string(),
     };
     let workers = match (version.replicas, version.memory_bytes) {
@@ -169,6 +170,7 @@ fn settings_rows(settings: &Settings) -> Vec<Vec<String>> {
         .collect();
     [
         ("replicas", settings.replicas.to_string()),
+        ("scale_down_after", settings.scale_down_after.to_string()),
         ("max_concurrency", settings.max_concurrency.to_string()),
         ("max_queue", settings.max_queue.to_string()),
         ("timeout", settings.timeout.to_string()),

@@ -143,7 +143,7 @@ fn is_variable_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn refused(key: &str, value: &Value, allowed: &str) -> InvalidSetting {
+pub(super) fn refused(key: &str, value: &Value, allowed: &str) -> InvalidSetting {
     InvalidSetting(format!(
         "the setting {key:?} is {value}, allowed is {allowed}"
     ))

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_tag_is_json_or_else_text() {
         let tags = read(&[
-            ("replicas", "2"),
+            ("replicas", "0..2"),
             ("timeout", "5s"),
             ("warm_up", "false"),
             ("environment", r#"{"A": "1"}"#),
@@ -83,7 +83,7 @@ mod tests {
         ]);
         assert_eq!(tags.problems, []);
         let settings = tags.settings;
-        assert_eq!(settings.replicas.unwrap().get(), 2);
+        assert_eq!(settings.replicas.unwrap().to_string(), "0..2");
         assert_eq!(settings.timeout.unwrap().to_string(), "5s");
         assert_eq!(settings.warm_up, Some(false));
         assert_eq!(settings.environment.unwrap()["A"], "1");

@@ -15,7 +15,7 @@ fn apply(changes: Value) -> Result<ModelSettings, String> {
 #[test]
 fn every_key_takes_effect() {
     let settings = apply(json!({
-        "replicas": 2, "max_concurrency": 4, "max_queue": 0, "timeout": "1m 30s",
+        "replicas": "0..4", "scale_down_after": "90s", "max_concurrency": 4, "max_queue": 0, "timeout": "1m 30s",
         "batching": "on", "max_batch_rows": 64, "max_batch_delay": "1500us",
         "env_manager": "local", "environment": {"A": "1"}, "warm_up": false,
         "memory_limit": "1GB", "versions": {"latest": 2}, "takeover": "resource_preserving",
@@ -23,7 +23,8 @@ fn every_key_takes_effect() {
     .unwrap();
     let defaults = Settings::default();
     let engine = settings.or(&defaults).to_engine(&defaults);
-    assert_eq!(engine.replicas.get(), 2);
+    assert_eq!(engine.replicas.to_string(), "0..4");
+    assert_eq!(engine.scale_down_after, Duration::from_secs(90));
     assert_eq!(engine.max_concurrency.get(), 4);
     assert_eq!(engine.max_queue, 0);
     assert_eq!(engine.timeout, Duration::from_secs(90));
@@ -74,6 +75,11 @@ fn a_refusal_names_the_key_what_is_allowed_and_the_nearest_key() {
         json!({"max_batch": 5}),
         json!({"replicas": 0}),
         json!({"replicas": "two"}),
+        json!({"replicas": "4..2"}),
+        json!({"replicas": "0..0"}),
+        json!({"replicas": "1..65"}),
+        json!({"scale_down_after": "0s"}),
+        json!({"scale_down_after": "2d"}),
         json!({"max_queue": -1}),
         json!({"timeout": "soon"}),
         json!({"timeout": 0}),
@@ -126,7 +132,7 @@ fn each_setting_tells_where_it_comes_from() {
     assert_eq!(of("versions"), Origin::Default);
     let laid = person.or(&tags.or(&Settings::default()));
     assert_eq!(
-        (laid.replicas.get(), laid.timeout.to_string()),
+        (laid.replicas.most(), laid.timeout.to_string()),
         (2, "5s".to_owned())
     );
 }

@@ -59,14 +59,14 @@ async fn a_slow_store_and_a_persons_change_under_way_hold_up_no_tags() {
         let newest = timeout(PATIENCE, heeded.wait_for(is_newest)).await;
         newest.expect("the disk is waited for").unwrap();
         let settings = book.settings("iris").unwrap();
-        assert_eq!(settings.replicas.get().to_string(), replicas);
+        assert_eq!(settings.replicas.to_string(), replicas);
     }
     assert!(person.try_join_next().is_none());
     held.rollback().await.unwrap();
 
     person.join_next().await.unwrap().unwrap().unwrap();
     let settings = book.settings("iris").unwrap();
-    assert_eq!((settings.replicas.get(), settings.max_queue), (4, 7));
+    assert_eq!((settings.replicas.most(), settings.max_queue), (4, 7));
     // What waits for the log is written before the end.
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap();

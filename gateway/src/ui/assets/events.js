@@ -18,7 +18,7 @@ const KINDS = [
   { value: "", title: "Everything" },
   { value: "failed,replica_crashed,replica_replaced,tag_refused", title: "Trouble" },
   { value: "label_moved", title: "Stages and aliases" },
-  { value: "discovered,prepared,ready,batching,draining,retired,restarting,replica_started", title: "Life of versions" },
+  { value: "discovered,prepared,ready,batching,draining,retired,restarting,replica_started,scaled,asleep,woken", title: "Life of versions" },
   { value: "enabled,disabled,settings_changed,restart_requested", title: "Done by people" },
 ];
 

@@ -5,7 +5,8 @@ import { h, set, text, toast } from "./dom.js";
 
 /// What each is, and, where there are only so many, the values that it takes.
 const ABOUT = {
-  replicas: ["Workers of each version"],
+  replicas: ["Workers of each version: 2, or a range such as 1..4 or 0..4"],
+  scale_down_after: ["How long fewer workers have to be enough until there are fewer"],
   max_concurrency: ["Requests that one worker handles at a time"],
   max_queue: ["Requests that may wait; one more is refused"],
   timeout: ["From the arrival of a request to the end of its answer"],

@@ -27,7 +27,7 @@ export function status(model) {
     return { words: [`Waiting for version ${first.version}: ${first.step ?? "its turn"}${others}.`], since: first.step_since ?? first.since };
   }
   const ready = versions.filter((version) => version.state === "READY");
-  const between = ready.filter((version) => version.replicas === 0);
+  const between = ready.filter((version) => version.replicas === 0 && !version.asleep);
   if (between.length > 0) {
     const which = between.length === 1 ? `Version ${between[0].version} is` : `${between.length} versions are`;
     return { words: [`${which} between workers: callers wait for the next one.`] };

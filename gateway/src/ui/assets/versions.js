@@ -86,7 +86,7 @@ function card(version, view) {
     state.update(now.state);
     keyed(marks, [...(now.stage ? [now.stage] : []), ...now.aliases.map((alias) => `@${alias}`)], (mark) => mark, (mark) => h("span.tag", {}, mark));
     const up = since(now);
-    refill(line, [now.state, now.step, now.step_since, now.renewing, now.replicas, now.memory_bytes, now.batching, now.crashes, up], () => standing(now, up, view));
+    refill(line, [now.state, now.step, now.step_since, now.renewing, now.replicas, now.asleep, now.memory_bytes, now.batching, now.crashes, up], () => standing(now, up, view));
     // The number's own: those of its labels are told above, with what they mean.
     keyed(uris, now.uris.slice(0, 1), (uri) => uri, (uri) => h("li.address", {}, h("code.uri", {}, uri), copyButton(uri, `Copy ${uri}`)));
     const detail = now.replicas_detail ?? [];
@@ -127,7 +127,7 @@ function standing(version, up, view) {
     return [doing("finishing requests in flight", version.since)];
   }
   return [
-    fact("Workers", version.replicas),
+    fact("Workers", version.asleep ? "0, asleep until somebody calls" : version.replicas),
     version.memory_bytes === undefined ? null : fact("Memory", bytes(version.memory_bytes)),
     version.batching && fact("Batching", shared(version.batching)),
     version.replicas > 0 && fact("Up", clock(up, elapsed)),

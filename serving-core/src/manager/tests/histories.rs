@@ -17,8 +17,8 @@ use super::world::{Stack, World, config, id};
 use crate::testing::{Call, Outcome, Script, Step};
 use crate::{
     Entered, Generation, Incarnation, Label, LabelRoute, ManagerConfig, ModelName, Phase,
-    Reference, RoutingTable, ServableId, Settings, Snapshot, Source, Takeover, Version,
-    VersionPolicy, VersionRoute,
+    Reference, ReplicaRange, RoutingTable, ServableId, Settings, Snapshot, Source, Takeover,
+    Version, VersionPolicy, VersionRoute,
 };
 
 const MODELS: [&str; 2] = ["iris", "wine"];
@@ -46,8 +46,8 @@ enum Turn {
     Leave,
 }
 
-/// Some settings: replicas, a word for the loader, which versions, whether memory is short.
-type Wish = (u32, bool, VersionPolicy, bool);
+/// Some settings: from how many replicas to how many, a word for the loader, which versions, whether memory is short.
+type Wish = ((u32, u32), bool, VersionPolicy, bool);
 
 fn wishes() -> impl Strategy<Value = Wish> {
     let listed = btree_set(1..4_u64, 1..3);
@@ -57,7 +57,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
         1 => listed.prop_map(|listed| VersionPolicy::Listed(listed.into_iter().map(Version).collect())),
     ];
     (
-        1..4_u32,
+        (0..4_u32, 0..3_u32).prop_map(|(least, more)| (least, (least + more).max(1))),
         any::<bool>(),
         policy,
         proptest::bool::weighted(0.2),
@@ -263,9 +263,10 @@ impl Player {
             Turn::DeleteModel(model) => world.registry(|aspired| {
                 aspired.models.remove(MODELS[*model]);
             }),
-            Turn::Enable(model, (replicas, word, versions, is_short)) => {
+            Turn::Enable(model, ((least, most), word, versions, is_short)) => {
                 let mut settings = Settings {
-                    replicas: NonZeroU32::new(*replicas).unwrap(),
+                    replicas: ReplicaRange::new(*least, *most).unwrap(),
+                    scale_down_after: Duration::from_secs(20),
                     versions: versions.clone(),
                     takeover: if *is_short {
                         Takeover::ResourcePreserving
@@ -307,8 +308,14 @@ impl Player {
             }
             Turn::Enter(model, version) => {
                 let references = [Reference::Version(Version(*version))];
-                let entered = world.enter(MODELS[*model], &references);
-                self.inside.extend(entered.ok());
+                if let Ok(entered) = world.enter(MODELS[*model], &references) {
+                    let replicas = &entered.target.replicas;
+                    replicas.demand().came();
+                    if replicas.current().live.is_empty() {
+                        replicas.demand().found_nobody();
+                    }
+                    self.inside.push(entered);
+                }
             }
             Turn::Leave => self.inside.clear(),
         }
@@ -417,7 +424,15 @@ impl Player {
         for (id, (generation, lives)) in &look.reachable {
             let settings = intents.settings(&id.model).unwrap();
             let of_it = || live.iter().filter(|replica| replica.spec.id == *id);
-            assert_eq!(of_it().count(), settings.replicas.get() as usize, "{id}");
+            // Nobody has called for long.
+            let least = settings.replicas.least();
+            assert_eq!(of_it().count(), least as usize, "{id}");
+            let seen = &look.snapshot.models[&id.model].versions[&id.version];
+            assert_eq!(
+                (seen.replicas_wanted, seen.asleep),
+                (least, least == 0),
+                "{id}"
+            );
             for replica in of_it() {
                 let spec = &replica.spec;
                 assert_eq!(replica.generation, *generation);

@@ -1,17 +1,16 @@
 //! Stories that are no law: re-created things, restarts, replicas that come and go, the end.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::world::{World, config, id, label, number};
 use crate::testing::{Call, Outcome, Script, Step, Timeline};
-use crate::{ManagerConfig, Note, ReplicaId, Settings, Source};
+use crate::{ManagerConfig, Note, ReplicaId, ReplicaRange, Settings, Source};
 
 fn settings(replicas: u32) -> Settings {
     Settings {
-        replicas: NonZeroU32::new(replicas).unwrap(),
+        replicas: ReplicaRange::new(replicas, replicas).unwrap(),
         ..Settings::default()
     }
 }

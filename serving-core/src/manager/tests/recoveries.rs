@@ -1,10 +1,8 @@
 //! Stories of versions that have served, have no replica left, and are brought back.
 
-use std::num::NonZeroU32;
-
 use super::world::{World, config, id, number};
 use crate::testing::{Call, Outcome, Script, Step};
-use crate::{Failure, FailureKind, ManagerConfig, Settings};
+use crate::{Failure, FailureKind, ManagerConfig, ReplicaRange, Settings};
 
 fn failure(world: &World) -> Option<Failure> {
     let entered = world.enter("iris", &number(1)).unwrap();
@@ -211,7 +209,7 @@ async fn a_replica_that_cannot_be_added_leaves_the_others_and_the_phase_alone() 
     let world = serving().await;
     world.load(&id("iris", 1), Outcome::FailsForGood);
     let two = Settings {
-        replicas: NonZeroU32::new(2).unwrap(),
+        replicas: ReplicaRange::new(2, 2).unwrap(),
         ..Settings::default()
     };
     world.enable_with("iris", two);

@@ -6,7 +6,7 @@ use std::task::{Context, Wake, Waker};
 
 use super::world::{World, id, label, number};
 use crate::testing::{Outcome, Step};
-use crate::{Reference, Settings, Takeover, Version, VersionPolicy};
+use crate::{Reference, ReplicaRange, Settings, Takeover, Version, VersionPolicy};
 
 fn latest(count: u32) -> Settings {
     Settings {
@@ -24,7 +24,7 @@ fn listed<const N: usize>(versions: [u64; N]) -> Settings {
 
 fn replicas(count: u32) -> Settings {
     Settings {
-        replicas: NonZeroU32::new(count).unwrap(),
+        replicas: ReplicaRange::new(count, count).unwrap(),
         ..Settings::default()
     }
 }
@@ -242,7 +242,7 @@ async fn where_memory_is_short_the_latest_version_waits_for_the_end_of_the_last_
 async fn where_memory_is_short_an_old_replica_is_gone_before_its_successor_starts() {
     let mut world = World::with_iris();
     let settings = stopping_first(Settings {
-        replicas: NonZeroU32::new(2).unwrap(),
+        replicas: ReplicaRange::new(2, 2).unwrap(),
         ..Settings::default()
     });
     world.enable_with("iris", settings.clone());
@@ -320,7 +320,7 @@ async fn a_renewal_is_seen_from_its_order_to_its_end() {
     let renewing = || world.seen(&id("iris", 1)).unwrap().renewing;
     assert!(!renewing());
     let two = Settings {
-        replicas: NonZeroU32::new(2).unwrap(),
+        replicas: ReplicaRange::new(2, 2).unwrap(),
         ..Settings::default()
     };
     world.enable_with("iris", two.clone());
