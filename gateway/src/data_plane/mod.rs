@@ -17,6 +17,7 @@ mod describe;
 mod document;
 mod exchange;
 mod intake;
+mod measured;
 mod metrics;
 mod reply;
 mod score;
@@ -46,6 +47,8 @@ use target::{InvalidTarget, Operation, Target};
 pub use about::{About, Example, Signature};
 pub use body::{Body, BodyError, full};
 pub use cutoff::Cutoff;
+#[doc(hidden)]
+pub use measured::read_path;
 pub use metrics::DataPlaneMetrics;
 pub use stack::VersionStack;
 pub use upstream::{Endpoint, Upstream, UpstreamConfig};
