@@ -4,23 +4,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use benches::clock::now;
+use benches::report::{Subject, What};
 use integration_tests::{Client, Gateway, World, until_within};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::Wish;
 use super::serve::Serve;
+use super::{SERVE, Wish, subject};
 
 /// How often it is asked whether there is an answer: what a figure is wrong by at most.
 const LOOKS: Duration = Duration::from_millis(10);
 
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// The times of one contender, one a round.
-pub(crate) struct Starts {
-    pub(crate) what: String,
-    pub(crate) seconds: Vec<f64>,
-}
 
 /// A gateway with one way to start workers, and a model of its own.
 struct Contender {
@@ -29,7 +24,7 @@ struct Contender {
 }
 
 /// `mlflow models serve` first, then ours by each launcher.
-pub(crate) async fn run(world: &World, wish: &Wish) -> Result<Vec<Starts>> {
+pub(crate) async fn run(world: &World, wish: &Wish) -> Result<Vec<Subject>> {
     let serve = Serve::prepare(world).await?;
     let launchers: &[&str] = if wish.smoke {
         &["template"]
@@ -37,31 +32,34 @@ pub(crate) async fn run(world: &World, wish: &Wish) -> Result<Vec<Starts>> {
         &["mlflow-serve", "direct", "template"]
     };
     let mut contenders = Vec::new();
-    let mut starts = vec![Starts {
-        what: "`mlflow models serve`".to_owned(),
-        seconds: Vec::new(),
-    }];
+    let mut times = vec![(SERVE.to_owned(), Vec::new())];
     for launcher in launchers {
         contenders.push(Contender::enter(world, launcher).await?);
-        starts.push(Starts {
-            what: format!("the gateway, `{launcher}`"),
-            seconds: Vec::new(),
-        });
+        times.push((format!("gateway, `{launcher}`"), Vec::new()));
     }
     for _ in 0..wish.rounds {
-        let server = serve.start()?;
         let began = now();
+        let server = serve.start()?;
         until_answered(&Client::new(server.url(), None), "/ping").await?;
-        starts[0].seconds.push(began.elapsed().as_secs_f64());
+        times[0].1.push(began.elapsed().as_secs_f64());
         drop(server);
-        for (contender, starts) in contenders.iter().zip(&mut starts[1..]) {
-            starts.seconds.push(contender.further_version(world).await?);
+        for (contender, (_, times)) in contenders.iter().zip(&mut times[1..]) {
+            times.push(contender.further_version(world).await?);
         }
     }
     for contender in contenders {
         contender.gateway.stop().await?;
     }
-    Ok(starts)
+    let rows = times.into_iter().map(|(name, seconds)| {
+        let rates = seconds.iter().map(|seconds| 1.0 / seconds).collect();
+        // Their ratio says how many times sooner.
+        let figures = [
+            (What::plain("seconds", 2), seconds),
+            (What::compared("starts a second", 2), rates),
+        ];
+        subject(name, figures.into())
+    });
+    Ok(rows.collect())
 }
 
 impl Contender {

@@ -1,22 +1,33 @@
 //! How soon a further version answers, and what versions take of the memory, by each launcher, beside `mlflow models serve`.
 //!
-//! The MLflow server, the gateways and the workers are real ones of the harness of `integration-tests`, whose variables say
-//! which: `SLUICEGATE_TEST_PYTHON` and `SLUICEGATE_TEST_BINARY`. Workers run in the Python of the tests (`env_manager = local`),
-//! so that the environment is there from the beginning. A gateway hears of a new version by a webhook.
-//!
-//! `launch FOLDER [--smoke] [--rounds N]` writes `launch.md` and `launch.json` into the folder.
+//! The MLflow server, the gateways and the workers are real ones, of the harness of `integration-tests`, whose variables say
+//! which: `SLUICEGATE_TEST_PYTHON` and `SLUICEGATE_TEST_BINARY`. `launch FOLDER [--smoke] [--rounds N]` writes its report
+//! into the folder.
 
 mod contest;
 mod memory;
-mod processes;
 mod serve;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use benches::figures::{Spread, Table};
+use benches::report::{Comparison, Figure, Machine, Report, Subject, What};
 use integration_tests::World;
-use serde_json::json;
+
+const ABOUT: &str = "A real MLflow server, the gateway, and workers in one Python environment that is there from the beginning \
+    (`env_manager = local`), as it is for a further version of a model. The model is MLflow's scikit-learn model of iris flowers.";
+
+const STARTS: &str = "All take turns. The gateways: from just before the call that registers the version until \
+    `GET /model/<name>/<version>/ping` is answered 200, where another version of the model runs already; the registry tells of \
+    the version by a webhook, and its files are fetched and its example is scored meanwhile. `mlflow models serve`: from its \
+    start, with the model on the local disk, until `GET /ping` is. Asked each 10 ms.";
+
+const MEMORY: &str = "Proportional set size of the gateway and all that it has started, after each version was scored once; the \
+    versions are of five models. The MLflow server runs beside all of them, and shares some pages of libraries with them. A \
+    *further version* is what each version more than in the row before has added.";
+
+/// The one that the others are compared with.
+const SERVE: &str = "`mlflow models serve`";
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -32,100 +43,66 @@ async fn main() -> Result<()> {
     let world = World::default();
     let measured = measure(&world, &wish).await;
     let finished = world.finish().await;
-    measured?;
+    measured?.write(&wish.folder)?;
     finished
 }
 
 fn wish() -> Result<Wish> {
+    let usage = "usage: launch FOLDER [--smoke] [--rounds N]";
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments
-        .next()
-        .context("usage: launch FOLDER [--smoke] [--rounds N]")?;
     let mut wish = Wish {
-        folder: folder.into(),
+        folder: arguments.next().context(usage)?.into(),
         smoke: false,
-        rounds: 7,
+        rounds: 5,
     };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--smoke" => (wish.smoke, wish.rounds) = (true, 1),
             "--rounds" => {
-                let number = arguments.next().context("--rounds takes a number")?;
-                wish.rounds = number.parse().context("--rounds takes a number")?;
+                let number = arguments.next().context(usage)?;
+                wish.rounds = number.parse().context(usage)?;
             }
-            other => bail!("{other} is unknown"),
+            _ => bail!(usage),
         }
     }
     Ok(wish)
 }
 
-#[expect(clippy::print_stdout, reason = "figures are for stdout")]
-async fn measure(world: &World, wish: &Wish) -> Result<()> {
-    let starts = contest::run(world, wish).await?;
-    let serve = &starts[0].seconds;
-    let mut times = Table::new(["started by", "seconds", "sooner than `mlflow models serve`"]);
-    for start in &starts {
-        let ratios = serve
-            .iter()
-            .zip(&start.seconds)
-            .map(|(serve, ours)| serve / ours);
-        times.row([
-            start.what.clone(),
-            Spread::of(&start.seconds).text(2),
-            format!("{} times", Spread::of(&ratios.collect::<Vec<_>>()).text(1)),
-        ]);
+async fn measure(world: &World, wish: &Wish) -> Result<Report> {
+    let environment = world.environment().await?;
+    let machine = Machine::here()
+        .with("Python", &environment.python_version().await?)
+        .with("MLflow", &environment.mlflow_version().await?);
+    let starts = Comparison {
+        title: "From registered to answered".to_owned(),
+        about: STARTS.to_owned(),
+        baseline: Some(SERVE.to_owned()),
+        subjects: contest::run(world, wish).await?,
+    };
+    let memory = Comparison {
+        title: "Memory".to_owned(),
+        about: MEMORY.to_owned(),
+        baseline: Some(SERVE.to_owned()),
+        subjects: memory::run(world, wish).await?,
+    };
+    Ok(Report {
+        name: "launch".to_owned(),
+        title: "Further versions: time and memory".to_owned(),
+        about: ABOUT.to_owned(),
+        command: "scripts/bench launch".to_owned(),
+        machine,
+        comparisons: vec![starts, memory],
+    })
+}
+
+/// One row of a report.
+fn subject(name: impl Into<String>, figures: Vec<(What, Vec<f64>)>) -> Subject {
+    let figures = figures.into_iter();
+    Subject {
+        name: name.into(),
+        figures: figures
+            .map(|(what, values)| Figure { what, values })
+            .collect(),
+        note: None,
     }
-    println!("{}", times.markdown());
-    let memories = memory::run(world, wish).await?;
-    let mut memory = Table::new([
-        "versions",
-        "started by",
-        "MB",
-        "MB a further version",
-        "÷ `mlflow models serve`",
-    ]);
-    for one in &memories.ours {
-        memory.row([
-            one.versions.to_string(),
-            one.launcher.to_owned(),
-            format!("{:.0}", one.megabytes),
-            one.further
-                .map_or_else(|| "–".to_owned(), |further| format!("{further:.0}")),
-            one.further.map_or_else(
-                || "–".to_owned(),
-                |further| format!("{:.2}", further / memories.serve),
-            ),
-        ]);
-    }
-    let text = format!(
-        "## From the registration of a further version to its first answer\n\nThe environment is there, and other versions run \
-         already. Median (least–most) of {rounds} rounds, in which all take turns; ratios of the same round. Ours: from just \
-         before the call that registers the version until `GET /model/<name>/<version>/ping` is answered 200, with a webhook \
-         to tell of it. `mlflow models serve`: from its start, its model on the disk already, until `GET /ping` is.\n\n{}\n\
-         ## Memory\n\nProportional set size of the gateway with all that it has started, each version scored once. Versions of \
-         five models, the same scikit-learn model of iris flowers in each. One `mlflow models serve`: {:.0} MB.\n\n{}",
-        times.markdown(),
-        memories.serve,
-        memory.markdown(),
-        rounds = wish.rounds,
-    );
-    println!("{text}");
-    std::fs::create_dir_all(&wish.folder)?;
-    std::fs::write(wish.folder.join("launch.md"), text)?;
-    let starts: Vec<_> = starts
-        .iter()
-        .map(|start| json!({ "started_by": start.what, "seconds": start.seconds }))
-        .collect();
-    let ours = memories.ours.iter().map(|one| {
-        json!({ "launcher": one.launcher, "versions": one.versions, "megabytes": one.megabytes, "further": one.further })
-    });
-    let all = json!({
-        "starts": starts,
-        "memory": { "mlflow_models_serve": memories.serve, "gateway": ours.collect::<Vec<_>>() },
-    });
-    std::fs::write(
-        wish.folder.join("launch.json"),
-        serde_json::to_string_pretty(&all)?,
-    )?;
-    Ok(())
 }

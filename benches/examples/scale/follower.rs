@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::thread_time::{milliseconds, thread_time};
+use super::thread_time::{microseconds, thread_time};
 
 /// Prints a line of JSON a poll.
 pub(crate) fn run(url: &str, polls: u32) -> Result<()> {
@@ -50,8 +50,8 @@ async fn follow(url: &Url, polls: u32) -> Result<()> {
         let now = thread_time();
         let told = json!({
             "versions": versions(&handle)?,
-            "wall_ms": milliseconds(status.took),
-            "cpu_ms": milliseconds(now - before),
+            "wall_us": microseconds(status.took),
+            "cpu_us": microseconds(now - before),
             "calls": status.calls,
             "bytes": status.bytes,
         });

@@ -1,7 +1,7 @@
 //! How the work of following a registry and of managing versions grows with their number.
 //!
-//! `scale FOLDER [--smoke]` writes `scale.md` and `scale.json` into the folder. `scale poll URL POLLS` is what it starts to
-//! follow a registry in a process of its own, under valgrind as well where there is one.
+//! `scale FOLDER [--smoke]` writes its report into the folder. `scale poll URL POLLS` is what it starts to follow a registry
+//! in a process of its own, under valgrind as well where there is one.
 
 mod fake_registry;
 mod follower;
@@ -9,90 +9,89 @@ mod manager;
 mod polls;
 mod thread_time;
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use benches::figures::Table;
-use serde_json::json;
+use anyhow::{Result, bail};
+use benches::program::{command, output};
+use benches::report::{Comparison, Figure, Machine, Report, Subject, What};
+
+const SIZES: [u64; 4] = [10, 100, 1_000, 10_000];
+const ROUNDS: usize = 3;
+
+const ABOUT: &str = "Ten versions a model, all of interest. Polls are of a registry on the same machine that has its pages ready, in \
+    the form and size of MLflow 3.17's (1,000 models or 10,000 versions a page): what MLflow itself takes for them comes on top. \
+    The manager's versions are loaded at once, with the usual two permits: what is left is the manager's own work. CPU time is \
+    that of the one thread on which all of it runs. Memory is counted by valgrind in runs of their own.";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["poll", url, polls] => follower::run(url, polls.parse()?),
-        [folder] => measure(folder.into(), &[10, 100, 1_000, 10_000]),
-        [folder, "--smoke"] => measure(folder.into(), &[10, 100]),
+        [folder] => measure(Path::new(folder), &SIZES, ROUNDS),
+        [folder, "--smoke"] => measure(Path::new(folder), &SIZES[..2], 1),
         _ => bail!("usage: scale FOLDER [--smoke]"),
     }
 }
 
-#[expect(clippy::print_stdout, reason = "figures are for stdout")]
-fn measure(folder: PathBuf, sizes: &[u64]) -> Result<()> {
-    let mut polls = Table::new([
-        "versions",
-        "poll",
-        "ms",
-        "CPU ms",
-        "calls",
-        "KB",
-        "allocations",
-        "KB allocated",
-        "most KB at a time",
-    ]);
-    let mut passes = Table::new(["versions", "what", "ms", "CPU ms", "passes"]);
-    let mut all = Vec::new();
+fn measure(folder: &Path, sizes: &[u64], rounds: usize) -> Result<()> {
+    let mut machine = Machine::here();
+    let mut valgrind = command("valgrind");
+    valgrind.arg("--version");
+    if let Ok(version) = output(valgrind) {
+        let version = version.trim().trim_start_matches("valgrind-");
+        machine = machine.with("valgrind", version);
+    }
+    let baseline = format!("{} versions", sizes[0]);
+    let mut polls: Vec<Comparison> = Vec::new();
+    let mut passes: Vec<Comparison> = Vec::new();
     for versions in sizes {
-        let measured = polls::measure(*versions).context("follow a registry")?;
-        for poll in &measured.polls {
-            let heap = poll.heap.as_ref();
-            let of_heap = |figure: fn(&polls::Heap) -> u64| {
-                heap.map_or_else(|| "–".to_owned(), |heap| figure(heap).to_string())
-            };
-            polls.row([
-                versions.to_string(),
-                poll.what.to_owned(),
-                format!("{:.1}", poll.wall_ms),
-                format!("{:.1}", poll.cpu_ms),
-                poll.calls.to_string(),
-                (poll.bytes / 1024).to_string(),
-                of_heap(|heap| heap.blocks),
-                of_heap(|heap| heap.bytes / 1024),
-                of_heap(|heap| heap.peak / 1024),
-            ]);
-            all.push(json!({
-                "versions": versions, "poll": poll.what, "wall_ms": poll.wall_ms, "cpu_ms": poll.cpu_ms, "calls": poll.calls,
-                "bytes": poll.bytes, "allocations": heap.map(|heap| heap.blocks),
-                "allocated": heap.map(|heap| heap.bytes), "peak": heap.map(|heap| heap.peak),
-            }));
+        let subject = |figures| Subject {
+            name: format!("{versions} versions"),
+            figures,
+            note: None,
+        };
+        for poll in polls::measure(*versions, rounds)? {
+            let title = format!("A poll: {}", poll.what);
+            add(&mut polls, title, &baseline, subject(poll.figures()));
         }
-        for step in manager::measure(*versions)? {
-            passes.row([
-                versions.to_string(),
-                step.what.to_owned(),
-                format!("{:.3}", step.wall_ms),
-                format!("{:.3}", step.cpu_ms),
-                step.passes
-                    .map_or_else(|| "–".to_owned(), |passes| passes.to_string()),
-            ]);
-            all.push(json!({
-                "versions": versions, "manager": step.what, "wall_ms": step.wall_ms, "cpu_ms": step.cpu_ms,
-            }));
+        let all: Vec<_> = (0..rounds)
+            .map(|_| manager::measure(*versions))
+            .collect::<Result<_>>()?;
+        for (number, step) in all[0].iter().enumerate() {
+            let of = |what, value: fn(&manager::Step) -> f64| Figure {
+                what,
+                values: all.iter().map(|round| value(&round[number])).collect(),
+            };
+            let figures = vec![
+                of(What::compared("CPU µs", 1), |step| step.cpu_us),
+                of(What::plain("µs", 1), |step| step.wall_us),
+            ];
+            let title = format!("The manager: {}", step.what);
+            add(&mut passes, title, &baseline, subject(figures));
         }
     }
-    let text = format!(
-        "## One poll of a registry\n\nTen versions a model; everything is of interest. The registry is a server on the same \
-         machine that has its pages ready: what MLflow itself takes for them comes on top. CPU is that of the polling thread. \
-         Allocations are counted by valgrind in a run of their own.\n\n{}\n## The manager\n\nLoading takes no time here, with \
-         the usual two permits. Processor time is that of the thread on which everything runs.\n\n{}",
-        polls.markdown(),
-        passes.markdown()
-    );
-    println!("{text}");
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("scale.md"), text)?;
-    std::fs::write(
-        folder.join("scale.json"),
-        serde_json::to_string_pretty(&all)?,
-    )?;
-    Ok(())
+    let report = Report {
+        name: "scale".to_owned(),
+        title: "Following and managing ever more versions".to_owned(),
+        about: ABOUT.to_owned(),
+        command: "scripts/bench scale".to_owned(),
+        machine,
+        comparisons: polls.into_iter().chain(passes).collect(),
+    };
+    report.write(folder)
+}
+
+/// Adds a subject to the comparison of that title.
+fn add(all: &mut Vec<Comparison>, title: String, baseline: &str, subject: Subject) {
+    let known = all.iter_mut().find(|one| one.title == title);
+    match known {
+        Some(comparison) => comparison.subjects.push(subject),
+        None => all.push(Comparison {
+            title,
+            about: String::new(),
+            baseline: Some(baseline.to_owned()),
+            subjects: vec![subject],
+        }),
+    }
 }

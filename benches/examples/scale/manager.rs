@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::fake_registry::VERSIONS;
-use super::thread_time::{milliseconds, thread_time};
+use super::thread_time::{microseconds, thread_time};
 
 /// Passes of a kind that are measured together.
 const PASSES: u32 = 20;
@@ -27,9 +27,10 @@ const PASSES: u32 = 20;
 /// What one thing took; passes are means.
 pub(crate) struct Step {
     pub(crate) what: &'static str,
-    pub(crate) wall_ms: f64,
-    pub(crate) cpu_ms: f64,
-    pub(crate) passes: Option<u32>,
+    /// Microseconds.
+    pub(crate) wall_us: f64,
+    /// Microseconds of CPU time.
+    pub(crate) cpu_us: f64,
 }
 
 /// Has everything ready at once.
@@ -79,13 +80,13 @@ async fn steps(versions: u64) -> Result<Vec<Step>> {
     let meter = Meter::start();
     aspired.send_replace(Some(Arc::new(registered(versions, 1))));
     until_ready(&handle, &stacks, versions).await?;
-    steps.push(meter.step("from nothing to all ready", None));
+    steps.push(meter.step("from nothing to all ready", 1));
 
     let meter = Meter::start();
     for _ in 0..PASSES {
         handle.caught_up().await;
     }
-    steps.push(meter.step("a pass, nothing was heard", Some(PASSES)));
+    steps.push(meter.step("a pass, nothing was heard", PASSES));
 
     let same = (0..PASSES).map(|_| Arc::new(registered(versions, 1)));
     let same: Vec<_> = same.collect();
@@ -94,7 +95,7 @@ async fn steps(versions: u64) -> Result<Vec<Step>> {
         aspired.send_replace(Some(value));
         handle.caught_up().await;
     }
-    steps.push(meter.step("a pass over an equal value", Some(PASSES)));
+    steps.push(meter.step("a pass over an equal value", PASSES));
 
     let moved = (0..PASSES).map(|number| Arc::new(registered(versions, 2 - u64::from(number % 2))));
     let moved: Vec<_> = moved.collect();
@@ -105,19 +106,19 @@ async fn steps(versions: u64) -> Result<Vec<Step>> {
         handle.caught_up().await;
         handle.caught_up().await;
     }
-    steps.push(meter.step("one label moves", Some(PASSES)));
+    steps.push(meter.step("one label moves", PASSES));
 
     let one_more = Arc::new(registered(versions + 1, 1));
     let meter = Meter::start();
     aspired.send_replace(Some(one_more));
     until_ready(&handle, &stacks, versions + 1).await?;
-    steps.push(meter.step("one version comes", None));
+    steps.push(meter.step("one version comes", 1));
 
     let meter = Meter::start();
     shutdown.cancel();
     drop(handle);
     tasks.join_all().await;
-    steps.push(meter.step("all are stopped", None));
+    steps.push(meter.step("all are stopped", 1));
     Ok(steps)
 }
 
@@ -176,14 +177,12 @@ impl Meter {
         }
     }
 
-    fn step(&self, what: &'static str, passes: Option<u32>) -> Step {
+    fn step(&self, what: &'static str, passes: u32) -> Step {
         let (wall, cpu) = (self.wall.elapsed(), thread_time() - self.cpu);
-        let each = passes.unwrap_or(1);
         Step {
             what,
-            wall_ms: milliseconds(wall / each),
-            cpu_ms: milliseconds(cpu / each),
-            passes,
+            wall_us: microseconds(wall / passes),
+            cpu_us: microseconds(cpu / passes),
         }
     }
 }

@@ -1,28 +1,22 @@
-//! What polls of a registry take: time, processor, calls, and the heap as valgrind counts it.
-
-use std::process::Command;
+//! What polls of a registry take: time, calls, and the heap as valgrind counts it.
 
 use anyhow::{Context, Result, ensure};
+use benches::program::command;
+use benches::report::{Figure, What};
 use serde_json::Value;
 
 use super::fake_registry::FakeRegistry;
 
-/// Polls that find nothing new; the figures are of the quickest.
+/// Polls that find nothing new; the figures of a round are those of the quickest.
 const QUIET: u32 = 5;
-
-pub(crate) struct Polls {
-    pub(crate) polls: Vec<Poll>,
-}
 
 /// One kind of poll.
 pub(crate) struct Poll {
     pub(crate) what: &'static str,
-    pub(crate) wall_ms: f64,
-    pub(crate) cpu_ms: f64,
-    pub(crate) calls: u64,
-    pub(crate) bytes: u64,
+    /// Once a round, as the follower tells it.
+    told: Vec<Value>,
     /// `None` without valgrind.
-    pub(crate) heap: Option<Heap>,
+    heap: Option<Heap>,
 }
 
 /// What a poll takes of the heap.
@@ -34,21 +28,26 @@ pub(crate) struct Heap {
     pub(crate) peak: u64,
 }
 
-pub(crate) fn measure(versions: u64) -> Result<Polls> {
+/// The kinds of polls of a registry with so many versions.
+pub(crate) fn measure(versions: u64, rounds: usize) -> Result<[Poll; 3]> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     let registry = runtime.block_on(FakeRegistry::start(versions))?;
-    let told = polls(&registry.url(), QUIET + 2, versions)?;
-    let [first, quiet @ .., changed] = told.as_slice() else {
-        anyhow::bail!("there are several polls");
-    };
-    let quickest = quiet
-        .iter()
-        .min_by(|one, other| cpu(one).total_cmp(&cpu(other)))
-        .context("some are quiet")?;
     let url = registry.url();
+    let (mut first, mut quiet, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let mut told = polls(&url, QUIET + 2, versions)?;
+        changed.extend(told.pop());
+        let rest = told.split_off(1);
+        let cpu = |told: &Value| told["cpu_us"].as_f64().unwrap_or_default();
+        quiet.extend(
+            rest.into_iter()
+                .min_by(|one, other| cpu(one).total_cmp(&cpu(other))),
+        );
+        first.extend(told);
+    }
     let heaps: Option<[Heap; 4]> = match heap_of(&url, 0)? {
         None => None,
         Some(none) => {
@@ -58,13 +57,43 @@ pub(crate) fn measure(versions: u64) -> Result<Polls> {
         }
     };
     let heap = |more: usize| heaps.map(|heaps| heaps[more].since(heaps[more - 1]));
-    Ok(Polls {
-        polls: vec![
-            poll("the first", first, heap(1)),
-            poll("nothing new", quickest, heap(3)),
-            poll("one version in another stage", changed, heap(2)),
-        ],
-    })
+    let poll = |what, told, heap| Poll { what, told, heap };
+    Ok([
+        poll("all is new", first, heap(1)),
+        poll("nothing is new", quiet, heap(3)),
+        poll("one version has moved", changed, heap(2)),
+    ])
+}
+
+impl Poll {
+    /// As columns of a report.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        let told = |what: What, key: &str| Figure {
+            what,
+            values: self
+                .told
+                .iter()
+                .filter_map(|told| told[key].as_f64())
+                .collect(),
+        };
+        let mut figures = vec![
+            told(What::compared("CPU µs", 0), "cpu_us"),
+            told(What::plain("µs", 0), "wall_us"),
+            told(What::plain("calls", 0), "calls"),
+            told(What::plain("bytes", 0), "bytes"),
+        ];
+        if let Some(heap) = self.heap {
+            #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 bytes")]
+            let counted = |name, value: u64| Figure {
+                what: What::plain(name, 0),
+                values: vec![value as f64],
+            };
+            figures.push(counted("allocations", heap.blocks));
+            figures.push(counted("KB allocated", heap.bytes / 1024));
+            figures.push(counted("KB held at most", heap.peak / 1024));
+        }
+        figures
+    }
 }
 
 impl Heap {
@@ -78,24 +107,9 @@ impl Heap {
     }
 }
 
-fn poll(what: &'static str, told: &Value, heap: Option<Heap>) -> Poll {
-    Poll {
-        what,
-        wall_ms: told["wall_ms"].as_f64().unwrap_or_default(),
-        cpu_ms: cpu(told),
-        calls: told["calls"].as_u64().unwrap_or_default(),
-        bytes: told["bytes"].as_u64().unwrap_or_default(),
-        heap,
-    }
-}
-
-fn cpu(told: &Value) -> f64 {
-    told["cpu_ms"].as_f64().unwrap_or_default()
-}
-
 /// Follows the registry in a process of its own; gives what it tells of each poll.
 fn polls(url: &str, polls: u32, versions: u64) -> Result<Vec<Value>> {
-    let output = program(std::env::current_exe()?)
+    let output = command(std::env::current_exe()?)
         .args(["poll", url, &polls.to_string()])
         .output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -111,7 +125,7 @@ fn polls(url: &str, polls: u32, versions: u64) -> Result<Vec<Value>> {
 
 /// The heap of a process that polls so often; `None` without valgrind.
 fn heap_of(url: &str, polls: u32) -> Result<Option<Heap>> {
-    let mut valgrind = program("valgrind");
+    let mut valgrind = command("valgrind");
     valgrind
         .args(["--tool=dhat", "--dhat-out-file=/dev/null"])
         .arg(std::env::current_exe()?)
@@ -137,12 +151,4 @@ fn heap_of(url: &str, polls: u32) -> Result<Option<Heap>> {
         bytes,
         peak,
     }))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark starts its own processes"
-)]
-fn program(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    Command::new(program)
 }

@@ -10,6 +10,6 @@ pub(crate) fn thread_time() -> Duration {
 }
 
 /// For people.
-pub(crate) fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+pub(crate) fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }
