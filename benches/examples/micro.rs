@@ -67,8 +67,11 @@ fn counts(program: &Path, groups: &[&str]) -> Result<Vec<(String, String, f64)>>
     let profile = folder.path().join("callgrind");
     let mut valgrind = command("valgrind");
     valgrind
-        .args(["--tool=callgrind", "--toggle-collect=*measured_operations*"])
-        .arg("--dump-before=*measured_operations*")
+        .args([
+            "--tool=callgrind",
+            "--toggle-collect=instructions::measured_operations",
+        ])
+        .arg("--dump-before=instructions::measured_operations")
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(program)
         .arg(TIMES.to_string())
@@ -77,9 +80,12 @@ fn counts(program: &Path, groups: &[&str]) -> Result<Vec<(String, String, f64)>>
     let mut counts = Vec::new();
     for (number, line) in names.lines().enumerate() {
         let (group, name) = line.split_once('\t').context("a group and a name")?;
-        // Dumps are numbered from 1, and each holds what was counted since the one before: the first, nothing.
-        let short = total(&numbered(&profile, 2 * number + 2))?;
-        let long = total(&numbered(&profile, 2 * number + 3))?;
+        let short = total(&dump_after(&profile, 2 * number))?;
+        let long = total(&dump_after(&profile, 2 * number + 1))?;
+        ensure!(
+            short > 0 && long > short,
+            "{line}: {short} and {long} were counted"
+        );
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let each = long.saturating_sub(short) as f64 / TIMES as f64;
         counts.push((group.to_owned(), name.to_owned(), each));
@@ -88,10 +94,17 @@ fn counts(program: &Path, groups: &[&str]) -> Result<Vec<(String, String, f64)>>
     Ok(counts)
 }
 
-fn numbered(profile: &Path, number: usize) -> PathBuf {
+/// What was counted in a call, numbered from 0. A dump is written before each call, so that the first, which has the number 1,
+/// holds nothing; what was counted in the last call is in the one that is written at the end, which has no number.
+fn dump_after(profile: &Path, call: usize) -> PathBuf {
     let mut path = profile.as_os_str().to_owned();
-    path.push(format!(".{number}"));
-    path.into()
+    path.push(format!(".{}", call + 2));
+    let path = PathBuf::from(path);
+    if path.exists() {
+        path
+    } else {
+        profile.to_owned()
+    }
 }
 
 /// All instructions of one dump.
