@@ -1,6 +1,6 @@
 //! How the work of following a registry and of managing versions grows with their number.
 //!
-//! `scale FOLDER [--smoke]` writes its report into the folder. `scale poll URL POLLS` is what it starts to follow a registry
+//! `scale FOLDER [--smoke | --without-heap]` writes its report into the folder. `scale poll URL POLLS` is what it starts to follow a registry
 //! in a process of its own, under valgrind as well where there is one.
 
 mod fake_registry;
@@ -28,13 +28,15 @@ fn main() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["poll", url, polls] => follower::run(url, polls.parse()?),
-        [folder] => measure(Path::new(folder), &SIZES, ROUNDS),
-        [folder, "--smoke"] => measure(Path::new(folder), &SIZES[..2], 1),
-        _ => bail!("usage: scale FOLDER [--smoke]"),
+        [folder] => measure(Path::new(folder), &SIZES, ROUNDS, true),
+        // Of a debug build, valgrind's counts take a minute.
+        [folder, "--smoke"] => measure(Path::new(folder), &SIZES[..2], 1, false),
+        [folder, "--without-heap"] => measure(Path::new(folder), &SIZES, ROUNDS, false),
+        _ => bail!("usage: scale FOLDER [--smoke | --without-heap]"),
     }
 }
 
-fn measure(folder: &Path, sizes: &[u64], rounds: usize) -> Result<()> {
+fn measure(folder: &Path, sizes: &[u64], rounds: usize, heap: bool) -> Result<()> {
     let mut machine = Machine::here();
     let mut valgrind = command("valgrind");
     valgrind.arg("--version");
@@ -51,7 +53,7 @@ fn measure(folder: &Path, sizes: &[u64], rounds: usize) -> Result<()> {
             figures,
             note: None,
         };
-        for poll in polls::measure(*versions, rounds)? {
+        for poll in polls::measure(*versions, rounds, heap)? {
             let title = format!("A poll: {}", poll.what);
             add(&mut polls, title, &baseline, subject(poll.figures()));
         }

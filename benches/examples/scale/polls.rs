@@ -28,8 +28,8 @@ pub(crate) struct Heap {
     pub(crate) peak: u64,
 }
 
-/// The kinds of polls of a registry with so many versions.
-pub(crate) fn measure(versions: u64, rounds: usize) -> Result<[Poll; 3]> {
+/// The kinds of polls of a registry with so many versions; what they take of the heap only where there is valgrind.
+pub(crate) fn measure(versions: u64, rounds: usize, with_heap: bool) -> Result<[Poll; 3]> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -48,7 +48,8 @@ pub(crate) fn measure(versions: u64, rounds: usize) -> Result<[Poll; 3]> {
         );
         first.extend(told);
     }
-    let heaps: Option<[Heap; 4]> = match heap_of(&url, 0)? {
+    let none = if with_heap { heap_of(&url, 0)? } else { None };
+    let heaps: Option<[Heap; 4]> = match none {
         None => None,
         Some(none) => {
             let of = |polls| heap_of(&url, polls)?.context("valgrind counts");
