@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         name: "micro".to_owned(),
         title: "What each request passes, in instructions".to_owned(),
         about: ABOUT.to_owned(),
-        command: "scripts/bench micro".to_owned(),
+        command: "scripts/bench-parts micro".to_owned(),
         machine: Machine::here().with("valgrind", version),
         comparisons,
     };

@@ -89,7 +89,7 @@ async fn measure(world: &World, wish: &Wish) -> Result<Report> {
         name: "launch".to_owned(),
         title: "Further versions: time and memory".to_owned(),
         about: ABOUT.to_owned(),
-        command: "scripts/bench launch".to_owned(),
+        command: "scripts/bench-parts launch".to_owned(),
         machine,
         comparisons: vec![starts, memory],
     })

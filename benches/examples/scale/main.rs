@@ -77,7 +77,7 @@ fn measure(folder: &Path, sizes: &[u64], rounds: usize, heap: bool) -> Result<()
         name: "scale".to_owned(),
         title: "Following and managing ever more versions".to_owned(),
         about: ABOUT.to_owned(),
-        command: "scripts/bench scale".to_owned(),
+        command: "scripts/bench-parts scale".to_owned(),
         machine,
         comparisons: polls.into_iter().chain(passes).collect(),
     };
