@@ -13,8 +13,7 @@ const TIMES: u64 = 200;
 const ABOUT: &str = "Instructions that one of each takes, counted by `valgrind --tool=callgrind`: 200 and 400 of them are counted, \
     and the difference divided, so that neither the loop nor what is done once has a share. The same program gives the same \
     figures on every machine of this kind, whatever else runs there (hash tables draw new seeds at each start, and allocators \
-    see other addresses: a percent). Valgrind's processor knows no instructions for SHA-256: a token's digest takes a tenth of \
-    these on a real one.";
+    see other addresses: a percent).";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
