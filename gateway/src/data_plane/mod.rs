@@ -18,6 +18,7 @@ mod describe;
 mod document;
 mod exchange;
 mod intake;
+mod measured;
 mod metrics;
 mod reply;
 mod score;
@@ -48,6 +49,8 @@ pub use about::{About, Example, Signature};
 pub use batching::BatchingState;
 pub use body::{Body, BodyError, full};
 pub use cutoff::Cutoff;
+#[doc(hidden)]
+pub use measured::read_path;
 pub use metrics::DataPlaneMetrics;
 pub use stack::VersionStack;
 pub use upstream::{Endpoint, Upstream, UpstreamConfig};
