@@ -1,0 +1,44 @@
+//! The closed loop: the next request follows the answer to the last.
+
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use super::{AFTER_ERROR, Connection, Load, Tally};
+use crate::clock::now;
+
+/// Begins so many connections.
+pub(super) fn begin(tasks: &mut JoinSet<Tally>, load: &Load, connections: usize, began: Instant) {
+    let end = began + load.duration;
+    for number in 0..connections {
+        let load = load.clone();
+        tasks.spawn(async move {
+            let mut tally = Tally::default();
+            let mut connection = Connection::new(load.endpoint.clone());
+            let mut requests = load
+                .requests
+                .iter()
+                .cycle()
+                .skip(number % load.requests.len());
+            let mut started = now();
+            while started < end
+                && let Some(request) = requests.next()
+            {
+                let checked = match connection.send(request).await {
+                    Ok(answer) => (load.check)(&answer),
+                    Err(reason) => Err(reason),
+                };
+                let ended = now();
+                match checked {
+                    Ok(()) => tally.answered(ended - started),
+                    Err(reason) => {
+                        tally.fail(reason);
+                        tokio::time::sleep(AFTER_ERROR).await;
+                    }
+                }
+                started = now();
+            }
+            tally
+        });
+    }
+}

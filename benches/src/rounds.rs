@@ -1,0 +1,171 @@
+//! Contenders in turn: A B C A B C …, so that whatever the machine does meanwhile, it does to all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::load::{Check, Endpoint, Load, Pace, Request};
+use crate::meter::Scope;
+use crate::report::{Figure, Subject, What};
+
+/// One of those that are compared. It runs already.
+#[derive(Clone)]
+pub struct Contender {
+    /// Its name in tables.
+    pub name: String,
+    /// Where it answers.
+    pub endpoint: Endpoint,
+    /// What it is asked, in turn.
+    pub requests: Arc<[Request]>,
+    /// What it has to answer.
+    pub check: Check,
+    /// The processes whose CPU time and memory are its own.
+    pub scope: Scope,
+}
+
+/// How contenders are measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    /// How often each has its turn.
+    pub rounds: usize,
+    /// Before each measurement, unmeasured.
+    pub warm_up: Duration,
+    /// Each measurement.
+    pub measure: Duration,
+    /// Connections.
+    pub connections: usize,
+    /// Closed, or open at a rate.
+    pub pace: Pace,
+    /// Threads of the generator.
+    pub threads: usize,
+}
+
+/// What one turn of one contender showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// Good answers a second.
+    pub rate: f64,
+    /// Milliseconds within which half of the good answers came.
+    pub p50: f64,
+    /// Milliseconds within which 99 of 100 came.
+    pub p99: f64,
+    /// Microseconds of CPU time for each good answer.
+    pub cpu: f64,
+    /// The generator's own.
+    pub generator_cpu: f64,
+    /// Megabytes after it (PSS).
+    pub memory: f64,
+    /// Megabytes at most (RSS).
+    pub peak: f64,
+    /// Requests without a good answer, for each hundred good ones.
+    pub errors: f64,
+    /// What was wrong with the first of them.
+    pub first_error: Option<String>,
+}
+
+/// What all turns of one contender showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turns {
+    /// Its name.
+    pub name: String,
+    /// In their order.
+    pub turns: Vec<Turn>,
+}
+
+/// Gives each contender its turn, as often as the plan says. `progress` is told of each turn.
+pub fn run(
+    contenders: &[Contender],
+    plan: &Plan,
+    mut progress: impl FnMut(&str, &Turn),
+) -> Result<Vec<Turns>> {
+    ensure!(plan.rounds > 0, "a measurement needs a round");
+    let mut results: Vec<Turns> = contenders
+        .iter()
+        .map(|contender| Turns {
+            name: contender.name.clone(),
+            turns: Vec::new(),
+        })
+        .collect();
+    for _ in 0..plan.rounds {
+        for (contender, results) in contenders.iter().zip(&mut results) {
+            let turn = contender.turn(plan)?;
+            progress(&contender.name, &turn);
+            results.turns.push(turn);
+        }
+    }
+    Ok(results)
+}
+
+impl Contender {
+    /// One turn: warmed up, then measured.
+    pub fn turn(&self, plan: &Plan) -> Result<Turn> {
+        let load = Load {
+            endpoint: self.endpoint.clone(),
+            requests: Arc::clone(&self.requests),
+            check: Arc::clone(&self.check),
+            connections: plan.connections,
+            pace: plan.pace,
+            duration: plan.warm_up,
+            threads: plan.threads,
+        };
+        if !plan.warm_up.is_zero() {
+            load.run()?;
+        }
+        self.scope.forget_peaks()?;
+        let before = self.scope.cpu()?;
+        let outcome = Load {
+            duration: plan.measure,
+            ..load
+        }
+        .run()?;
+        let usage = self.scope.usage()?;
+        let milliseconds = |part| outcome.quantile(part).as_secs_f64() * 1e3;
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let errors = outcome.errors as f64 * 100.0 / outcome.requests.max(1) as f64;
+        Ok(Turn {
+            rate: outcome.rate(),
+            p50: milliseconds(0.5),
+            p99: milliseconds(0.99),
+            cpu: outcome.microseconds_each(usage.cpu.saturating_sub(before)),
+            generator_cpu: outcome.microseconds_each(outcome.own_cpu),
+            memory: megabytes(usage.proportional),
+            peak: megabytes(usage.peak),
+            errors,
+            first_error: outcome.first_error.clone(),
+        })
+    }
+}
+
+impl Turns {
+    /// As a row of a report.
+    pub fn subject(&self) -> Subject {
+        let of = |what: What, value: fn(&Turn) -> f64| Figure {
+            what,
+            values: self.turns.iter().map(value).collect(),
+        };
+        let first_error = self.turns.iter().find_map(|turn| turn.first_error.clone());
+        Subject {
+            name: self.name.clone(),
+            figures: vec![
+                of(What::compared("requests/s", 0), |turn| turn.rate),
+                of(What::plain("p50 ms", 3), |turn| turn.p50),
+                of(What::plain("p99 ms", 3), |turn| turn.p99),
+                of(What::compared("CPU µs a request", 1), |turn| turn.cpu),
+                of(What::plain("memory MB", 1), |turn| turn.memory),
+                of(What::plain("peak MB", 1), |turn| turn.peak),
+                of(What::hidden("generator CPU µs a request", 1), |turn| {
+                    turn.generator_cpu
+                }),
+                of(What::plain("errors %", 2), |turn| turn.errors),
+            ],
+            note: first_error,
+        }
+    }
+}
+
+/// Megabytes of 1,048,576 bytes.
+#[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 bytes")]
+pub fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
