@@ -26,11 +26,12 @@ class Contender:
 
     def __init__(self, port, process, form, path, headers=None):
         self.port, self.process, self.path = port, process.pid, path
-        self.headers = {"content-type": "application/json", **(headers or {})}
+        self.headers = headers or {}
         self.body, self.read, self.expected = form
 
     def score(self, body):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{self.path}", body.encode(), self.headers)
+        headers = {"content-type": "application/json", **self.headers}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{self.path}", body.encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.read().decode()

@@ -4,7 +4,7 @@
 
 Starts an MLflow server, logs the model there, starts each contender on a port that the system chose, scores each body with each
 contender, and compares the answers with the model's own. Then it prints one line of JSON: where each contender listens, the
-requests to send to it (path, headers, a body for each number of rows), a part that each right answer contains, and its
+requests to send to it (path, headers beside that of JSON, a body for each number of rows), a part that each right answer contains, and its
 process; and the versions of the programs. Whoever started this measures; when it closes this program's input, everything is ended.
 
 Run by the Python that serves for MLflow and for Sluicegate's workers; the peers have environments of their own.

@@ -13,6 +13,7 @@ pub mod meter;
 pub mod program;
 pub mod report;
 pub mod rounds;
+pub mod scoring;
 pub mod upstream;
 pub mod wait;
 

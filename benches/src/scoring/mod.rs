@@ -99,29 +99,55 @@ pub fn run(
     effort: &Effort,
     mut progress: impl FnMut(&str),
 ) -> Result<Report> {
-    ensure!(MODELS.contains(&model), "there is no model {model}; there are {}", MODELS.join(", "));
+    ensure!(
+        MODELS.contains(&model),
+        "there is no model {model}; there are {}",
+        MODELS.join(", ")
+    );
     let machine = Machine::here();
-    progress(&format!("{model}: starting {}", staging.contenders.join(", ")));
+    progress(&format!(
+        "{model}: starting {}",
+        staging.contenders.join(", ")
+    ));
     let stage = Stage::set(staging, model)?;
     let machine = stage
         .versions()
         .iter()
-        .fold(machine, |machine, (program, version)| machine.with(program, version));
+        .fold(machine, |machine, (program, version)| {
+            machine.with(program, version)
+        });
     let mut comparisons = Vec::new();
     // What each answered a second in the closed loop, by rows and connections.
     let mut answered: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
-    let kinds: Vec<Kind> = KINDS.into_iter().filter(|kind| !effort.smoke || kind.is_in_smoke()).collect();
+    let kinds: Vec<Kind> = KINDS
+        .into_iter()
+        .filter(|kind| !effort.smoke || kind.is_in_smoke())
+        .collect();
     for kind in kinds {
         let contenders = stage.contenders(kind.rows)?;
         let before = answered.get(&(kind.rows, kind.connections));
-        let turns = measure(&contenders, &kind.plans(&contenders, before, effort), |name, turn| {
-            progress(&format!(
-                "{model}, {}: {name}: {:.0} requests/s, p50 {:.1} ms, p99 {:.1} ms, {:.0} µs of CPU, {:.1} % errors",
-                kind.title(), turn.rate, turn.p50, turn.p99, turn.cpu, turn.errors
-            ));
-        })?;
+        let turns = measure(
+            &contenders,
+            &kind.plans(&contenders, before, effort),
+            |name, turn| {
+                progress(&format!(
+                    "{model}, {}: {name}: {:.0} requests/s, p50 {:.1} ms, p99 {:.1} ms, {:.0} µs of CPU, {:.1} % errors",
+                    kind.title(),
+                    turn.rate,
+                    turn.p50,
+                    turn.p99,
+                    turn.cpu,
+                    turn.errors
+                ));
+            },
+        )?;
         if kind.rate == Rate::Closed {
-            let rates = turns.iter().map(|turns| turns.subject().figure("requests/s").map_or(0.0, |figure| figure.spread().median));
+            let rates = turns.iter().map(|turns| {
+                turns
+                    .subject()
+                    .figure("requests/s")
+                    .map_or(0.0, |figure| figure.spread().median)
+            });
             answered.insert((kind.rows, kind.connections), rates.collect());
         }
         comparisons.push(kind.comparison(&turns));
@@ -201,7 +227,12 @@ impl Kind {
     }
 
     /// A plan for each contender; `answered` is what they answered in the closed loop, in the same order.
-    fn plans(&self, contenders: &[Contender], answered: Option<&Vec<f64>>, effort: &Effort) -> Vec<Plan> {
+    fn plans(
+        &self,
+        contenders: &[Contender],
+        answered: Option<&Vec<f64>>,
+        effort: &Effort,
+    ) -> Vec<Plan> {
         let answered = answered.map_or(&[][..], Vec::as_slice);
         let slowest = answered.iter().copied().fold(f64::INFINITY, f64::min);
         let pace = |place: usize| {
@@ -299,10 +330,20 @@ mod tests {
     #[test]
     fn every_open_loop_has_its_closed_one_before_it() {
         for smoke in [false, true] {
-            let kinds: Vec<Kind> = KINDS.into_iter().filter(|kind| !smoke || kind.is_in_smoke()).collect();
-            for (place, kind) in kinds.iter().enumerate().filter(|(_, kind)| kind.rate != Rate::Closed) {
+            let kinds: Vec<Kind> = KINDS
+                .into_iter()
+                .filter(|kind| !smoke || kind.is_in_smoke())
+                .collect();
+            for (place, kind) in kinds
+                .iter()
+                .enumerate()
+                .filter(|(_, kind)| kind.rate != Rate::Closed)
+            {
                 let before = &kinds[..place];
-                assert!(before.contains(&closed(kind.rows, kind.connections)), "{kind:?}");
+                assert!(
+                    before.contains(&closed(kind.rows, kind.connections)),
+                    "{kind:?}"
+                );
             }
         }
     }

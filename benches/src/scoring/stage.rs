@@ -84,7 +84,11 @@ impl Stage {
                 contenders: Vec::new(),
             },
         };
-        let stdout = stage.process.stdout.take().context("its stdout is a pipe")?;
+        let stdout = stage
+            .process
+            .stdout
+            .take()
+            .context("its stdout is a pipe")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         ensure!(
@@ -128,7 +132,12 @@ impl Announcement {
         Ok(Contender {
             name: self.name.clone(),
             endpoint: Endpoint::Tcp(self.address),
-            requests: [Request::post(&self.path, &headers, exchange.body.as_bytes())].into(),
+            requests: [Request::post(
+                &self.path,
+                &headers,
+                exchange.body.as_bytes(),
+            )]
+            .into(),
             check: contains(&exchange.answer_contains),
             scope: Scope::Tree(self.process),
         })

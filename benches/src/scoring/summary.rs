@@ -14,7 +14,9 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
         "forest" => {
             "A random forest of 200 trees over 30 columns: milliseconds a call, nearly the same for one row and for hundreds."
         }
-        _ => "Points for an applicant in pure Python, row by row: joining calls saves the server's share, never the model's.",
+        _ => {
+            "Points for an applicant in pure Python, row by row: joining calls saves the server's share, never the model's."
+        }
     };
     let mut text = format!(
         "{what} Everybody serves the same files. Contenders take turns in each round (A B C A B C …), all of them running; every \
@@ -24,7 +26,11 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
     );
     let mut table = String::new();
     for comparison in comparisons {
-        for ours in comparison.subjects.iter().filter(|subject| is_ours(subject)) {
+        for ours in comparison
+            .subjects
+            .iter()
+            .filter(|subject| is_ours(subject))
+        {
             let _ = writeln!(
                 table,
                 "| {} | {} | {} | {} | {} | {} |",
