@@ -1,7 +1,8 @@
 """Who takes part in the scoring benchmark: how each is started and asked, at the settings that are best for it.
 
-Each is a generator: it starts its program, yields what to ask, and when resumed waits until that answers. The reasons for
-the settings are in docs/benchmarks/peers.md.
+Each is a generator: it starts its program, yields what to ask, and when resumed waits until that answers. A contender's name
+may say other settings, for example `mlserver:max_batch_size=64,max_batch_time=0.02` or `sluicegate-1:batching=off`. The reasons
+for those that hold otherwise are in docs/benchmarks/peers.md.
 """
 
 import json
@@ -63,8 +64,8 @@ def log_model(stage, registry, name):
 def mlflow_serve(workers):
     """`mlflow models serve`, asked directly."""
 
-    def start(stage, model, **_):
-        port, name = free_port(), f"mlflow-{workers}"
+    def start(stage, name, model, settings, **_):
+        port = free_port()
         process = stage.start(name, [
             sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", model["files"], "--env-manager", "local",
             "--host", "127.0.0.1", "--port", port, "--workers", workers,
@@ -75,51 +76,59 @@ def mlflow_serve(workers):
     return start
 
 
-def mlserver(stage, model, peers, **_):
+def mlserver(stage, name, model, peers, settings, **_):
     """MLServer with its MLflow runtime. Only its own protocol (V2) is batched there: `/invocations` never is."""
-    port, home = free_port(), stage.folder / "mlserver"
+    chosen = {"max_batch_size": 256, "max_batch_time": 0.001, "parallel_workers": 0, **settings}
+    port, home = free_port(), stage.folder / name
     home.mkdir(parents=True, exist_ok=True)
     (home / "settings.json").write_text(json.dumps({
         "host": "127.0.0.1", "http_port": port, "grpc_port": free_port(), "metrics_port": free_port(),
-        "metrics_endpoint": None, "debug": False, "gzip_enabled": False, "parallel_workers": 0,
+        "metrics_endpoint": None, "debug": False, "gzip_enabled": False,
+        "parallel_workers": int(chosen["parallel_workers"]),
     }))
     (home / "model-settings.json").write_text(json.dumps({
         "name": "model", "implementation": "mlserver_mlflow.MLflowRuntime", "parameters": {"uri": model["files"]},
-        "max_batch_size": 64, "max_batch_time": 0.005,
+        "max_batch_size": int(chosen["max_batch_size"]), "max_batch_time": float(chosen["max_batch_time"]),
     }))
     program = pathlib.Path(peers["mlserver"]).with_name("mlserver")
-    process = stage.start("mlserver", [program, "start", "."], QUIET)
+    process = stage.start(name, [program, "start", "."], QUIET)
     yield Contender(port, process, forms.V2, "/v2/models/model/infer")
-    stage.wait_for("mlserver", f"http://127.0.0.1:{port}/v2/models/model/ready", process)
+    stage.wait_for(name, f"http://127.0.0.1:{port}/v2/models/model/ready", process)
 
 
-def bentoml(stage, model, peers, **_):
+def bentoml(stage, name, model, peers, settings, **_):
     """BentoML with a service that loads the model through pyfunc and takes batches."""
     port = free_port()
     program = pathlib.Path(peers["bentoml"]).with_name("bentoml")
-    process = stage.start("bentoml", [
+    process = stage.start(name, [
         program, "serve", "bentoml_service:Scoring", "--working-dir", HERE / "peers", "--host", "127.0.0.1", "--port", port,
-    ], {**QUIET, "BENCH_MODEL": model["files"], "BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": str(stage.folder / "bentoml")})
+    ], {
+        **QUIET, **_told(settings), "BENCH_MODEL": model["files"], "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_HOME": str(stage.folder / name),
+    })
     yield Contender(port, process, forms.ROWS, "/invocations")
-    stage.wait_for("bentoml", f"http://127.0.0.1:{port}/readyz", process)
+    stage.wait_for(name, f"http://127.0.0.1:{port}/readyz", process)
 
 
-def litserve(stage, model, peers, **_):
+def litserve(stage, name, model, peers, settings, **_):
     """LitServe with an API that loads the model through pyfunc and takes batches."""
     port = free_port()
-    process = stage.start("litserve", [peers["litserve"], HERE / "peers/litserve_server.py", port],
-                          {**QUIET, "BENCH_MODEL": model["files"]})
+    process = stage.start(name, [peers["litserve"], HERE / "peers/litserve_server.py", port],
+                          {**QUIET, **_told(settings), "BENCH_MODEL": model["files"]})
     yield Contender(port, process, forms.ROWS, "/invocations")
-    stage.wait_for("litserve", f"http://127.0.0.1:{port}/health", process)
+    stage.wait_for(name, f"http://127.0.0.1:{port}/health", process)
 
 
-def sluicegate(workers, settings=None):
+def _told(settings):
+    """Settings for a server of ours that runs in a peer's environment."""
+    return {f"BENCH_{key.upper()}": value for key, value in settings.items()}
+
+
+def sluicegate(workers):
     """The real gateway: a real registry, a token on each request, the model enabled as a person does it."""
 
-    def start(stage, model, registry, sluicegate, **_):
+    def start(stage, name, model, registry, sluicegate, settings, **_):
         port = free_port()
-        suffix = "".join(f"-{key}-{value}" for key, value in (settings or {}).items())
-        name = f"sluicegate-{workers}{suffix}"
         data = stage.folder / name / "data"
         data.parent.mkdir(parents=True, exist_ok=True)
 
@@ -145,7 +154,7 @@ def sluicegate(workers, settings=None):
         stage.wait_for(name, f"http://127.0.0.1:{port}/healthz", process)
         client = {"SLUICEGATE_URL": f"http://127.0.0.1:{port}", "SLUICEGATE_TOKEN": admin}
         # More may wait than the default allows: the largest load has 256 connections, none of which is to be turned away.
-        chosen = {"replicas": workers, "max_queue": 512, **(settings or {})}
+        chosen = {"replicas": workers, "max_queue": 512, **settings}
         command("models", "enable", model["name"], "--wait", "--timeout", "10m", environment=client)
         command("models", "settings", model["name"], *(f"{key}={value}" for key, value in chosen.items()), "--wait",
                 environment=client)
@@ -161,8 +170,17 @@ ALL = {
     "litserve": litserve,
     "sluicegate-1": sluicegate(1),
     "sluicegate-2": sluicegate(2),
-    "sluicegate-1-unbatched": sluicegate(1, {"batching": "off"}),
 }
+
+
+def start(stage, name, **given):
+    """Starts the contender of this name; the name may end in settings."""
+    kind, _, words = name.partition(":")
+    if kind not in ALL:
+        sys.exit(f"there is no contender {kind}; there are {', '.join(ALL)}")
+    settings = dict(word.split("=", 1) for word in words.split(",") if word)
+    # In a path it would begin a list.
+    return ALL[kind](stage, name=name.replace(":", "+"), settings=settings, **given)
 
 
 # By the beginning of a contender's name: what it is called, and its package in its own environment.
@@ -181,7 +199,7 @@ def versions(names, peers, sluicegate):
         return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     found = {"Python": sys.version.split()[0]}
-    for kind in dict.fromkeys(name.split("-")[0] for name in names):
+    for kind in dict.fromkeys(name.split(":")[0].split("-")[0] for name in names):
         if kind in PROGRAMS:
             title, package = PROGRAMS[kind]
             ask = f"import importlib.metadata as metadata; print(metadata.version({package!r}))"

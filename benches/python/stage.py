@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--sluicegate", required=True, type=pathlib.Path)
     parser.add_argument("--peer", action="append", default=[], help="NAME=PYTHON: the interpreter of a peer's environment")
-    parser.add_argument("contenders", nargs="+", choices=list(contenders.ALL))
+    parser.add_argument("contenders", nargs="+")
     arguments = parser.parse_args()
     peers = dict(one.split("=", 1) for one in arguments.peer)
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def main():
         model = contenders.log_model(stage, registry, arguments.model)
         # All at once: importing is most of a start, and nothing is measured yet.
         begun = [
-            (name, contenders.ALL[name](stage, model=model, registry=registry, peers=peers, sluicegate=arguments.sluicegate))
+            (name, contenders.start(stage, name, model=model, registry=registry, peers=peers, sluicegate=arguments.sluicegate))
             for name in arguments.contenders
         ]
         ready = [(name, next(steps)) for name, steps in begun]

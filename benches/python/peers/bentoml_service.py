@@ -16,8 +16,8 @@ class Scoring:
 
     @bentoml.api(
         route="/invocations", batchable=True,
-        max_batch_size=int(os.environ.get("BENCH_BATCH_ROWS", 512)),
-        max_latency_ms=int(os.environ.get("BENCH_BATCH_LATENCY", 10_000)),
+        max_batch_size=int(os.environ.get("BENCH_MAX_BATCH_SIZE", 512)),
+        max_latency_ms=int(os.environ.get("BENCH_MAX_LATENCY_MS", 10_000)),
     )
     def predict(self, rows: list[list[typing.Any]]) -> list[typing.Any]:
         return self.model.predict(pandas.DataFrame(rows, columns=self.columns)).tolist()

@@ -34,12 +34,12 @@ class Scoring(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = Scoring(
-        max_batch_size=int(os.environ.get("BENCH_BATCH_REQUESTS", 64)),
-        batch_timeout=float(os.environ.get("BENCH_BATCH_SECONDS", 0.002)),
+        max_batch_size=int(os.environ.get("BENCH_MAX_BATCH_SIZE", 64)),
+        batch_timeout=float(os.environ.get("BENCH_BATCH_TIMEOUT", 0.005)),
         api_path="/invocations",
     )
     server = litserve.LitServer(
-        api, accelerator="cpu", devices=1, workers_per_device=int(os.environ.get("BENCH_WORKERS", 1)), timeout=60,
+        api, accelerator="cpu", devices=1, workers_per_device=int(os.environ.get("BENCH_WORKERS_PER_DEVICE", 1)), timeout=60,
         fast_queue=os.environ.get("BENCH_FAST_QUEUE") == "1",
     )
     server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=1, generate_client_file=False, log_level="warning")
