@@ -35,7 +35,7 @@ class Scoring(litserve.LitAPI):
 if __name__ == "__main__":
     api = Scoring(
         max_batch_size=int(os.environ.get("BENCH_MAX_BATCH_SIZE", 64)),
-        batch_timeout=float(os.environ.get("BENCH_BATCH_TIMEOUT", 0.005)),
+        batch_timeout=float(os.environ.get("BENCH_BATCH_TIMEOUT", 0.002)),
         api_path="/invocations",
     )
     server = litserve.LitServer(
