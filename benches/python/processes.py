@@ -50,14 +50,14 @@ class Stage:
         self._running.append(process)
         return process
 
-    def wait_for(self, name, url, process, seconds=300, headers=None):
+    def wait_for(self, name, url, process, seconds=900):
         """Waits until a URL answers 200."""
         deadline = time.monotonic() + seconds
         while True:
             if process.poll() is not None:
                 sys.exit(f"{name} ended with {process.returncode}; see {self.folder / name}.log")
             try:
-                with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=5):
+                with urllib.request.urlopen(url, timeout=5):
                     return
             except OSError as error:
                 if time.monotonic() > deadline:
