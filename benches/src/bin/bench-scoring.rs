@@ -1,5 +1,10 @@
 //! Measures scoring end to end against the peers, and writes a report for each model. `scripts/bench scoring` calls it.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "a program of a terminal tells there how far it is"
+)]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
