@@ -14,6 +14,7 @@ pub mod micro;
 pub mod program;
 pub mod report;
 pub mod rounds;
+pub mod scoring;
 pub mod upstream;
 pub mod wait;
 
