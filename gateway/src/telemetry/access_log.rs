@@ -121,7 +121,7 @@ mod tests {
             request_id: "id".to_owned(),
             peer: SocketAddr::from(([192, 0, 2, 1], 4242)),
             principal: None,
-            method: "POST".to_owned(),
+            method: http::Method::POST,
             route: None,
             model: None,
             reference: None,
