@@ -28,8 +28,8 @@ impl RequestId {
         };
         let taken = headers.get(X_REQUEST_ID).filter(sane).cloned();
         Self(taken.unwrap_or_else(|| {
-            let made = format!("{:032x}", rand::random::<u128>());
-            HeaderValue::try_from(made).unwrap_or_else(|_| HeaderValue::from_static("-"))
+            let made = hexadecimal(rand::random());
+            HeaderValue::from_bytes(&made).unwrap_or_else(|_| HeaderValue::from_static("-"))
         }))
     }
 
@@ -45,6 +45,16 @@ impl RequestId {
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("-")
     }
+}
+
+fn hexadecimal(bits: u128) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let bytes = bits.to_be_bytes();
+    std::array::from_fn(|place| {
+        let byte = bytes[place / 2];
+        let half = if place % 2 == 0 { byte >> 4 } else { byte & 15 };
+        DIGITS[usize::from(half)]
+    })
 }
 
 #[cfg(test)]
@@ -67,6 +77,13 @@ mod tests {
             headers.insert(X_REQUEST_ID, HeaderValue::from_static(sent));
             let id = RequestId::take_or_make(&headers);
             assert_eq!(id.in_a_query().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn an_id_of_ours_is_written_as_a_number_in_32_digits() {
+        for bits in [0, 0x0123_4567_89ab_cdef, u128::MAX] {
+            assert_eq!(hexadecimal(bits), format!("{bits:032x}").as_bytes());
         }
     }
 

@@ -117,7 +117,8 @@ impl Server {
                 () = shutdown.cancelled() => break,
                 (stream, peer, place) = accept(&listener, &places) => {
                     let server = Arc::clone(&server);
-                    let shutdown = shutdown.clone();
+                    // Of its own: whoever waits for a token takes a lock in it each time it looks, and all connections look.
+                    let shutdown = shutdown.child_token();
                     connections.spawn(async move {
                         server.serve(stream, peer, shutdown).await;
                         drop(place);

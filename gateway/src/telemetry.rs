@@ -8,6 +8,7 @@ mod access_log;
 mod access_record;
 mod collector;
 mod records;
+mod standard_error;
 mod trace_context;
 mod traces;
 mod trail;

@@ -131,7 +131,7 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let challenge = auth::challenge(request.headers());
     if let Some(route) = request.extensions().get::<MatchedPath>() {
-        Trail::of(request.extensions()).matched(route.as_str());
+        Trail::of(request.extensions()).matched(route.as_str().to_owned());
     }
     let mut response = next.run(request).await;
     if let Some(Refused(error)) = response.extensions_mut().remove::<Refused>() {

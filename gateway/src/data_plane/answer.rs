@@ -46,7 +46,7 @@ pub(super) async fn open(
     let length = exchange.size_hint().exact();
     if length.is_some_and(|length| length <= SHORT) {
         let answer = gather(&mut exchange).await?;
-        let body = SegmentsBody::new(&rewrite_whole(shape, answer));
+        let body = SegmentsBody::new(rewrite_whole(shape, answer));
         return Ok(body.map_err(|never| match never {}).boxed_unsync());
     }
     let deadline = exchange.deadline();

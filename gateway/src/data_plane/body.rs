@@ -35,10 +35,10 @@ pub(super) struct SegmentsBody {
 }
 
 impl SegmentsBody {
-    pub(super) fn new(segments: &Segments) -> Self {
+    pub(super) fn new(segments: Segments) -> Self {
         Self {
             left: segments.len() as u64,
-            parts: segments.parts().to_vec().into_iter(),
+            parts: segments.into_parts().into_iter(),
             _memory: None,
         }
     }
@@ -47,7 +47,7 @@ impl SegmentsBody {
     pub(super) fn holding(segments: &Segments, memory: &Held) -> Self {
         Self {
             _memory: Some(Arc::clone(memory)),
-            ..Self::new(segments)
+            ..Self::new(segments.clone())
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Figures of the data plane. Only versions that were ready once have labels, and lose them when they are gone.
 
+mod histogram;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,11 +12,11 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use serving_core::ServableId;
 
 use crate::figures::{Recent, Recents};
+use histogram::Histogram;
 
 /// Seconds. From a small model on a warm worker to the longest usual deadline.
 const BUCKETS: [f64; 15] = [
@@ -130,10 +132,10 @@ struct RequestLabels {
 impl DataPlaneMetrics {
     /// New metrics, registered in `registry`.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
-        let total: fn() -> Histogram = || Histogram::new(BUCKETS);
-        let split: fn() -> Histogram = || Histogram::new(SPLIT_BUCKETS);
-        let size: fn() -> Histogram = || Histogram::new(SIZE_BUCKETS);
-        let rows: fn() -> Histogram = || Histogram::new(ROWS_BUCKETS);
+        let total: fn() -> Histogram = || Histogram::new(&BUCKETS);
+        let split: fn() -> Histogram = || Histogram::new(&SPLIT_BUCKETS);
+        let size: fn() -> Histogram = || Histogram::new(&SIZE_BUCKETS);
+        let rows: fn() -> Histogram = || Histogram::new(&ROWS_BUCKETS);
         let metrics = Self {
             requests: Family::default(),
             durations: Family::new_with_constructor(total),

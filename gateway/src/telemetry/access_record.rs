@@ -1,9 +1,11 @@
 //! One entry of the access log: what is told of a request, and nothing else. No body, query or header has a place in it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::Method;
 use tracing::info;
 
 use crate::api::Timestamp;
@@ -23,9 +25,9 @@ pub struct AccessRecord {
     /// The caller's name, once that was known.
     pub principal: Option<Arc<str>>,
     /// Its method.
-    pub method: String,
+    pub method: Method,
     /// The path's pattern; `None` where nothing is.
-    pub route: Option<String>,
+    pub route: Option<Cow<'static, str>>,
     /// The model that was asked for, cut where it is too long to be one.
     pub model: Option<String>,
     /// The reference to a version as it was written, cut likewise.
@@ -94,8 +96,8 @@ pub fn emit(record: &AccessRecord) {
         request_id = record.request_id,
         peer = %record.peer,
         principal = record.principal.as_deref(),
-        method = record.method,
-        route = record.route,
+        method = record.method.as_str(),
+        route = record.route.as_deref(),
         model = record.model,
         reference = record.reference,
         version = record.version,

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 use super::access_record::TARGET;
+use super::standard_error::StandardError;
 use crate::config::{Config, LogFormat};
 
 /// The libraries that link conda packages tell of each step as if it were theirs alone to tell; builds have logs of their
@@ -29,7 +30,7 @@ pub fn init(config: &Config) -> Result<(), InvalidLevel> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        .with_writer(StandardError);
     // Somebody who embeds the gateway may have a subscriber already: theirs stays.
     let _already_there = match config.format {
         LogFormat::Text => builder.with_target(false).try_init(),

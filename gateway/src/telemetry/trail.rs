@@ -1,5 +1,6 @@
 //! What one request did, noted by the modules that it goes through. A trail without anybody who reads it takes no notes.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -44,7 +45,7 @@ pub(super) struct Tracing {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) principal: Option<Arc<str>>,
-    pub(super) route: Option<String>,
+    pub(super) route: Option<Cow<'static, str>>,
     pub(super) model: Option<String>,
     pub(super) reference: Option<String>,
     pub(super) version: Option<u64>,
@@ -92,8 +93,8 @@ impl Trail {
     }
 
     /// The path is of this pattern.
-    pub(crate) fn matched(&self, route: &str) {
-        self.note(|facts| facts.route = Some(route.to_owned()));
+    pub(crate) fn matched(&self, route: impl Into<Cow<'static, str>>) {
+        self.note(|facts| facts.route = Some(route.into()));
     }
 
     /// The path names this model and this reference.
@@ -262,5 +263,8 @@ impl Drop for Leg {
 
 /// The first characters of a text that somebody sent.
 pub(super) fn cut(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
     text.chars().take(longest).collect()
 }

@@ -143,15 +143,14 @@ impl UnderWay {
         response.map(|body| Watched::over(body, self))
     }
 
-    fn record(&self, facts: &Facts) -> AccessRecord {
-        let facts = facts.clone();
+    fn record(&mut self, facts: Facts) -> AccessRecord {
         let error_code = self.error_code.as_deref();
         AccessRecord {
             arrived: self.arrived,
             request_id: self.request_id.as_str().to_owned(),
             peer: self.peer,
             principal: facts.principal,
-            method: self.method.to_string(),
+            method: self.method.clone(),
             route: facts.route,
             model: facts.model,
             reference: facts.reference,
@@ -165,7 +164,7 @@ impl UnderWay {
             worked: facts.worked,
             attempts: facts.attempts,
             took: self.since.elapsed(),
-            user_agent: self.user_agent.clone(),
+            user_agent: self.user_agent.take(),
             trace_id: self
                 .span()
                 .and_then(|span| trace_id(span.span().span_context())),
@@ -193,7 +192,7 @@ impl UnderWay {
                 ("http.request.method", Some(method.to_owned())),
                 ("url.scheme", Some("http".to_owned())),
                 ("url.path", self.path.clone()),
-                ("http.route", facts.route.clone()),
+                ("http.route", facts.route.as_deref().map(str::to_owned)),
                 ("client.address", Some(self.peer.ip().to_string())),
                 ("user_agent.original", self.user_agent.clone()),
                 (
@@ -242,13 +241,14 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let facts = self.notes.facts().clone();
+        // Nobody reads what is noted from here on.
+        let facts = std::mem::take(&mut *self.notes.facts());
         self.end_span(&facts);
         let is_refused = self.status.is_none_or(|status| status >= 400);
-        if let Some(log) = &self.access_log
+        if let Some(log) = self.access_log.take()
             && (is_refused || self.plane != Plane::Guarded)
         {
-            log.put(self.record(&facts));
+            log.put(self.record(facts));
         }
     }
 }

@@ -9,12 +9,13 @@ use http_body_util::BodyExt;
 
 use super::access_record::Outcome;
 use super::trails::UnderWay;
-use crate::data_plane::{Body, BodyError, full};
+use crate::data_plane::{Body, BodyError};
 
 /// A body and the request that it answers. When it has ended, or is dropped, the request's trail is told.
 #[derive(Debug)]
 pub(super) struct Watched {
-    body: Body,
+    /// `None` after the end.
+    body: Option<Body>,
     /// `None` after the end.
     request: Option<UnderWay>,
 }
@@ -22,7 +23,7 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn over(body: Body, request: UnderWay) -> Body {
         let mut watched = Self {
-            body,
+            body: Some(body),
             request: Some(request),
         };
         // Nobody asks an empty body for anything.
@@ -32,14 +33,14 @@ impl Watched {
 
     /// Whether that was all: nobody may ask again.
     fn look(&mut self) {
-        if self.body.is_end_stream() {
+        if self.is_end_stream() {
             self.end(Outcome::Answered);
         }
     }
 
     fn end(&mut self, outcome: Outcome) {
         // What the body still holds notes its own end first.
-        self.body = full(Bytes::new());
+        self.body = None;
         if let Some(mut request) = self.request.take() {
             request.outcome = outcome;
         }
@@ -54,7 +55,10 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(body).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => {
                 let given = frame.data_ref().map_or(0, Bytes::len);
@@ -70,10 +74,11 @@ impl http_body::Body for Watched {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let ended = SizeHint::with_exact(0);
+        self.body.as_ref().map_or(ended, Body::size_hint)
     }
 }

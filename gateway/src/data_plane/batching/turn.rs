@@ -122,7 +122,7 @@ impl SharedAnswer {
             // That was the length of all parts together.
             headers.insert(header::CONTENT_LENGTH, body.len().into());
         }
-        let body = SegmentsBody::new(&rewrite_whole(self.shape, body));
+        let body = SegmentsBody::new(rewrite_whole(self.shape, body));
         let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
