@@ -294,7 +294,11 @@ fn path(text: &[u8], place: usize) -> String {
     let mut path = String::new();
     for step in steps {
         match step {
-            Step::Item(number) => path += &format!("[{number}]"),
+            Step::Item(number) => {
+                path.push('[');
+                path.push_str(&number.to_string());
+                path.push(']');
+            }
             Step::Key(b"", _) => {}
             Step::Key(key, _) => {
                 if !path.is_empty() {

@@ -91,7 +91,7 @@ async fn a_model_that_answers_once_for_all_rows_is_found_out_by_its_example() {
 
 /// Waits as long for each row.
 fn waits(rows: &[f64]) -> Result<Vec<String>, &'static str> {
-    std::thread::sleep(Duration::from_millis(10 * rows.len() as u64));
+    std::thread::sleep(Duration::from_millis(100 * rows.len() as u64));
     numbers(rows)
 }
 
@@ -105,13 +105,13 @@ async fn a_model_that_waits_for_each_row_gains_nothing() {
 
 /// As much for one row as for many.
 fn slow(rows: &[f64]) -> Result<Vec<String>, &'static str> {
-    std::thread::sleep(Duration::from_millis(5));
+    std::thread::sleep(Duration::from_millis(25));
     numbers(rows)
 }
 
 /// The same, and looks at the others.
 fn slow_less_the_mean(rows: &[f64]) -> Result<Vec<String>, &'static str> {
-    std::thread::sleep(Duration::from_millis(5));
+    std::thread::sleep(Duration::from_millis(25));
     less_the_mean(rows)
 }
 

@@ -130,11 +130,8 @@ async fn calls_that_never_end_count_for_each_of_their_requests() {
         .over([scorer.worker.upstream()]);
     {
         let working = taken(&mut scorer, &gateway).await;
-        let waiting = join_all([
-            gateway.score("{\"inputs\": [1]}"),
-            gateway.score("{\"inputs\": [2]}"),
-            gateway.score("{\"inputs\": [3]}"),
-        ]);
+        let score = |row: u32| gateway.score(format!("{{\"inputs\": [{row}]}}"));
+        let waiting = join_all((1..4).map(score));
         scorer.go_on(2);
         let (_, late) = tokio::join!(working, waiting);
         for answer in late {

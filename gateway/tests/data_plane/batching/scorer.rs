@@ -1,5 +1,16 @@
 //! A worker that scores as MLflow's server does: rows in, one item for each row out.
 
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "models are of one type, and some refuse rows"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "rows are few and small"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
