@@ -1,5 +1,6 @@
 //! The whole system: the real binary, a real MLflow server, real workers. One module per theme.
 
+mod asleep;
 mod big_bodies;
 mod conda_environments;
 mod crashes;
@@ -53,6 +54,7 @@ fn main() -> std::process::ExitCode {
         settings::tests(),
         crashes::tests(),
         launchers::tests(),
+        asleep::tests(),
         event_stream::tests(),
         logs::tests(),
         registry_down::tests(),

@@ -32,7 +32,7 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         };
         let was_asleep = self.scale.is_asleep();
         match self.scale.look(&rules, &sight, Instant::now()) {
-            None => {}
+            None | Some(Change::Woken) => {}
             Some(Change::Scaled { from, to, reason }) => {
                 let reason = reason.into();
                 self.workshop.log(Fact::Scaled { from, to, reason });
@@ -44,7 +44,6 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
                 self.workshop.status.update(|status| status.asleep = true);
                 self.workshop.log(Fact::Asleep { idle });
             }
-            Some(Change::Woken) => {}
         }
         if was_asleep && !self.scale.is_asleep() {
             self.woken_at = Some(Instant::now());
