@@ -8,11 +8,17 @@ use std::task::{Context, Poll};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
+use tracing::debug;
 
 use super::Endpoint;
 use crate::data_plane::body::SegmentsBody;
+
+/// Bytes that a Unix socket takes before its worker has read them; the kernel may allow less (`net.core.wmem_max`). By default
+/// it is about 200 KiB: a large body would go over in as many steps, each with a switch to the worker and back.
+const SEND_BUFFER: usize = 1 << 20;
 
 type Stream = TokioIo<Either<UnixStream, TcpStream>>;
 
@@ -30,7 +36,13 @@ pub(super) struct Failed(pub(super) hyper::Error);
 impl Connection {
     pub(super) async fn open(endpoint: &Endpoint) -> io::Result<Self> {
         let stream = match endpoint {
-            Endpoint::Unix(path) => Either::Left(UnixStream::connect(path).await?),
+            Endpoint::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                if let Err(reason) = set_socket_send_buffer_size(&stream, SEND_BUFFER) {
+                    debug!(%reason, "large bodies go to this worker in small steps");
+                }
+                Either::Left(stream)
+            }
             Endpoint::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 // A request is written in one go; waiting for more of it only costs time.
