@@ -8,10 +8,14 @@
 //! of it ([`report`]).
 
 pub mod clock;
+pub mod gateway;
 pub mod load;
 pub mod meter;
 pub mod micro;
+pub mod options;
 pub mod program;
+pub mod proxy;
+pub mod registry;
 pub mod report;
 pub mod rounds;
 pub mod scoring;

@@ -113,7 +113,7 @@ impl Load {
                 scope.spawn(move || self.part(began, share, threads))
             });
             let runs: Vec<_> = runs.collect();
-            let ended = runs.into_iter().map(|run| run.join());
+            let ended = runs.into_iter().map(std::thread::ScopedJoinHandle::join);
             ended
                 .map(|tally| tally.unwrap_or_else(|_| anyhow::bail!("a thread panicked")))
                 .collect()

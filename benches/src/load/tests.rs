@@ -30,7 +30,7 @@ fn served() -> Served {
 fn load(endpoint: Endpoint, pace: Pace) -> Load {
     Load {
         endpoint,
-        requests: [Request::post("/invocations", &[], &[b'x'; 100_000])].into(),
+        requests: [Request::post("/invocations", &[], &vec![b'x'; 100_000])].into(),
         check: is_body(ANSWER),
         connections: 3,
         pace,

@@ -70,10 +70,10 @@ fn panel(body: &mut String, comparison: &Comparison, what: &What, left: f64, top
     } else {
         0.0
     };
-    let _ = write!(
+    let _ = writeln!(
         body,
         "<g transform=\"translate({left:.0} {top:.0})\"><text class=\"title\" y=\"12\">{}</text>\
-         <text class=\"quiet\" y=\"30\">{}</text>\n",
+         <text class=\"quiet\" y=\"30\">{}</text>",
         escaped(&comparison.title),
         escaped(&what.name)
     );
@@ -86,12 +86,12 @@ fn panel(body: &mut String, comparison: &Comparison, what: &What, left: f64, top
         };
         let [median, least, most] =
             [spread.median, spread.least, spread.most].map(|value| LABEL + value * scale);
-        let _ = write!(
+        let _ = writeln!(
             body,
             "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>\
              <rect class=\"{class}\" x=\"{LABEL:.0}\" y=\"{:.0}\" width=\"{:.1}\" height=\"{BAR:.0}\" rx=\"2\"/>\
              <path class=\"whisker\" d=\"M{least:.1} {middle:.1}H{most:.1}M{least:.1} {:.1}v8M{most:.1} {:.1}v8\"/>\
-             <text class=\"quiet\" x=\"{:.1}\" y=\"{:.0}\">{}</text>\n",
+             <text class=\"quiet\" x=\"{:.1}\" y=\"{:.0}\">{}</text>",
             LABEL - 8.0,
             middle + 4.0,
             escaped(name),
