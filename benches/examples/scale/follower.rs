@@ -51,7 +51,7 @@ async fn follow(url: &Url, polls: u32) -> Result<()> {
         let told = json!({
             "versions": versions(&handle)?,
             "wall_us": microseconds(status.took),
-            "cpu_us": microseconds(now - before),
+            "cpu_us": microseconds(now.saturating_sub(before)),
             "calls": status.calls,
             "bytes": status.bytes,
         });

@@ -178,7 +178,7 @@ impl Meter {
     }
 
     fn step(&self, what: &'static str, passes: u32) -> Step {
-        let (wall, cpu) = (self.wall.elapsed(), thread_time() - self.cpu);
+        let (wall, cpu) = (self.wall.elapsed(), thread_time().saturating_sub(self.cpu));
         Step {
             what,
             wall_us: microseconds(wall / passes),

@@ -337,7 +337,7 @@ fn put(serve: bool, settings: ModelSettings, facts: Vec<ControlFact>, by: String
     if facts.is_empty() {
         return Change::Keep;
     }
-    let intent = StoredIntent { serve, settings };
+    let intent = Box::new(StoredIntent { serve, settings });
     Change::Put { intent, facts, by }
 }
 

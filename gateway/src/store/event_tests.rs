@@ -123,10 +123,10 @@ async fn whoever_follows_is_told_of_every_entry_whoever_wrote_it() {
         .unwrap();
     seen.push(*newest.borrow_and_update());
     let put = Change::Put {
-        intent: StoredIntent {
+        intent: Box::new(StoredIntent {
             serve: true,
             settings: crate::api::ModelSettings::default(),
-        },
+        }),
         facts: vec![ControlFact::Enabled { by: by.clone() }],
         by,
     };

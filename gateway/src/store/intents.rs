@@ -28,7 +28,7 @@ pub enum Change {
     /// Replace it, and log why.
     Put {
         /// The new intent.
-        intent: StoredIntent,
+        intent: Box<StoredIntent>,
         /// What happened; may be several facts, in order.
         facts: Vec<ControlFact>,
         /// Who did it.
@@ -105,7 +105,7 @@ impl Store {
             newest = Some(insert_event(&mut transaction, at, model, None, &fact.into()).await?);
         }
         self.commit_with_events(transaction, newest).await?;
-        Ok(Some(intent))
+        Ok(Some(*intent))
     }
 }
 

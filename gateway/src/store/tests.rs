@@ -36,10 +36,10 @@ fn iris() -> ModelName {
 
 fn put(serve: bool) -> Change {
     Change::Put {
-        intent: StoredIntent {
+        intent: Box::new(StoredIntent {
             serve,
             settings: ModelSettings::default(),
-        },
+        }),
         facts: vec![ControlFact::Enabled {
             by: "ada".to_owned(),
         }],
@@ -323,7 +323,10 @@ async fn two_processes_that_change_the_same_model_at_once_lose_no_change() {
                 let Change::Put { intent, facts, by } = put(true) else {
                     unreachable!()
                 };
-                let intent = StoredIntent { settings, ..intent };
+                let intent = Box::new(StoredIntent {
+                    settings,
+                    ..*intent
+                });
                 Ok::<_, ()>(Change::Put { intent, facts, by })
             };
             store

@@ -87,7 +87,7 @@ mod tests {
             StandardError.write_all(b"\n").unwrap();
             StandardError.write_all(b"\n").unwrap();
             assert_eq!(waiting(), Some(2));
-            StandardError.write_all(&[b'\n'; MOST - 2]).unwrap();
+            StandardError.write_all(&vec![b'\n'; MOST - 2]).unwrap();
             assert_eq!(waiting(), Some(0));
         });
         assert_eq!(waiting(), None);
