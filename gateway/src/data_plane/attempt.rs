@@ -94,10 +94,12 @@ impl Question {
     pub(super) fn together(
         dialect: Dialect,
         translation: Translation,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         requests: usize,
         memory: Held,
     ) -> Self {
+        // What nobody asked for has none yet, and a worker refuses a request without (RFC 9112, section 3.2).
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         Self {
             uri: invocations_of_several(&headers, requests),
             asked: Asked::Together {

@@ -162,6 +162,10 @@ async fn accept(
                 let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
                 async move {
                     let (parts, body) = request.into_parts();
+                    if !parts.headers.contains_key(header::HOST) {
+                        // As uvicorn does.
+                        return Ok(answer(400, "text/plain", "Missing Host header."));
+                    }
                     let Ok(body) = body.collect().await else {
                         return Err(Died);
                     };
