@@ -62,7 +62,11 @@ impl<S> CondaRunner<S> {
                 host,
                 sockets: Sockets::open(&config.data_dir)?,
                 launcher: config.launcher,
-                templates: Templates::new(config.template_idle, workers.clone()),
+                templates: Templates::new(
+                    config.template_idle,
+                    config.start_timeout,
+                    workers.clone(),
+                ),
                 workers,
                 longest_timeout: config.longest_timeout,
                 start_timeout: config.start_timeout,
@@ -104,7 +108,7 @@ impl<S> CondaRunner<S> {
     /// Resolves when no process of it is left and nothing is being cleared up. For the end of a program, after all
     /// that was prepared has been dropped.
     pub async fn idle(&self) {
-        self.tools.templates.stop().await;
+        self.tools.templates.stop();
         self.folder.environments.stop().await;
         self.folder.tasks.close();
         self.folder.tasks.wait().await;

@@ -143,18 +143,20 @@ impl<S: Send + 'static> PreparedModel<S> {
                 return Ok(instance);
             }
             Err(Failure::Load(error)) => return Err(error),
-            Err(Failure::Template(trouble)) => trouble,
+            Err(Failure::Template(trouble)) => {
+                templates.understood(key, trouble, first, answers_by)
+            }
         };
         if trouble.why == Why::Silent {
             // Whoever comes next is not to wait as long, even if what follows takes longer than there is time for.
             self.is_no_fork.store(true, Ordering::Relaxed);
         }
         let instance = self.own_since(replica, true, first).await?;
-        // It was the fork's fault: without it, the same model is there.
-        self.is_no_fork.store(true, Ordering::Relaxed);
-        if trouble.why != Why::Unsuited {
-            templates.was_of_no_use(key);
+        // It was the fork's fault: without it, the same model is there. Not so where there was no fork yet.
+        if trouble.why != Why::NotReady {
+            self.is_no_fork.store(true, Ordering::Relaxed);
         }
+        templates.was_of_no_use(key, &trouble);
         self.progress
             .note(fell_back(&trouble, key).about("replica", replica.0));
         Ok(instance)
@@ -172,7 +174,7 @@ impl<S: Send + 'static> PreparedModel<S> {
         let socket = folder.socket();
         let attempt = self.files.begin_worker(&self.id).await;
         let starting = self.start(replica, way, folder, &attempt);
-        // A template that has to be started before has the same time.
+        // A template that has to be started before goes on with that.
         let started = match timeout_at(answers_by, starting).await {
             Ok(started) => started,
             Err(_) if way.is_fork() => Err(Failure::Template(TemplateTrouble::new(

@@ -12,7 +12,9 @@ use std::time::Duration;
 use conda_runner::{CondaRunner, LogKind, Worker};
 use rustix::process::{Pid, Signal, kill_process};
 use serving_core::{Instance, LoadError, LoadJob, Loader, Note, Progress, ReplicaId, Retry};
-use support::{EXAMPLE, MLMODEL, Machine, Models, dead, get, is_alive, job, log, socket};
+use support::{
+    EXAMPLE, MLMODEL, Machine, Models, dead, eventually, get, is_alive, job, log, socket,
+};
 
 /// One on which a fork gets ready in its part of the time for a start, whatever else the machine does: where none does
 /// there is another worker, and these tests are about forks.
@@ -218,7 +220,7 @@ async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed()
 #[tokio::test]
 async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why() {
     let mut machine = machine();
-    machine.config.start_timeout = Duration::from_secs(24);
+    machine.config.start_timeout = Duration::from_secs(48);
     machine.config.warm_up_timeout = Duration::from_secs(1);
     let runner = machine.runner();
     for (mode, code) in [
@@ -260,6 +262,68 @@ async fn a_template_that_fails_again_and_again_is_given_up() {
     let instance = load(&runner, forked(1, "")).await.unwrap();
     assert!(!is_forked(&runner));
     instance.stop.stop().await;
+}
+
+#[tokio::test]
+async fn a_template_that_is_slow_to_start_goes_on_and_is_there_for_the_next_worker() {
+    let mut machine = machine();
+    machine.config.start_timeout = Duration::from_secs(15);
+    std::fs::write(machine.path("slow-template"), "").unwrap();
+    let runner = machine.runner();
+    // More than a template would be forgiven.
+    let (jobs, notes): (Vec<_>, Vec<_>) =
+        (1..=4).map(|version| noting(forked(version, ""))).unzip();
+    let mut prepared = Vec::new();
+    for job in jobs {
+        prepared.push(runner.prepare(job).await.unwrap());
+    }
+    let mut early = tokio::task::JoinSet::new();
+    for version in prepared.clone() {
+        early.spawn(async move { version.load(ReplicaId(0)).await.unwrap() });
+    }
+    let early = early.join_all().await;
+    for notes in &notes {
+        assert_eq!(codes(notes), ["TEMPLATE_NOT_READY"]);
+    }
+    assert!(!is_forked(&runner));
+    std::fs::remove_file(machine.path("slow-template")).unwrap();
+    let started = eventually(|| runner.workers().templates().pop()).await;
+    let late = prepared[0].load(ReplicaId(1)).await.unwrap();
+    assert!(is_forked(&runner));
+    assert_eq!(machine.pid("template-pid").await, started.process);
+    assert_eq!(codes(&notes[0]).len(), 1);
+    for instance in early.into_iter().chain([late]) {
+        instance.stop.stop().await;
+    }
+    runner.idle().await;
+    let path = format!("data/logs/templates/{}/template.log", started.key);
+    let told = std::fs::read_to_string(machine.path(&path)).unwrap();
+    assert_eq!(told.matches("--- template started at").count(), 1, "{told}");
+}
+
+#[tokio::test]
+async fn a_start_of_a_template_outlives_the_worker_that_asked_for_it_and_ends_with_the_runner() {
+    let machine = machine();
+    std::fs::write(machine.path("slow-template"), "").unwrap();
+    let runner = Arc::new(machine.runner());
+    let mut tasks = tokio::task::JoinSet::new();
+    let starting = Arc::clone(&runner);
+    tasks.spawn(async move { load(&starting, forked(1, "")).await.map(drop) });
+    let template = machine.pid("template-pid").await;
+    tasks.shutdown().await;
+    // Whoever comes now waits for that one.
+    let starting = Arc::clone(&runner);
+    tasks.spawn(async move { load(&starting, forked(1, "")).await.map(drop) });
+    let begun = || {
+        log(&runner, 1, LogKind::Worker)
+            .matches("attempt at")
+            .count()
+    };
+    eventually(|| (begun() == 2).then_some(())).await;
+    assert!(is_alive(template));
+    tasks.shutdown().await;
+    runner.idle().await;
+    dead(&[template]).await;
 }
 
 #[tokio::test]

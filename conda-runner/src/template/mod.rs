@@ -2,31 +2,33 @@
 //!
 //! A template is started when a worker is first wanted of it, and ends when it has had no worker for a while. It has
 //! imported what workers need, and never loads a model. Where it fails, workers are started without it: after a few
-//! failures in a row for good, until the next start of this program.
+//! failures in a row for good, until the next start of this program. One that is only slow to start is there for those
+//! who come later.
 
+mod place;
+mod record;
 mod running;
 mod trouble;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio_util::task::TaskTracker;
+use tokio::time::Instant;
 
 use crate::process::child::{Launch, Process};
 use crate::process::forked::{NotForked, Order};
 use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::sockets::{Sockets, WorkerFolder};
-use crate::running::{RunnerWorkers, TemplatePost};
-use crate::time::rfc3339;
+use crate::running::RunnerWorkers;
 
-use running::{Template, Use};
+use place::Place;
+use record::PATIENCE;
 pub(crate) use trouble::{TemplateTrouble, Why};
 
-/// So many failures in a row, and a template is not tried again.
-const PATIENCE: u32 = 3;
+/// A start may take at least as long, however little workers may: nobody has to wait for it.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The templates of a runner.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Templates {
     places: Mutex<HashMap<String, Arc<Place>>>,
     /// How long one lives without a worker.
     idle: Duration,
+    /// How long one may take to start.
+    patience: Duration,
     /// Who looks at what they take of the machine.
     watched_by: RunnerWorkers,
 }
@@ -55,23 +59,14 @@ pub(crate) struct Start<'a, Keep> {
     pub(crate) keep: Keep,
 }
 
-/// Where the template of a key is, if it runs.
-#[derive(Debug, Default)]
-struct Place {
-    /// Held while it starts, so that it starts once.
-    template: tokio::sync::Mutex<Option<Arc<Template>>>,
-    /// In a row.
-    failures: AtomicU32,
-    /// The kinds of models of which a fork was ready.
-    proven: Mutex<HashSet<Vec<String>>>,
-}
-
 impl Templates {
-    /// None runs yet; each will end when it has had no worker for `idle`, and be told to `watched_by` until then.
-    pub(crate) fn new(idle: Duration, watched_by: RunnerWorkers) -> Self {
+    /// None runs yet. A start may take as long as that of a worker, a minute at least; each template will end when it has
+    /// had no worker for `idle`, and be told to `watched_by` until then.
+    pub(crate) fn new(idle: Duration, start_timeout: Duration, watched_by: RunnerWorkers) -> Self {
         Self {
             places: Mutex::default(),
             idle,
+            patience: start_timeout.max(SHORTEST_PATIENCE),
             watched_by,
         }
     }
@@ -82,7 +77,7 @@ impl Templates {
     }
 
     /// A worker of the template that `start` describes, which is started if need be. What the worker prints goes to
-    /// `log`; `keep` is dropped when it is gone.
+    /// `log`; `keep` is dropped when it is gone. If this is dropped, a template that starts does so all the same.
     pub(crate) async fn fork<Keep: Clone + Send + 'static>(
         &self,
         start: &Start<'_, Keep>,
@@ -91,14 +86,14 @@ impl Templates {
         keep: impl Send + 'static,
     ) -> Result<Process, TemplateTrouble> {
         let place = self.place(start.key);
-        if place.is_given_up() {
+        if place.record().is_given_up() {
             let message = format!("it has failed {PATIENCE} times in a row");
             return Err(TemplateTrouble::new(Why::GivenUp, message));
         }
         let used = place.used(start, self).await?;
         let asked = match used.ask(order).await {
             Err(NotForked::Stale(_)) => {
-                place.forget(&used).await;
+                place.forget(&used);
                 place.used(start, self).await?.ask(order).await
             }
             asked => asked,
@@ -115,127 +110,61 @@ impl Templates {
 
     /// Whether this template has failed so often that it is not asked any more.
     pub(crate) fn is_given_up(&self, key: &str) -> bool {
-        self.place(key).is_given_up()
+        self.place(key).record().is_given_up()
     }
 
     /// A fork of this template was ready, with a model of these flavors.
     pub(crate) fn was_of_use(&self, key: &str, flavors: &[String]) {
         let place = self.place(key);
-        place.failures.store(0, Ordering::Relaxed);
-        let mut proven = place.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        proven.insert(flavors.to_vec());
+        place.record().was_of_use();
+        place.proven().insert(flavors.to_vec());
     }
 
     /// Whether there was such a fork: then a model of these flavors that raises would do so anywhere.
     pub(crate) fn is_proven(&self, key: &str, flavors: &[String]) -> bool {
+        self.place(key).proven().contains(flavors)
+    }
+
+    /// What is to be said of a worker that wanted a fork at `first` and had none at `last`: if it was the template's
+    /// start that took so long, that was not the fork's fault.
+    pub(crate) fn understood(
+        &self,
+        key: &str,
+        trouble: TemplateTrouble,
+        first: Instant,
+        last: Instant,
+    ) -> TemplateTrouble {
         let place = self.place(key);
-        let proven = place.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        proven.contains(flavors)
+        if trouble.why != Why::Silent || !place.was_late(first, last) {
+            return trouble;
+        }
+        let seconds = last.duration_since(first).as_secs();
+        let message =
+            format!("its template took most of {seconds} seconds to start, or still does");
+        let start = place.record().newest_start();
+        TemplateTrouble::new(Why::NotReady, message).of_start(start)
     }
 
     /// A worker was ready without this template that was not with it.
-    pub(crate) fn was_of_no_use(&self, key: &str) {
-        self.place(key).failures.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn was_of_no_use(&self, key: &str, trouble: &TemplateTrouble) {
+        let place = self.place(key);
+        match (trouble.why, trouble.start) {
+            (Why::Unsuited, _) => {}
+            (_, Some(start)) => place.record().was_spared(start),
+            (_, None) => place.record().fork_failed(),
+        }
     }
 
-    /// Ends all of them.
-    pub(crate) async fn stop(&self) {
-        let places: Vec<_> = {
-            let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-            places.values().cloned().collect()
-        };
-        for place in places {
-            place.template.lock().await.take();
+    /// Ends all of them, and all starts.
+    pub(crate) fn stop(&self) {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        for place in places.values() {
+            place.end();
         }
     }
 
     fn place(&self, key: &str) -> Arc<Place> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(places.entry(key.to_owned()).or_default())
-    }
-}
-
-impl Place {
-    fn is_given_up(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) >= PATIENCE
-    }
-
-    /// The template, in use by one worker more.
-    async fn used<Keep: Clone + Send + 'static>(
-        self: &Arc<Self>,
-        start: &Start<'_, Keep>,
-        templates: &Templates,
-    ) -> Result<Use, TemplateTrouble> {
-        let mut template = self.template.lock().await;
-        if let Some(running) = template.as_ref().filter(|running| running.lives()) {
-            return Ok(running.take());
-        }
-        let Start { host, log, .. } = start;
-        let folder = start
-            .sockets
-            .next()
-            .map_err(|error| TemplateTrouble::new(Why::NotStarted, error.to_string()))?;
-        let launch = (start.launch)(&folder);
-        log.line(&format!(
-            "--- template started at {}, {} ---",
-            rfc3339(SystemTime::now()),
-            launch.shown()
-        ))
-        .await;
-        let started = Template::start(host, &launch, folder, log, start.keep.clone()).await?;
-        let started = Arc::new(started);
-        templates.watched_by.enter_template(
-            TemplatePost {
-                key: start.key.to_owned(),
-                environment: start.environment.map(str::to_owned),
-                workers: started.workers(),
-            },
-            started.end_watch(),
-        );
-        self.look_after(&started, host.tasks(), templates.idle);
-        *template = Some(Arc::clone(&started));
-        Ok(started.take())
-    }
-
-    /// Forgets the template when it has ended, or has been idle for long enough to end.
-    fn look_after(self: &Arc<Self>, template: &Arc<Template>, tasks: &TaskTracker, idle: Duration) {
-        let (place, watch) = (Arc::downgrade(self), template.end_watch());
-        let template = Arc::downgrade(template);
-        tasks.spawn(async move {
-            while let Some(unused) = template.upgrade().map(|known| known.unused_for(idle)) {
-                tokio::select! {
-                    _ = watch.end() => {}
-                    () = unused => {}
-                }
-                let Some(place) = Weak::upgrade(&place) else {
-                    return;
-                };
-                place.clear(&template).await;
-                drop(place);
-                if watch.leader().is_none() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Has the next worker start another template; this one lives as long as it has workers.
-    async fn forget(&self, used: &Use) {
-        let mut current = self.template.lock().await;
-        if current.as_ref().is_some_and(|running| used.is_of(running)) {
-            current.take();
-        }
-    }
-
-    /// Lets go of this template, unless it lives and somebody has begun to use it.
-    async fn clear(&self, template: &Weak<Template>) {
-        let mut current = self.template.lock().await;
-        let is_over = current.as_ref().is_some_and(|running| {
-            Weak::ptr_eq(&Arc::downgrade(running), template)
-                && !(running.lives() && running.is_used())
-        });
-        if is_over {
-            current.take();
-        }
     }
 }

@@ -8,6 +8,8 @@ pub(crate) struct TemplateTrouble {
     pub(crate) message: String,
     /// What was printed last.
     pub(crate) lines: Vec<String>,
+    /// The start of the template that it is about, if it is.
+    pub(crate) start: Option<u64>,
 }
 
 /// The kinds of trouble.
@@ -17,6 +19,8 @@ pub(crate) enum Why {
     GivenUp,
     /// The template did not come to the point where it can fork.
     NotStarted,
+    /// The template starts, and took too much of the worker's time for that.
+    NotReady,
     /// The template has imported what the model brings along in its own way.
     Unsuited,
     /// The template did not fork.
@@ -33,6 +37,15 @@ impl TemplateTrouble {
             why,
             message: message.into(),
             lines: Vec::new(),
+            start: None,
+        }
+    }
+
+    #[must_use]
+    pub(super) fn of_start(self, number: u64) -> Self {
+        Self {
+            start: Some(number),
+            ..self
         }
     }
 
@@ -49,6 +62,7 @@ impl Why {
         match self {
             Self::GivenUp => "TEMPLATE_GIVEN_UP",
             Self::NotStarted => "TEMPLATE_NOT_STARTED",
+            Self::NotReady => "TEMPLATE_NOT_READY",
             Self::Unsuited => "FORK_UNSUITED",
             Self::NotForked => "FORK_FAILED",
             Self::Died => "FORK_DIED",

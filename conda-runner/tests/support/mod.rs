@@ -49,7 +49,9 @@ case "$1 $2 $3 $4" in
         '"mlflow": "3.17.2", "server": "uvicorn", "module": "mlflow", "python": "VERSION"}' ;;
 */template.py\ *)
     if [ -e "HERE/no-template" ]; then echo "no template today"; exit 1; fi
-    PYTHONPYCACHEPREFIX="HERE/compiled" PYTHONPATH="SITE:HERE/packages" exec python3 "$@" ;;
+    echo $$ > "HERE/template.new" ; mv "HERE/template.new" "HERE/template-pid"
+    while [ -e "HERE/slow-template" ]; do sleep 0.1; done
+    PYTHONPYCACHEPREFIX="HERE/compiled" PYTHONPATH="LIBRARIES:HERE/packages" exec python3 "$@" ;;
 "-m mlflow models serve" | "-m uvicorn --host "*) SEEN_PATH="$PATH" exec python3 "SERVER" "$@" ;;
 "-m mlflow artifacts download")
     echo "$CREDENTIAL" > "$8/credential"
@@ -230,7 +232,7 @@ impl Machine {
         let script = script.replace("HERE", &self.root.display().to_string());
         let script = script.replace("SERVER", &server.display().to_string());
         let site = server.with_file_name("site");
-        script.replace("SITE", &site.display().to_string())
+        script.replace("LIBRARIES", &site.display().to_string())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -33,6 +33,8 @@ pub enum EventType {
     Warmed,
     /// A worker has not.
     NotWarmed,
+    /// A worker came of no fork of a template, and was started by itself.
+    ForkFailed,
     /// A worker answers.
     ReplicaStarted,
     /// Callers can reach a version.
@@ -70,7 +72,7 @@ pub struct UnknownEventType {
 
 impl EventType {
     /// In the order of a version's life, as the documentation has them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Enabled,
         Self::Disabled,
         Self::SettingsChanged,
@@ -82,6 +84,7 @@ impl EventType {
         Self::Prepared,
         Self::Warmed,
         Self::NotWarmed,
+        Self::ForkFailed,
         Self::ReplicaStarted,
         Self::Ready,
         Self::Batching,
@@ -111,6 +114,7 @@ impl EventType {
             Self::Prepared => "prepared",
             Self::Warmed => "warmed",
             Self::NotWarmed => "not_warmed",
+            Self::ForkFailed => "fork_failed",
             Self::ReplicaStarted => "replica_started",
             Self::Ready => "ready",
             Self::Batching => "batching",

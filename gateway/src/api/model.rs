@@ -162,8 +162,8 @@ pub struct VersionDetail {
     /// Workers that there are to be now, within the range that the settings give.
     #[serde(default)]
     pub replicas_wanted: u32,
-    /// Whether it is READY without a worker, because nobody called it for long: the first request starts one and waits
-    /// for it.
+    /// Whether it is without a worker because nobody calls it, READY or, if it could not be woken last, FAILED: the next
+    /// request starts one and waits for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asleep: bool,
     /// Memory of its workers in bytes, where it is known.

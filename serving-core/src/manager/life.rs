@@ -148,7 +148,7 @@ impl<S, T> Life<S, T> {
             step_since: self.status.step.as_ref().map(|_| self.step_since),
             replicas: self.status.live,
             replicas_wanted: self.wanted_replicas(),
-            asleep: self.phase == Phase::Ready && self.status.asleep,
+            asleep: decided && self.status.asleep,
             crashes: self.status.crashes,
             renewing: decided && (lags || self.status.renewing),
             renewal_failure: self.status.renewal_failure.clone().filter(|_| !lags),

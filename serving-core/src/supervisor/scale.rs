@@ -96,6 +96,11 @@ impl Scale {
         self.target == 0
     }
 
+    /// There is to be none until somebody comes, as the first start for those who came before has failed.
+    pub(super) fn rest(&mut self) {
+        self.target = 0;
+    }
+
     /// When to look again; `None` if time alone changes nothing.
     pub(super) fn next_look(&self) -> Option<Instant> {
         self.next_look

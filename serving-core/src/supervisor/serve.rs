@@ -148,7 +148,7 @@ impl<S: Send + Sync + 'static> Supervisor<S> {
                 () = demand.news() => {}
                 () = until(look_at) => {}
                 () = until(serving.cut_off_at) => break,
-                () = until(serving.resume_at) => serving.resume_at = None,
+                () = until(serving.resume_at) => serving.resume(),
                 () = until(replace_at) => serving.replace_postponed(),
                 () = until(renew_at) => {
                     serving.renewal.resume(workshop, &serving.orders.spec);
@@ -316,6 +316,8 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     }
 
     fn give_up_for_now(&self, failure: Failure) {
+        // Those who waited are told; whoever comes from now on wants another try.
+        self.replicas.demand().forget_who_found_nobody();
         self.replicas.clear(Some(failure.clone()));
         self.workshop.status.update(|status| status.asleep = false);
         self.workshop.status.phase(Phase::Failed(failure.clone()));

@@ -134,18 +134,26 @@ async fn compare(stack: &Arc<VersionStack>, rows: &[Asked]) -> Result<Outcome, F
         }
         all = all.min(time);
     }
-    let (one, all) = (milliseconds(one), milliseconds(all));
-    let told = format!("{ROWS} rows take {all:.1} ms together and {one:.1} ms each alone");
-    #[expect(clippy::cast_precision_loss, reason = "a handful")]
-    let pays = all <= PAYS * one * ROWS as f64;
+    let told = format!(
+        "{ROWS} rows take {:.1} ms together and {:.1} ms each alone",
+        milliseconds(all),
+        milliseconds(one)
+    );
+    let is_worth_it = pays(one, all, ROWS);
     Ok(Outcome::Decided(
-        pays,
-        if pays {
+        is_worth_it,
+        if is_worth_it {
             format!("rows of the logged example are answered alike alone and together; {told}")
         } else {
             format!("it would not pay: {told}")
         },
     ))
+}
+
+/// Whether so many rows that take `all` together and `one` each alone are better asked together.
+fn pays(one: Duration, all: Duration, rows: usize) -> bool {
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    all <= one.saturating_mul(rows).mul_f64(PAYS)
 }
 
 /// Asks about rows that are one request each; their answers, and how long they took with the place that they waited for
@@ -165,4 +173,29 @@ async fn timed(
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn company_pays_where_at_least_half_of_the_time_is_saved() {
+        for (one, all, rows, expected) in [
+            // Most of a request is spent before the model sees it.
+            (5_000, 5_200, 8, true),
+            (5_000, 20_000, 8, true),
+            (5_000, 20_001, 8, false),
+            // The model works, or waits, for each row.
+            (100_000, 800_000, 8, false),
+            (100_000, 100_000, 1, false),
+            (0, 1, 8, false),
+            (0, 0, 8, true),
+        ] {
+            let (one_took, all_took) = (Duration::from_micros(one), Duration::from_micros(all));
+            let told = format!("{rows} rows, {one} us each, {all} us together");
+            assert_eq!(pays(one_took, all_took, rows), expected, "{told}");
+        }
+        assert!(pays(Duration::MAX, Duration::from_secs(1), usize::MAX));
+    }
 }

@@ -16,7 +16,7 @@ const GOOD = new Set(["ready", "enabled", "replica_started"]);
 /// What a person looks for, in types of events.
 const KINDS = [
   { value: "", title: "Everything" },
-  { value: "failed,replica_crashed,replica_replaced,tag_refused", title: "Trouble" },
+  { value: "failed,fork_failed,replica_crashed,replica_replaced,tag_refused", title: "Trouble" },
   { value: "label_moved", title: "Stages and aliases" },
   { value: "discovered,prepared,ready,batching,draining,retired,restarting,replica_started,scaled,asleep,woken", title: "Life of versions" },
   { value: "enabled,disabled,settings_changed,restart_requested", title: "Done by people" },

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::Serving;
 use crate::event::Fact;
+use crate::phase::Phase;
 use crate::supervisor::scale::{Change, Rules, Sight};
 
 impl<S: Send + Sync + 'static> Serving<'_, S> {
@@ -54,6 +55,26 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
     pub(super) fn look_at(&self) -> Option<Instant> {
         let next = self.scale.next_look();
         next.filter(|_| self.cut_off_at.is_none())
+    }
+
+    /// The pause after a failed start is over. If that was to wake the version, and nobody has come since, it goes on
+    /// sleeping, as one that failed, and whoever comes next wakes it.
+    pub(super) fn resume(&mut self) {
+        self.resume_at = None;
+        let wakes = self.woken_at.is_some() && self.running.is_empty();
+        let may_sleep = self.orders.spec.settings.replicas.may_sleep();
+        let is_wanted = self.replicas.demand().is_missed() || self.cut_off_at.is_some();
+        if wakes && may_sleep && !is_wanted {
+            self.woken_at = None;
+            self.scale.rest();
+            self.replicas.rest();
+            self.workshop.status.update(|status| {
+                status.asleep = true;
+                if let Phase::Failed(failure) = &mut status.phase {
+                    failure.next_try = None;
+                }
+            });
+        }
     }
 
     /// A replica answers: if the version was asleep it is not any more.
