@@ -7,6 +7,7 @@
 mod access_log;
 mod access_record;
 mod collector;
+mod json_line;
 mod records;
 mod standard_error;
 mod trace_context;

@@ -19,6 +19,8 @@ use crate::protocol::{AnswerShape, Rewrite, Segments, rewrite_whole};
 
 /// Bytes of an answer that is taken in whole.
 const SHORT: u64 = 64 * 1024;
+/// Headers that the gateway adds to a worker's, so that they are not made room for one by one.
+const ADDED: usize = 8;
 
 /// The deadline passed while an answer was on its way: what was sent of it is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,11 +124,10 @@ pub(super) fn headers(worker: &HeaderMap, shape: AnswerShape) -> HeaderMap {
         let is_invented = text.starts_with("x-") && !is_obeyed && !is_ours;
         (is_invented || ITS_OWN.contains(name)) && !of_its_connection.contains(name)
     };
-    let mut kept: HeaderMap = worker
-        .iter()
-        .filter(|(name, _)| is_kept(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let mut kept = HeaderMap::with_capacity(worker.len() + ADDED);
+    for (name, value) in worker.iter().filter(|(name, _)| is_kept(name)) {
+        kept.append(name, value.clone());
+    }
     if shape != AnswerShape::AsItIs {
         kept.remove(header::CONTENT_LENGTH);
     }

@@ -95,12 +95,33 @@ pub(super) fn keep_out_of_caches(headers: &mut HeaderMap) {
 
 /// Says who answered.
 pub(super) fn sign(headers: &mut HeaderMap, id: &ServableId) {
-    let served = format!("{}-{}", id.model, id.version);
-    let served = utf8_percent_encode(&served, NOT_IN_A_HEADER).to_string();
-    if let Ok(served) = HeaderValue::try_from(served) {
-        headers.insert(SERVED_MODEL_NAME, served);
+    Signed::of(id).put(headers);
+}
+
+/// Who answers, as headers: made once for all answers of a version.
+#[derive(Clone, Debug)]
+pub(super) struct Signed {
+    /// `None` where no header can carry it.
+    served: Option<HeaderValue>,
+    version: HeaderValue,
+}
+
+impl Signed {
+    pub(super) fn of(id: &ServableId) -> Self {
+        let served = format!("{}-{}", id.model, id.version);
+        let served = utf8_percent_encode(&served, NOT_IN_A_HEADER).to_string();
+        Self {
+            served: HeaderValue::try_from(served).ok(),
+            version: id.version.0.into(),
+        }
     }
-    headers.insert(X_SLUICEGATE_VERSION, id.version.0.into());
+
+    pub(super) fn put(&self, headers: &mut HeaderMap) {
+        if let Some(served) = &self.served {
+            headers.insert(SERVED_MODEL_NAME, served.clone());
+        }
+        headers.insert(X_SLUICEGATE_VERSION, self.version.clone());
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::cutoff::Cutoff;
 use super::decode::Encoding;
 use super::exchange::{Call, Exchange};
 use super::intake;
-use super::reply::{self, Refusal};
+use super::reply::Refusal;
 use super::stack::VersionStack;
 use super::target::Target;
 use super::worker_error;
@@ -46,12 +46,11 @@ impl DataPlane {
         B::Error: Into<BodyError>,
     {
         let entered = self.enter(target, references)?;
-        let servable = entered.id.clone();
-        Trail::of(request.extensions()).reached(&servable);
+        Trail::of(request.extensions()).reached(&entered.id);
         let stack = Arc::clone(&entered.target);
         let scored = self.scored(request, entered, id, arrival).await;
         let mut response = scored.unwrap_or_else(|refusal| refusal.into_response(id));
-        reply::sign(response.headers_mut(), &servable);
+        stack.signed().put(response.headers_mut());
         stack.metrics().answered(response.status());
         Ok(response)
     }

@@ -20,6 +20,7 @@ use super::about::About;
 use super::admission::{Admission, Admitted, Permit, Waiting};
 use super::batching::Batcher;
 use super::metrics::{Counted, DataPlaneMetrics, VersionMetrics};
+use super::reply::Signed;
 use super::upstream::Upstream;
 use crate::error::{ApiError, ErrorCode};
 use crate::ports::BatchingEvents;
@@ -33,6 +34,7 @@ const WORKER_PAUSE: Duration = Duration::from_secs(5);
 /// Built once, when the version first becomes ready; lives until it is retired.
 pub struct VersionStack {
     id: ServableId,
+    signed: Signed,
     replicas: Replicas<Upstream>,
     settings: watch::Receiver<Arc<Settings>>,
     admission: Arc<Admission>,
@@ -58,6 +60,7 @@ impl VersionStack {
     pub fn new(seed: StackSeed<Upstream>, metrics: &Arc<DataPlaneMetrics>) -> Self {
         let stack = Self {
             metrics: metrics.version(&seed.id),
+            signed: Signed::of(&seed.id),
             id: seed.id,
             replicas: seed.replicas,
             settings: seed.settings,
@@ -97,6 +100,11 @@ impl VersionStack {
 
     pub(super) fn id(&self) -> &ServableId {
         &self.id
+    }
+
+    /// What says that this version answered.
+    pub(super) fn signed(&self) -> &Signed {
+        &self.signed
     }
 
     pub(super) fn metrics(&self) -> &VersionMetrics {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 use super::access_record::TARGET;
+use super::json_line::JsonLines;
 use super::standard_error::StandardError;
 use crate::config::{Config, LogFormat};
 
@@ -34,7 +35,10 @@ pub fn init(config: &Config) -> Result<(), InvalidLevel> {
     // Somebody who embeds the gateway may have a subscriber already: theirs stays.
     let _already_there = match config.format {
         LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Json => builder
+            .json()
+            .map_event_format(JsonLines::beside)
+            .try_init(),
     };
     Ok(())
 }

@@ -121,7 +121,7 @@ impl Trail {
     /// The wait for a free place begins.
     pub(crate) fn queues(&self) -> Queued {
         let begin = |notes: &Arc<Notes>| {
-            let span = notes.begin("queue", SpanKind::Internal, Vec::new());
+            let span = notes.begin("queue", SpanKind::Internal, Vec::new);
             (Arc::clone(notes), span)
         };
         Queued {
@@ -138,11 +138,14 @@ impl Trail {
                 facts.attempts += 1;
                 facts.attempts - 1
             };
-            let mut attributes = vec![KeyValue::new("sluicegate.replica", replica.to_string())];
-            if before > 0 {
-                let count = KeyValue::new("http.request.resend_count", i64::from(before));
-                attributes.push(count);
-            }
+            let attributes = || {
+                let mut attributes = vec![KeyValue::new("sluicegate.replica", replica.to_string())];
+                if before > 0 {
+                    let count = KeyValue::new("http.request.resend_count", i64::from(before));
+                    attributes.push(count);
+                }
+                attributes
+            };
             let span = notes.begin("worker", SpanKind::Client, attributes);
             (Arc::clone(notes), span)
         };
@@ -181,10 +184,16 @@ impl Notes {
         self.bytes_in.load(Ordering::Relaxed)
     }
 
-    fn begin(&self, name: &'static str, kind: SpanKind, about: Vec<KeyValue>) -> Option<Context> {
+    /// `about` is asked only where there are traces.
+    fn begin(
+        &self,
+        name: &'static str,
+        kind: SpanKind,
+        about: impl FnOnce() -> Vec<KeyValue>,
+    ) -> Option<Context> {
         let (tracing, parent) = (self.tracing.as_ref()?, self.span()?);
         let now = SystemTime::now();
-        Some(tracing.traces.begin(name, kind, about, parent, now))
+        Some(tracing.traces.begin(name, kind, about(), parent, now))
     }
 }
 
