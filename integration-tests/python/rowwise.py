@@ -8,7 +8,7 @@ import pandas
 
 
 def columns(model_input):
-    """Numbers and what is done with each, of a data frame, a dictionary of arrays, or an array of numbers."""
+    """Numbers and what is done with each, of a data frame, a dictionary of arrays, or an array of rows of numbers."""
     if not hasattr(model_input, "keys"):
         numbers = [row[0].item() for row in model_input]
         return numbers, ["number"] * len(numbers)
@@ -38,6 +38,8 @@ class Rowwise(mlflow.pyfunc.PythonModel):
         self.is_centred = context.model_config["model"] == "centred"
 
     def predict(self, context, model_input, params=None):
+        if isinstance(model_input, list):
+            model_input = pandas.DataFrame(model_input)
         numbers, done = columns(model_input)
         if self.is_centred:
             return [number - sum(numbers) / len(numbers) for number in numbers]
