@@ -6,7 +6,12 @@
     gated         scripted, but is loaded only when the file GATE is there
     spoilable     scripted, but raises when it is loaded while the file GATE.spoiled is there
     impossible    scripted, with requirements that no index can satisfy
-    declared-iris like iris, with the requirements that MLflow finds out by itself; only if it is named (it takes longer)
+
+Only if they are named:
+
+    declared-iris like iris, with the requirements that MLflow finds out by itself (it takes longer)
+    rowwise       answers each row by itself (see rowwise.py)
+    centred-1…2   subtracts the mean of all rows; logged with an example of one row, or two
 
 Usage: log_models.py TRACKING_URI GATE [NAME…]
 """
@@ -21,12 +26,14 @@ tracking_uri, gate, *wanted = sys.argv[1:]
 import mlflow
 import mlflow.pyfunc
 import mlflow.sklearn
+import pandas
 import sklearn
 from mlflow.models import infer_signature
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 SCRIPTED = str(pathlib.Path(__file__).with_name("scripted.py"))
+ROWWISE = str(pathlib.Path(__file__).with_name("rowwise.py"))
 # Before MLflow 3 a model is a folder of its run, and has no id.
 NAMED = "name" in inspect.signature(mlflow.pyfunc.log_model).parameters
 # Named here, because MLflow would otherwise load each model once more, in another process, to find them out.
@@ -59,6 +66,20 @@ def log_scripted(name, requirements=(), **config):
     )
 
 
+def log_rowwise(name, model, input_example=None):
+    return mlflow.pyfunc.log_model(
+        **place(name),
+        python_model=ROWWISE,
+        model_config={"model": model},
+        input_example=input_example,
+        pip_requirements=REQUIREMENTS,
+    )
+
+
+def log_centred(name, rows):
+    return log_rowwise(name, "centred", pandas.DataFrame({"number": [1.5, 4.0][:rows]}))
+
+
 LOGGERS = {
     "iris": lambda name: log_iris(name, pip_requirements=[*REQUIREMENTS, f"scikit-learn=={sklearn.__version__}"]),
     **{f"scripted-{tag}": lambda name, tag=tag: log_scripted(name, tag=tag) for tag in "abcd"},
@@ -68,7 +89,11 @@ LOGGERS = {
     "impossible": lambda name: log_scripted(name, ["sluicegate-no-such-package==99"], tag=name),
 }
 
-ON_DEMAND = {"declared-iris": log_iris}
+ON_DEMAND = {
+    "declared-iris": log_iris,
+    "rowwise": lambda name: log_rowwise(name, "rowwise"),
+    **{f"centred-{rows}": lambda name, rows=rows: log_centred(name, rows) for rows in (1, 2)},
+}
 
 mlflow.set_tracking_uri(tracking_uri)
 mlflow.set_experiment("integration-tests")

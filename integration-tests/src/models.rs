@@ -97,6 +97,16 @@ impl Models {
         self.get("impossible")
     }
 
+    /// Answers each row by itself; logged on demand.
+    pub fn rowwise(&self) -> Result<&Logged> {
+        self.get("rowwise")
+    }
+
+    /// Subtracts the mean of all rows, and was logged with an example of one row or two; logged on demand.
+    pub fn centred(&self, rows: usize) -> Result<&Logged> {
+        self.get(&format!("centred-{rows}"))
+    }
+
     /// Lets the gated model load.
     pub fn open_gate(&self) -> Result<()> {
         Ok(std::fs::write(&self.gate, "")?)

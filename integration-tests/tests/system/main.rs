@@ -1,6 +1,7 @@
 //! The whole system: the real binary, a real MLflow server, real workers. One module per theme.
 
 mod asleep;
+mod batching;
 mod big_bodies;
 mod conda_environments;
 mod crashes;
@@ -55,6 +56,7 @@ fn main() -> std::process::ExitCode {
         crashes::tests(),
         launchers::tests(),
         asleep::tests(),
+        batching::tests(),
         event_stream::tests(),
         logs::tests(),
         registry_down::tests(),

@@ -222,10 +222,10 @@ async fn the_dashboard_can_be_imported(_: Arc<World>) -> Result<()> {
 }
 
 /// What a scraper that asks for nothing special gets.
-struct Scrape(String);
+pub(crate) struct Scrape(String);
 
 impl Scrape {
-    async fn of(client: &Client) -> Result<Self> {
+    pub(crate) async fn of(client: &Client) -> Result<Self> {
         Ok(Self(client.get("/metrics").await?.succeeded()?.text()))
     }
 
@@ -233,7 +233,7 @@ impl Scrape {
         self.0.lines().filter(|line| !line.starts_with('#'))
     }
 
-    fn value(&self, series: &str) -> Result<f64> {
+    pub(crate) fn value(&self, series: &str) -> Result<f64> {
         let mut lines = self.lines();
         let value = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = value.with_context(|| format!("{series} is not in\n{}", self.0))?;
