@@ -167,12 +167,11 @@ impl Place {
         if !matches!(&*known, Known::Starting(starting) if starting.number == number) {
             return;
         }
-        let next = match &started {
-            Ok(template) => Known::Running(Arc::clone(template), Instant::now()),
-            Err(_) => {
-                self.record().start_failed(number);
-                Known::Nothing
-            }
+        let next = if let Ok(template) = &started {
+            Known::Running(Arc::clone(template), Instant::now())
+        } else {
+            self.record().start_failed(number);
+            Known::Nothing
         };
         let started = started.map_err(|trouble| trouble.of_start(number));
         if let Known::Starting(starting) = std::mem::replace(&mut *known, next) {
