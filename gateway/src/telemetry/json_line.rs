@@ -108,9 +108,12 @@ impl Visit for Members<'_, '_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.member(field, |line| match value.is_finite() {
-            true => write!(line, "{value:?}"),
-            false => line.write_str("null"),
+        self.member(field, |line| {
+            if value.is_finite() {
+                write!(line, "{value:?}")
+            } else {
+                line.write_str("null")
+            }
         });
     }
 
