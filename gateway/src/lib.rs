@@ -9,6 +9,7 @@ pub mod data_plane;
 mod databricks;
 pub mod error;
 pub mod figures;
+mod lane;
 mod lifecycle;
 pub mod local_environments;
 pub mod local_tokens;

@@ -1,6 +1,5 @@
 //! The gateway's life: open everything, serve, and on a signal end in the opposite order.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -31,7 +30,7 @@ use crate::metrics::{self, LifeMetrics, PREFIX};
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
-use crate::server::{ControlPlane, Server, ServerConfig};
+use crate::server::{ControlPlane, Cores, Server, ServerConfig};
 use crate::store::{
     BatchingNotes, DataDirLock, EventRetention, SecretFile, SeenLabels, Store, keep_last_aspired,
     write_events,
@@ -51,20 +50,17 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 /// Runs a gateway until SIGTERM or SIGINT, drains it, and returns. A second signal ends the draining.
 ///
-/// Makes two runtimes: one scores and nothing else, the other does all the rest, so that builds, SQL and pages can never
-/// take a thread from scoring. Must not be called from within a runtime.
+/// Scoring has a thread and a runtime for each core ([`Cores`]); another runtime does all the rest, so that builds, SQL and pages
+/// can never take a thread from scoring. The calling thread takes connections in. Must not be called from within a runtime.
 pub fn run(config: Config) -> Result<(), RunError> {
-    let runtime = |name: &str, threads: Option<usize>| -> io::Result<Runtime> {
-        let mut builder = Builder::new_multi_thread();
-        if let Some(threads) = threads {
-            builder.worker_threads(threads);
-        }
-        builder.thread_name(name).enable_all().build()
-    };
-    let control = runtime("control", Some(CONTROL_THREADS))?;
-    let scoring = runtime("scoring", None)?;
-    let outcome = scoring.block_on(live(config, control.handle().clone()));
-    scoring.shutdown_timeout(Duration::from_secs(1));
+    let control: Runtime = Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    let accepting = Builder::new_current_thread().enable_all().build()?;
+    let outcome = accepting.block_on(live(config, control.handle().clone()));
+    drop(accepting);
     control.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -122,7 +118,8 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
         Arc::clone(&household.data_plane),
         ControlPlane::new(household.control_plane.clone(), control.clone()),
     )
-    .telling(household.trails.clone());
+    .telling(household.trails.clone())
+    .on(Cores::start()?);
     announce(address, household.admin);
     let mut server = std::pin::pin!(server.run(listener, soft.clone()));
     let mut signals = async || {

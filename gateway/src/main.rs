@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use gateway::config::{Config, Overrides, process_environment};
 
+/// A request allocates and frees on one thread, some of it larger than the system's allocator keeps at hand.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
