@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 struct Sluicegate {
     home: tempfile::TempDir,
@@ -438,5 +441,65 @@ fn quickstart_without_a_python_and_without_channels_says_both_and_what_to_instal
         "SLUICEGATE_CONDA_CHANNEL_ALIAS",
     ] {
         assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+}
+
+/// A gateway that is killed if the test has not ended it.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether the gateway is alive, says itself; `false` while nobody listens.
+fn is_alive(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return false;
+    };
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream.write_all(request.as_bytes()).is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200 ")
+}
+
+#[test]
+fn a_gateway_whose_standard_error_cannot_be_written_serves_and_drains_all_the_same() {
+    // Whoever read it is gone, or the disk of its log is full.
+    for disk_is_full in [false, true] {
+        let sluicegate = Sluicegate::new();
+        let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = probe.local_addr().unwrap();
+        drop(probe);
+        let mut command = sluicegate.command(&["serve", "--registry", "http://127.0.0.1:1"]);
+        command
+            .args(["--listen", &address.to_string()])
+            .args(["--data-dir", &sluicegate.data_dir()])
+            .env("SLUICEGATE_AUTH_ENABLED", "false")
+            .env("SLUICEGATE_ACCESS_LOG_CONTROL_PLANE", "true");
+        if disk_is_full {
+            command.stderr(fs::File::options().write(true).open("/dev/full").unwrap());
+        } else {
+            command.stderr(Stdio::piped());
+        }
+        let mut serving = Serving(command.spawn().unwrap());
+        drop(serving.0.stderr.take());
+        let mut looks = 0;
+        while !is_alive(address) {
+            looks += 1;
+            assert!(looks < 1200 && serving.0.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Told of one by one, these are written within the access log's pause or at the end.
+        for _ in 0..20 {
+            assert!(is_alive(address), "full: {disk_is_full}");
+        }
+        let id = rustix::process::Pid::from_child(&serving.0);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let ended = serving.0.wait().unwrap();
+        assert_eq!(ended.code(), Some(0), "full: {disk_is_full}");
     }
 }

@@ -1,6 +1,6 @@
 //! The gateway's life: open everything, serve, and on a signal end in the opposite order.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -423,14 +423,15 @@ fn stored(error: impl std::fmt::Display) -> RunError {
     RunError::Store(error.to_string())
 }
 
-/// The lines that scripts wait for.
-#[expect(
-    clippy::print_stderr,
-    reason = "a fixed line of the contract, whatever the log's format and level are"
-)]
+/// The lines that scripts wait for: fixed ones of the contract, whatever the log's format and level are.
 fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    let mut stderr = io::stderr();
+    // Whoever reads them may be gone, or the disk full: no reason not to serve.
     if let Some(admin) = admin {
-        eprintln!("health and metrics, without credentials, on http://{admin}");
+        let _ = writeln!(
+            stderr,
+            "health and metrics, without credentials, on http://{admin}"
+        );
     }
-    eprintln!("listening on http://{address}");
+    let _ = writeln!(stderr, "listening on http://{address}");
 }
