@@ -54,6 +54,11 @@ pub struct Turn {
     pub cpu: f64,
     /// The generator's own.
     pub generator_cpu: f64,
+    /// Milliseconds after it was due within which half of the requests of an open loop were given out: of `p50`, what is not
+    /// the subject's. Zero in a closed loop.
+    pub late_p50: f64,
+    /// The same of 99 in 100.
+    pub late_p99: f64,
     /// Megabytes after it (PSS).
     pub memory: f64,
     /// Megabytes at most (RSS).
@@ -129,6 +134,8 @@ impl Contender {
             p99: milliseconds(0.99),
             cpu: outcome.microseconds_each(usage.cpu.saturating_sub(before)),
             generator_cpu: outcome.microseconds_each(outcome.own_cpu),
+            late_p50: outcome.lateness(0.5).as_secs_f64() * 1e3,
+            late_p99: outcome.lateness(0.99).as_secs_f64() * 1e3,
             memory: megabytes(usage.proportional),
             peak: megabytes(usage.peak),
             errors,
@@ -156,6 +163,12 @@ impl Turns {
                 of(What::plain("peak MB", 1), |turn| turn.peak),
                 of(What::hidden("generator CPU µs a request", 1), |turn| {
                     turn.generator_cpu
+                }),
+                of(What::hidden("generator late p50 ms", 3), |turn| {
+                    turn.late_p50
+                }),
+                of(What::hidden("generator late p99 ms", 3), |turn| {
+                    turn.late_p99
                 }),
                 of(What::plain("errors %", 2), |turn| turn.errors),
             ],

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use super::{Connection, Load, Tally};
 use crate::clock::now;
 
-/// The shortest time between two looks at what is due: all that is due then is sent together.
+/// The shortest time between two looks at what is due: all that is due then is sent together. Otherwise the next look is
+/// when the next request is due: looks at intervals of their own drift against it, and each request is late by up to one.
 const TICK: Duration = Duration::from_micros(50);
 
 /// Requests that are due, in their order.
@@ -61,7 +62,7 @@ pub(super) fn begin(
     // On a thread of its own: the kernel wakes it to some ten microseconds, tokio's timers have steps of a millisecond.
     tasks.spawn_blocking(move || {
         let mut tally = Tally::default();
-        for _ in 0..due.tell(end) {
+        for _ in 0..due.tell(end, |late| tally.late(late)) {
             tally.fail("it was due and could not be sent in twice the time".to_owned());
         }
         tally
@@ -77,9 +78,21 @@ impl Due {
 
     fn take(&self) -> (u64, Instant) {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let after = Duration::from_secs_f64(number as f64 * self.interval);
-        (number, self.began + after)
+        (number, self.began + self.after(number))
+    }
+
+    /// How long after the beginning the request of this number is due.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    fn after(&self, number: u64) -> Duration {
+        Duration::from_secs_f64(number as f64 * self.interval)
+    }
+
+    /// How long to wait, if so many are told and so much time has passed: until the next one is due, or until the end.
+    fn pause(&self, told: u64, after: Duration, end: Duration) -> Duration {
+        let next = self.after(told);
+        // Behind the end there are none: what is told has to be taken.
+        let next = if next < end { next } else { end };
+        next.saturating_sub(after).max(TICK)
     }
 
     /// How many are due after so long, of those that are due before `end`.
@@ -96,21 +109,49 @@ impl Due {
     }
 
     /// Gives out what is due until `end`, waits as long again for all of it to be taken, and says how many were not.
-    fn tell(&self, end: Duration) -> u64 {
-        let tick = TICK.max(Duration::from_secs_f64(self.interval));
+    /// `late` is told of each how long after it was due it was given out: what is not the subject's.
+    fn tell(&self, end: Duration, mut late: impl FnMut(Duration)) -> u64 {
         let mut told = 0;
         loop {
             let after = self.began.elapsed();
             let count = self.count_at(after, end);
             self.permits
                 .add_permits(usize::try_from(count - told).unwrap_or_default());
+            for number in told..count {
+                late(after.saturating_sub(self.after(number)));
+            }
             told = count;
             let taken = self.taken.load(Ordering::Relaxed);
             if after >= end && (taken >= told || after >= end * 2) {
                 self.permits.close();
                 return told - self.taken.load(Ordering::Relaxed).min(told);
             }
-            std::thread::sleep(tick);
+            std::thread::sleep(self.pause(told, after, end));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_look_is_when_the_next_request_is_due() {
+        let milliseconds = Duration::from_millis;
+        let due = Due {
+            permits: Semaphore::new(0),
+            taken: AtomicU64::new(0),
+            began: now(),
+            interval: 0.01,
+        };
+        let end = milliseconds(100);
+        // Three are told of: the next one is due at 30 ms, however late the last look was.
+        assert_eq!(due.pause(3, milliseconds(20), end), milliseconds(10));
+        assert_eq!(due.pause(3, milliseconds(29), end), milliseconds(1));
+        assert_eq!(due.pause(3, milliseconds(30), end), TICK);
+        assert_eq!(due.pause(3, milliseconds(31), end), TICK);
+        // All are told of.
+        assert_eq!(due.pause(10, milliseconds(91), end), milliseconds(9));
+        assert_eq!(due.pause(10, milliseconds(120), end), TICK);
     }
 }

@@ -14,6 +14,8 @@ const DIGITS: u8 = 3;
 pub struct Tally {
     /// Nanoseconds.
     latencies: Histogram<u64>,
+    /// Nanoseconds.
+    lateness: Histogram<u64>,
     errors: u64,
     first_error: Option<String>,
 }
@@ -32,15 +34,18 @@ pub struct Outcome {
     /// CPU time of the generator itself, with all else that its process did.
     pub own_cpu: Duration,
     latencies: Histogram<u64>,
+    lateness: Histogram<u64>,
 }
 
 impl Default for Tally {
     fn default() -> Self {
         let longest = u64::try_from(LONGEST.as_nanos()).unwrap_or(u64::MAX);
         // The bounds are constants that make a histogram.
-        let latencies = Histogram::new_with_bounds(100, longest, DIGITS);
+        let empty = Histogram::new_with_bounds(100, longest, DIGITS);
+        let empty = empty.unwrap_or_else(|_| unreachable!("the bounds are right"));
         Self {
-            latencies: latencies.unwrap_or_else(|_| unreachable!("the bounds are right")),
+            latencies: empty.clone(),
+            lateness: empty,
             errors: 0,
             first_error: None,
         }
@@ -54,6 +59,12 @@ impl Tally {
         self.latencies.saturating_record(nanoseconds);
     }
 
+    /// A request of the open loop that the generator itself gave out so long after it was due.
+    pub fn late(&mut self, by: Duration) {
+        let nanoseconds = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.lateness.saturating_record(nanoseconds);
+    }
+
     /// One that was not.
     pub fn fail(&mut self, reason: String) {
         self.errors += 1;
@@ -64,6 +75,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         // Both have the same bounds.
         let _ = self.latencies.add(&other.latencies);
+        let _ = self.lateness.add(&other.lateness);
         self.errors += other.errors;
         if self.first_error.is_none() {
             self.first_error.clone_from(&other.first_error);
@@ -78,6 +90,7 @@ impl Tally {
             elapsed,
             own_cpu,
             latencies: self.latencies,
+            lateness: self.lateness,
         }
     }
 }
@@ -92,6 +105,18 @@ impl Outcome {
     /// The time within which this part of the good answers came, from 0 to 1.
     pub fn quantile(&self, part: f64) -> Duration {
         Duration::from_nanos(self.latencies.value_at_quantile(part))
+    }
+
+    /// The time within which this part of the requests of an open loop was given out, from 0 to 1, from when they were due: the
+    /// generator's own share of [`Outcome::quantile`]. Zero in a closed loop.
+    pub fn lateness(&self, part: f64) -> Duration {
+        Duration::from_nanos(self.lateness.value_at_quantile(part))
+    }
+
+    /// How many requests of an open loop were given out.
+    #[cfg(test)]
+    pub(super) fn given_out(&self) -> u64 {
+        self.lateness.len()
     }
 
     /// `amount` for each good answer, in microseconds.

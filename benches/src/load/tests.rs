@@ -64,6 +64,8 @@ fn an_open_loop_sends_what_is_due_and_no_more() {
     // Each of two threads has a request due at once, and then one every 10 ms, until 200 ms have passed.
     let seen = outcome.requests + outcome.errors;
     assert_eq!(seen, 40, "{:?}", outcome.first_error);
+    // How late they were given out is known of each.
+    assert_eq!(outcome.given_out(), 40);
 }
 
 #[test]
