@@ -63,7 +63,7 @@ pub struct Turn {
     pub memory: f64,
     /// Megabytes at most (RSS).
     pub peak: f64,
-    /// Requests without a good answer, for each hundred good ones.
+    /// Of a hundred requests, those without a good answer.
     pub errors: f64,
     /// What was wrong with the first of them.
     pub first_error: Option<String>,
@@ -127,7 +127,8 @@ impl Contender {
         let usage = self.scope.usage()?;
         let milliseconds = |part| outcome.quantile(part).as_secs_f64() * 1e3;
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-        let errors = outcome.errors as f64 * 100.0 / outcome.requests.max(1) as f64;
+        let errors =
+            outcome.errors as f64 * 100.0 / (outcome.requests + outcome.errors).max(1) as f64;
         Ok(Turn {
             rate: outcome.rate(),
             p50: milliseconds(0.5),

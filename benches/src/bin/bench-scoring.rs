@@ -77,6 +77,9 @@ fn main() -> Result<()> {
     for model in or(arguments.only, &MODELS) {
         let report = scoring::run(&staging, &model, &effort, |line| eprintln!("{line}"))?;
         report.write(&arguments.out)?;
+        if effort.smoke {
+            report.ensure_all_answered()?;
+        }
     }
     Ok(())
 }

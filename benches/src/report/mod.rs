@@ -8,7 +8,7 @@ mod spread;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 pub use machine::Machine;
@@ -135,6 +135,20 @@ impl Comparison {
 }
 
 impl Report {
+    /// Refuses what tables only tell of: that a request was not answered as it had to be. For smoke tests.
+    pub fn ensure_all_answered(&self) -> Result<()> {
+        let subjects = self.comparisons.iter().flat_map(|one| &one.subjects);
+        for subject in subjects {
+            if let Some(note) = &subject.note {
+                bail!(
+                    "{}: a request was not answered as it had to be: {note}",
+                    subject.name
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Writes `<name>.json`, `<name>.md` and `<name>.svg` into a folder, and the folder's index anew.
     pub fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;

@@ -5,6 +5,20 @@ use std::fmt::Write;
 use super::{BASELINE, PEER};
 use crate::report::{Comparison, Spread, Subject};
 
+/// From so many of a hundred requests without a good answer on, those with one are a choice of their own, often of the fast:
+/// they are compared with nobody's.
+const TOO_MANY_ERRORS: f64 = 0.1;
+
+/// What there is to say about how two stand to each other.
+#[derive(Clone, Debug, PartialEq)]
+enum Ratio {
+    Of(Spread),
+    /// One of them had too many errors in a round, or answered nothing.
+    Errors,
+    /// One of them is not there.
+    Nothing,
+}
+
 /// What is measured, and the ratios of ours, in Markdown.
 pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
     let what = match model {
@@ -39,14 +53,14 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
                 against(comparison, ours, BASELINE, "requests/s"),
                 against(comparison, ours, PEER, "requests/s"),
                 against(comparison, ours, PEER, "p99 ms"),
-                shown(ratios(ours, "p99 ms", ours, "p50 ms")),
+                Ratio::of(ours, "p99 ms", ours, "p50 ms").shown(),
             );
         }
     }
     if !table.is_empty() {
         let _ = write!(
             text,
-            "\n| load | | requests/s ÷ {BASELINE} | requests/s ÷ {PEER} | p99 ÷ {PEER}'s | p99 ÷ p50 |\n|---|---|---:|---:|---:|---:|\n{table}"
+            "\n*(errors)*: in a round one of the two left a thousandth of the requests or more without a good answer.\n\n| load | | requests/s ÷ {BASELINE} | requests/s ÷ {PEER} | p99 ÷ {PEER}'s | p99 ÷ p50 |\n|---|---|---:|---:|---:|---:|\n{table}"
         );
     }
     text
@@ -61,22 +75,44 @@ fn against(comparison: &Comparison, ours: &Subject, other: &str, figure: &str) -
         .subjects
         .iter()
         .find(|subject| subject.name == other);
-    shown(other.and_then(|other| ratios(ours, figure, other, figure)))
+    let ratio = other.map(|other| Ratio::of(ours, figure, other, figure));
+    ratio.unwrap_or(Ratio::Nothing).shown()
 }
 
-/// One figure divided by another, round by round; `None` where there is nothing to divide.
-fn ratios(above: &Subject, over: &str, below: &Subject, under: &str) -> Option<Spread> {
-    let (above, below) = (above.figure(over)?, below.figure(under)?);
-    let pairs = above.values.iter().zip(&below.values);
-    let ratios: Vec<f64> = pairs
-        .map(|(above, below)| above / below)
-        .filter(|ratio| ratio.is_finite())
-        .collect();
-    (!ratios.is_empty()).then(|| Spread::of(&ratios))
+impl Ratio {
+    /// One figure divided by another, round by round.
+    fn of(above: &Subject, over: &str, below: &Subject, under: &str) -> Self {
+        let (Some(over), Some(under)) = (above.figure(over), below.figure(under)) else {
+            return Self::Nothing;
+        };
+        if !is_sound(above) || !is_sound(below) {
+            return Self::Errors;
+        }
+        let pairs = over.values.iter().zip(&under.values);
+        let ratios: Vec<f64> = pairs.map(|(above, below)| above / below).collect();
+        if ratios.is_empty() {
+            return Self::Nothing;
+        }
+        // Nobody takes no time: a figure of zero is one of no answers.
+        if ratios.iter().any(|ratio| !ratio.is_normal()) {
+            return Self::Errors;
+        }
+        Self::Of(Spread::of(&ratios))
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Of(spread) => spread.shown(2),
+            Self::Errors => "– (errors)".to_owned(),
+            Self::Nothing => "–".to_owned(),
+        }
+    }
 }
 
-fn shown(spread: Option<Spread>) -> String {
-    spread.map_or_else(|| "–".to_owned(), |spread| spread.shown(2))
+/// Whether all rounds had good answers to speak of.
+fn is_sound(subject: &Subject) -> bool {
+    let errors = subject.figure("errors %");
+    errors.is_none_or(|errors| errors.values.iter().all(|&part| part < TOO_MANY_ERRORS))
 }
 
 #[cfg(test)]
@@ -95,6 +131,7 @@ mod tests {
                 figure("requests/s", rate),
                 figure("p50 ms", p50),
                 figure("p99 ms", p99),
+                figure("errors %", 0.0),
             ],
             note: None,
         }
@@ -119,5 +156,34 @@ mod tests {
         let text = about("iris", &[comparison]);
         let row = "| single rows | sluicegate-1 | 20.00 | – | – | 2.00 |\n";
         assert!(text.ends_with(row), "{text}");
+    }
+
+    #[test]
+    fn who_did_not_answer_is_compared_with_nobody() {
+        let comparison = |change: fn(&mut Subject)| {
+            let mut ours = subject("sluicegate-1", 2000.0, 1.0, 2.0);
+            change(&mut ours);
+            Comparison {
+                title: "single rows".to_owned(),
+                about: String::new(),
+                baseline: None,
+                subjects: vec![subject(BASELINE, 100.0, 10.0, 40.0), ours],
+            }
+        };
+        // One round of two.
+        let refused = comparison(|ours| ours.figures[3].values[1] = 30.0);
+        let silent = comparison(|ours| {
+            for figure in &mut ours.figures[..3] {
+                figure.values[1] = 0.0;
+            }
+        });
+        for comparison in [refused, silent] {
+            let text = about("iris", &[comparison]);
+            let row = "| single rows | sluicegate-1 | – (errors) | – | – | – (errors) |\n";
+            assert!(text.ends_with(row), "{text}");
+        }
+        let hardly = comparison(|ours| ours.figures[3].values[1] = 0.09);
+        let text = about("iris", &[hardly]);
+        assert!(text.ends_with("| 20.00 | – | – | 2.00 |\n"), "{text}");
     }
 }
