@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::load::{Check, Endpoint, Load, Pace, Request};
+use crate::load::{Check, Endpoint, Load, PATIENCE, Pace, Request};
 use crate::meter::Scope;
 use crate::report::{Figure, Subject, What};
 
@@ -113,6 +113,7 @@ impl Contender {
             pace: plan.pace,
             duration: plan.warm_up,
             threads: plan.threads,
+            patience: PATIENCE,
         };
         if !plan.warm_up.is_zero() {
             load.run()?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Connection, Load, Tally};
+use super::{Connection, Counts, Load};
 use crate::clock::now;
 
 /// The shortest time between two looks at what is due: all that is due then is sent together. Otherwise the next look is
@@ -25,7 +25,8 @@ struct Due {
 
 /// Begins so many connections, and what tells them that a request is due, `rate` times a second.
 pub(super) fn begin(
-    tasks: &mut JoinSet<Tally>,
+    tasks: &mut JoinSet<()>,
+    counts: &Counts,
     load: &Load,
     connections: usize,
     began: Instant,
@@ -40,8 +41,9 @@ pub(super) fn begin(
     for _ in 0..connections {
         let load = load.clone();
         let due = Arc::clone(&due);
+        let counts = counts.clone();
+        let end = began + load.duration;
         tasks.spawn(async move {
-            let mut tally = Tally::default();
             let mut connection = Connection::new(load.endpoint.clone());
             // Closed at the end.
             while let Some((number, intended)) = due.next().await {
@@ -51,21 +53,25 @@ pub(super) fn begin(
                     Err(reason) => Err(reason),
                 };
                 match checked {
-                    Ok(()) => tally.answered(now().saturating_duration_since(intended)),
-                    Err(reason) => tally.fail(reason),
+                    Ok(()) => {
+                        let ended = now();
+                        let took = ended.saturating_duration_since(intended);
+                        counts.lock().answered(took, ended <= end);
+                    }
+                    Err(reason) => counts.lock().fail(reason),
                 }
             }
-            tally
         });
     }
     let end = load.duration;
     // On a thread of its own: the kernel wakes it to some ten microseconds, tokio's timers have steps of a millisecond.
+    let counts = counts.clone();
+    let patience = load.patience / 2;
     tasks.spawn_blocking(move || {
-        let mut tally = Tally::default();
-        for _ in 0..due.tell(end, |late| tally.late(late)) {
-            tally.fail("it was due and could not be sent in twice the time".to_owned());
+        for _ in 0..due.tell(end, patience, |late| counts.lock().late(late)) {
+            let reason = "it was due, and all connections were waiting for answers to the end";
+            counts.lock().fail(reason.to_owned());
         }
-        tally
     });
 }
 
@@ -108,9 +114,9 @@ impl Due {
         due.min(all)
     }
 
-    /// Gives out what is due until `end`, waits as long again for all of it to be taken, and says how many were not.
+    /// Gives out what is due until `end`, waits for so long for all of it to be taken, and says how many were not.
     /// `late` is told of each how long after it was due it was given out: what is not the subject's.
-    fn tell(&self, end: Duration, mut late: impl FnMut(Duration)) -> u64 {
+    fn tell(&self, end: Duration, patience: Duration, mut late: impl FnMut(Duration)) -> u64 {
         let mut told = 0;
         loop {
             let after = self.began.elapsed();
@@ -122,7 +128,7 @@ impl Due {
             }
             told = count;
             let taken = self.taken.load(Ordering::Relaxed);
-            if after >= end && (taken >= told || after >= end * 2) {
+            if after >= end && (taken >= told || after >= end + patience) {
                 self.permits.close();
                 return told - self.taken.load(Ordering::Relaxed).min(told);
             }
