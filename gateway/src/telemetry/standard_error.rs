@@ -157,6 +157,13 @@ mod tests {
         }
     }
 
+    /// A record that ends its batch.
+    fn long(byte: u8) -> Vec<u8> {
+        let mut record = vec![byte; MOST];
+        record.push(b'\n');
+        record
+    }
+
     #[test]
     fn records_that_cannot_be_written_are_lost_once_and_counted() {
         let _alone = ONE_AT_A_TIME.lock().unwrap();
@@ -166,13 +173,13 @@ mod tests {
         };
         let before = lost();
         together(|| {
-            gather_or_put(&[[b'a'; MOST].as_slice(), b"\n"].concat(), &mut disk);
+            gather_or_put(&long(b'a'), &mut disk);
             assert_eq!(waiting(), Some(0), "they are not kept for another try");
             gather_or_put(b"b\n", &mut disk);
-            gather_or_put(&[[b'c'; MOST].as_slice(), b"\n"].concat(), &mut disk);
+            gather_or_put(&long(b'c'), &mut disk);
             assert_eq!(lost() - before, 3);
             disk.full = false;
-            gather_or_put(&[[b'd'; MOST].as_slice(), b"\n"].concat(), &mut disk);
+            gather_or_put(&long(b'd'), &mut disk);
         });
         // Half a record may stand before it.
         assert_eq!(disk.taken.len(), 1 + MOST + 1);
