@@ -44,6 +44,7 @@ fn main() -> Result<()> {
                 title: group,
                 about: String::new(),
                 baseline: None,
+                second_baseline: None,
                 subjects: vec![subject],
             }),
         }
@@ -53,7 +54,11 @@ fn main() -> Result<()> {
         name: "micro".to_owned(),
         title: "What each request passes, in instructions".to_owned(),
         about: ABOUT.to_owned(),
-        command: "scripts/bench-parts micro".to_owned(),
+        command: if groups.is_empty() {
+            "scripts/bench micro".to_owned()
+        } else {
+            "scripts/bench micro --smoke".to_owned()
+        },
         machine: Machine::here().with("valgrind", version),
         comparisons,
     };

@@ -163,7 +163,7 @@ impl Turns {
                 of(What::compared("CPU µs a request", 1), |turn| turn.cpu),
                 of(What::plain("memory MB", 1), |turn| turn.memory),
                 of(What::plain("peak MB", 1), |turn| turn.peak),
-                of(What::hidden("generator CPU µs a request", 1), |turn| {
+                of(What::plain("generator's CPU µs", 1), |turn| {
                     turn.generator_cpu
                 }),
                 of(What::hidden("generator late p50 ms", 3), |turn| {

@@ -37,14 +37,17 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Seconds of a turn
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
     /// Only whether everything works: few loads, one short round
     #[arg(long)]
     smoke: bool,
     /// Where files and logs go, and stay [default: a temporary folder]
     #[arg(long)]
     work: Option<PathBuf>,
+    /// The command that repeats this run, which the reports tell
+    #[arg(long, default_value = "scripts/bench scoring")]
+    told: String,
 }
 
 fn main() -> Result<()> {
@@ -60,7 +63,7 @@ fn main() -> Result<()> {
         Effort {
             rounds: arguments.rounds,
             warm_up: Duration::from_secs(2),
-            measure: Duration::from_secs(arguments.seconds),
+            measure: Duration::from_secs_f64(arguments.seconds.clamp(0.01, 3600.0)),
             smoke: false,
         }
     };
@@ -74,8 +77,16 @@ fn main() -> Result<()> {
             .unwrap_or_else(|| temporary.path().to_owned()),
         contenders: or(arguments.contender, &CONTENDERS),
     };
+    let all = arguments.only.is_empty();
     for model in or(arguments.only, &MODELS) {
-        let report = scoring::run(&staging, &model, &effort, |line| eprintln!("{line}"))?;
+        let mut command = arguments.told.clone();
+        if all {
+            // The page of one model.
+            command.push_str(&format!(" --only {model}"));
+        }
+        let report = scoring::run(&staging, &model, &effort, command, |line| {
+            eprintln!("{line}");
+        })?;
         report.write(&arguments.out)?;
         if effort.smoke {
             report.ensure_all_answered()?;

@@ -92,11 +92,12 @@ const fn closed(rows: usize, connections: usize) -> Kind {
     }
 }
 
-/// Measures one model. `progress` is told what goes on.
+/// Measures one model. `command` is what does it again; `progress` is told what goes on.
 pub fn run(
     staging: &Staging,
     model: &str,
     effort: &Effort,
+    command: String,
     mut progress: impl FnMut(&str),
 ) -> Result<Report> {
     ensure!(
@@ -156,7 +157,7 @@ pub fn run(
         name: format!("scoring-{model}"),
         title: format!("Scoring end to end: {model}"),
         about: summary::about(model, &comparisons),
-        command: format!("scripts/bench scoring --only {model}"),
+        command,
         machine,
         comparisons,
     })
@@ -265,6 +266,7 @@ impl Kind {
             title: self.title(),
             about: self.about(),
             baseline: baseline.then(|| BASELINE.to_owned()),
+            second_baseline: None,
             subjects: turns.iter().map(|turns| self.subject(turns)).collect(),
         }
     }

@@ -143,6 +143,7 @@ mod tests {
             title: "single rows".to_owned(),
             about: String::new(),
             baseline: None,
+            second_baseline: None,
             subjects: vec![
                 subject(BASELINE, 100.0, 10.0, 40.0),
                 subject(PEER, 500.0, 2.0, 8.0),
@@ -167,6 +168,7 @@ mod tests {
                 title: "single rows".to_owned(),
                 about: String::new(),
                 baseline: None,
+                second_baseline: None,
                 subjects: vec![subject(BASELINE, 100.0, 10.0, 40.0), ours],
             }
         };
