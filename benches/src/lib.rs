@@ -15,6 +15,7 @@ pub mod micro;
 pub mod options;
 pub mod program;
 pub mod proxy;
+pub mod reaper;
 pub mod registry;
 pub mod report;
 pub mod rounds;

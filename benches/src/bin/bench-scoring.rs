@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use benches::reaper::{self, Reaper};
 use benches::scoring::{self, CONTENDERS, Effort, MODELS, Staging};
 use clap::Parser;
 
@@ -51,6 +52,9 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
+    if reaper::obey() {
+        return Ok(());
+    }
     let arguments = Arguments::parse();
     let effort = if arguments.smoke {
         Effort {
@@ -68,13 +72,17 @@ fn main() -> Result<()> {
         }
     };
     let temporary = tempfile::tempdir()?;
+    let work = arguments.work.as_deref();
+    let work = work.unwrap_or(temporary.path()).to_owned();
+    std::fs::create_dir_all(&work)?;
+    let work = work.canonicalize()?;
+    // The stage ends what it has started when this ends; not if it is killed too.
+    let _reaper = Reaper::watch(&work, arguments.work.is_none())?;
     let staging = Staging {
         python: arguments.python,
         peers: arguments.peers,
         sluicegate: arguments.sluicegate,
-        work: arguments
-            .work
-            .unwrap_or_else(|| temporary.path().to_owned()),
+        work,
         contenders: or(arguments.contender, &CONTENDERS),
     };
     let all = arguments.only.is_empty();
@@ -82,7 +90,8 @@ fn main() -> Result<()> {
         let mut command = arguments.told.clone();
         if all {
             // The page of one model.
-            command.push_str(&format!(" --only {model}"));
+            command += " --only ";
+            command += &model;
         }
         let report = scoring::run(&staging, &model, &effort, command, |line| {
             eprintln!("{line}");

@@ -15,6 +15,7 @@ use crate::load::{Endpoint, Pace, Request, is_body};
 use crate::meter::Scope;
 use crate::options::Options;
 use crate::program::{Program, command, sibling};
+use crate::reaper::Reaper;
 use crate::report::{Comparison, Figure, Machine, Report, Subject, What};
 use crate::rounds::{self, Contender, Plan, Turns, megabytes};
 use crate::upstream::ANSWER;
@@ -47,6 +48,7 @@ pub fn run(options: &Options) -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("sluicegate-bench-")
         .tempdir()?;
+    let _reaper = Reaper::watch(folder.path(), true)?;
     let mut report = Report {
         name: "proxy".to_owned(),
         title: "Proxy overhead".to_owned(),
