@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -32,6 +32,28 @@ impl Sluicegate {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
         command
             .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The same, where the shell's `ulimit` says how many files may be open.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these tests are about the process"
+    )]
+    fn command_with_few_files(&self, arguments: &[&str]) -> Command {
+        let inner = self.command(arguments);
+        let mut command = Command::new("/bin/sh");
+        command
+            .args([
+                "-c",
+                r#"ulimit -S -n 300 && ulimit -H -n 1024 && exec "$0" "$@""#,
+            ])
+            .arg(inner.get_program())
+            .args(inner.get_args())
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", "/usr/bin:/bin")
@@ -502,4 +524,36 @@ fn a_gateway_whose_standard_error_cannot_be_written_serves_and_drains_all_the_sa
         let ended = serving.0.wait().unwrap();
         assert_eq!(ended.code(), Some(0), "full: {disk_is_full}");
     }
+}
+
+#[test]
+fn a_gateway_takes_the_files_that_it_may_have_and_no_more_connections_than_they_allow() {
+    let sluicegate = Sluicegate::new();
+    let mut command = sluicegate.command_with_few_files(&[
+        "serve",
+        "--registry",
+        "http://127.0.0.1:1",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        &sluicegate.data_dir(),
+    ]);
+    let mut serving = Serving(command.stderr(Stdio::piped()).spawn().unwrap());
+    let stderr = serving.0.stderr.take().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(stderr).lines() {
+        let line = line.unwrap();
+        said.push_str(&line);
+        if line.contains("listening on") {
+            break;
+        }
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.0.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = files.unwrap().split_ascii_whitespace().collect();
+    assert_eq!(words[3..5], ["1024", "1024"]);
+    assert!(said.contains("fewer connections are taken"), "{said}");
+    assert!(said.contains("connections=384 open_files=1024"), "{said}");
 }

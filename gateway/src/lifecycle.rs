@@ -28,6 +28,7 @@ use crate::control_plane::{
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::figures::{History, Sampler};
 use crate::metrics::{self, LifeMetrics, PREFIX};
+use crate::open_files;
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
@@ -115,6 +116,7 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
 
     let server_config = ServerConfig {
         drain_deadline: config.drain_timeout,
+        max_connections: room_for_connections(),
         ..ServerConfig::default()
     };
     let server = Server::new(
@@ -398,6 +400,22 @@ fn wanted_is_shown(
         }
         manager.caught_up().await;
     })
+}
+
+/// How many connections there may be, by how many files may be open.
+fn room_for_connections() -> usize {
+    let wished = ServerConfig::default().max_connections;
+    let limit = open_files::raise();
+    let connections = open_files::connections(limit, wished);
+    if connections < wished {
+        warn!(
+            connections,
+            open_files = limit,
+            "fewer connections are taken than {wished}, because few files may be open: raise the limit (ulimit -n, \
+             LimitNOFILE=)"
+        );
+    }
+    connections
 }
 
 /// Where questions after health and figures come in, on the runtime that answers them.
