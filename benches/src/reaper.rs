@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::program::command;
 
@@ -63,8 +65,25 @@ pub fn obey() -> bool {
         return false;
     };
     let and_folder = arguments.next().is_none_or(|word| word != KEEP);
+    let _deaf = deaf();
     reap(Path::new(&folder), and_folder, io::stdin());
     true
+}
+
+/// Takes what asks all programs of this name to end, and does nothing about it: the end of the run is the signal here.
+fn deaf() -> io::Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let context = runtime.enter();
+    for kind in [
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+    ] {
+        // Taken for good: nobody has to listen.
+        drop(signal(kind)?);
+    }
+    drop(context);
+    Ok(runtime)
 }
 
 /// Waits for the end of `lifeline`, kills every other process that names the folder, and removes the folder.
