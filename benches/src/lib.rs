@@ -8,6 +8,7 @@
 //! of it ([`report`]).
 
 pub mod clock;
+mod footprint;
 pub mod gateway;
 pub mod load;
 pub mod meter;

@@ -59,9 +59,9 @@ pub struct Turn {
     pub late_p50: f64,
     /// The same of 99 in 100.
     pub late_p99: f64,
-    /// Megabytes after it (PSS).
+    /// Megabytes after it, as if nobody else ran.
     pub memory: f64,
-    /// Megabytes at most (RSS).
+    /// Megabytes at most, the largest resident size of each process added up.
     pub peak: f64,
     /// Of a hundred requests, those without a good answer.
     pub errors: f64,
@@ -77,6 +77,11 @@ pub struct Turns {
     /// In their order.
     pub turns: Vec<Turn>,
 }
+
+/// How the columns of memory are to be read, in Markdown.
+pub const MEMORY: &str = "*memory MB* is what the processes take together after the measurement, as if nobody else ran: what they share is \
+    counted once, also the libraries that others have open. *peak RSS MB* is the largest resident size of each process since the \
+    warm-up, added up: what processes share is counted for each, so that it stands above the other and is no limit of it.";
 
 /// Gives each contender its turn, as often as the plan says. `progress` is told of each turn.
 pub fn run(
@@ -138,7 +143,7 @@ impl Contender {
             generator_cpu: outcome.microseconds_each(outcome.own_cpu),
             late_p50: outcome.lateness(0.5).as_secs_f64() * 1e3,
             late_p99: outcome.lateness(0.99).as_secs_f64() * 1e3,
-            memory: megabytes(usage.proportional),
+            memory: megabytes(usage.together),
             peak: megabytes(usage.peak),
             errors,
             first_error: outcome.first_error.clone(),
@@ -162,7 +167,7 @@ impl Turns {
                 of(What::plain("p99 ms", 3), |turn| turn.p99),
                 of(What::compared("CPU µs a request", 1), |turn| turn.cpu),
                 of(What::plain("memory MB", 1), |turn| turn.memory),
-                of(What::plain("peak MB", 1), |turn| turn.peak),
+                of(What::plain("peak RSS MB", 1), |turn| turn.peak),
                 of(What::plain("generator's CPU µs", 1), |turn| {
                     turn.generator_cpu
                 }),

@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::program::{Program, command, sibling};
 use crate::reaper::Reaper;
 use crate::report::{Comparison, Figure, Machine, Report, Subject, What};
-use crate::rounds::{self, Contender, Plan, Turns, megabytes};
+use crate::rounds::{self, Contender, MEMORY, Plan, Turns, megabytes};
 use crate::upstream::ANSWER;
 
 use peers::Peer;
@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut report = Report {
         name: "proxy".to_owned(),
         title: "Proxy overhead".to_owned(),
-        about: ABOUT.to_owned(),
+        about: format!("{ABOUT}\n\n{MEMORY}"),
         command: options.command("proxy"),
         machine: Machine::here().with("sluicegate", env!("CARGO_PKG_VERSION")),
         comparisons: Vec::new(),
@@ -232,15 +232,15 @@ impl Street {
                 name: name.to_owned(),
                 figures: vec![
                     figure("resident MB", usage.resident),
-                    figure("proportional MB", usage.proportional),
+                    figure("memory MB", usage.together),
                 ],
                 note: None,
             })
         });
         Ok(Comparison {
             title: "Idle".to_owned(),
-            about: "Memory before the first request; Sluicegate serves no model. Resident memory counts what processes share once \
-                for each, proportional memory in equal parts."
+            about: "Memory before the first request; Sluicegate serves no model. Resident memory counts what processes share for \
+                each of them, *memory MB* once."
                 .to_owned(),
             baseline: None,
             second_baseline: None,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{BASELINE, PEER};
 use crate::report::{Comparison, Spread, Subject};
+use crate::rounds::MEMORY;
 
 /// From so many of a hundred requests without a good answer on, those with one are a choice of their own, often of the fast:
 /// they are compared with nobody's.
@@ -35,8 +36,9 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
     let mut text = format!(
         "{what} Everybody serves the same files. Contenders take turns in each round (A B C A B C …), all of them running; every \
          answer is checked. Ours has authentication, routing, metrics and the access log on. `sluicegate-2` and `mlflow-2` have two workers. \
-         [How the peers were set up](peers.md), and why that is their best.\n\n\
-         CPU time and memory are those of the whole process tree, workers included.\n"
+         Those of the peers have one process for the model, `mlserver:parallel_workers=2` apart. [How the peers were set up](peers.md): the best \
+         that we found.\n\n\
+         CPU time and memory are those of the whole process tree, workers included. {MEMORY}\n"
     );
     let mut table = String::new();
     for comparison in comparisons {
