@@ -1,4 +1,5 @@
-//! Contenders in turn: A B C A B C …, so that whatever the machine does meanwhile, it does to all of them.
+//! Contenders in turn: A B C C B A A B C …, so that whatever the machine does meanwhile, it does to all of them, and nobody
+//! always follows the same one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,14 +98,24 @@ pub fn run(
             turns: Vec::new(),
         })
         .collect();
-    for _ in 0..plan.rounds {
-        for (contender, results) in contenders.iter().zip(&mut results) {
-            let turn = contender.turn(plan)?;
-            progress(&contender.name, &turn);
-            results.turns.push(turn);
+    for round in 0..plan.rounds {
+        for place in order(contenders.len(), round) {
+            let turn = contenders[place].turn(plan)?;
+            progress(&contenders[place].name, &turn);
+            results[place].turns.push(turn);
         }
     }
     Ok(results)
+}
+
+/// The order of so many contenders in a round: every other one is the other way round.
+pub fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
+    let backwards = !round.is_multiple_of(2);
+    (0..count).map(
+        move |place| {
+            if backwards { count - 1 - place } else { place }
+        },
+    )
 }
 
 impl Contender {
@@ -188,4 +199,15 @@ impl Turns {
 #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 bytes")]
 pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_turn_in_each_round_and_nobody_always_follows_the_same() {
+        let turns: Vec<usize> = (0..3).flat_map(|round| order(3, round)).collect();
+        assert_eq!(turns, [0, 1, 2, 2, 1, 0, 0, 1, 2]);
+    }
 }

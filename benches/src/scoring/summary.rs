@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{BASELINE, PEER};
+use super::{BASELINE, PEER, PEER_OF_TWO};
 use crate::report::{Comparison, Spread, Subject};
 use crate::rounds::MEMORY;
 
@@ -34,9 +34,10 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
         }
     };
     let mut text = format!(
-        "{what} Everybody serves the same files. Contenders take turns in each round (A B C A B C …), all of them running; every \
+        "{what} Everybody serves the same files. Contenders take turns in each round (A B C C B A …), all of them running; every \
          answer is checked. Ours has authentication, routing, metrics and the access log on. `sluicegate-2` and `mlflow-2` have two workers. \
-         Those of the peers have one process for the model, `mlserver:parallel_workers=2` apart. [How the peers were set up](peers.md): the best \
+         Peers have one process for the model, \
+         except for `{PEER_OF_TWO}`. [How the peers were set up](peers.md): the best \
          that we found.\n\n\
          CPU time and memory are those of the whole process tree, workers included. {MEMORY}\n"
     );
@@ -53,8 +54,8 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
                 comparison.title,
                 ours.name,
                 against(comparison, ours, BASELINE, "requests/s"),
-                against(comparison, ours, PEER, "requests/s"),
-                against(comparison, ours, PEER, "p99 ms"),
+                against(comparison, ours, peer_of(ours), "requests/s"),
+                against(comparison, ours, peer_of(ours), "p99 ms"),
                 Ratio::of(ours, "p99 ms", ours, "p50 ms").shown(),
             );
         }
@@ -62,7 +63,7 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
     if !table.is_empty() {
         let _ = write!(
             text,
-            "\n*(errors)*: in a round one of the two left a thousandth of the requests or more without a good answer.\n\n| load | | requests/s ÷ {BASELINE} | requests/s ÷ {PEER} | p99 ÷ {PEER}'s | p99 ÷ p50 |\n|---|---|---:|---:|---:|---:|\n{table}"
+            "\n`sluicegate-2` is compared with `{PEER_OF_TWO}` where `{PEER}` is said. *(errors)*: in a round one of the two left a thousandth of the requests or more without a good answer.\n\n| load | | requests/s ÷ {BASELINE} | requests/s ÷ {PEER} | p99 ÷ {PEER}'s | p99 ÷ p50 |\n|---|---|---:|---:|---:|---:|\n{table}"
         );
     }
     text
@@ -70,6 +71,16 @@ pub(super) fn about(model: &str, comparisons: &[Comparison]) -> String {
 
 fn is_ours(subject: &Subject) -> bool {
     subject.name.starts_with("sluicegate")
+}
+
+/// The peer with as many processes for the model.
+fn peer_of(ours: &Subject) -> &'static str {
+    let kind = ours.name.split(':').next();
+    if kind.is_some_and(|kind| kind.ends_with("-2")) {
+        PEER_OF_TWO
+    } else {
+        PEER
+    }
 }
 
 fn against(comparison: &Comparison, ours: &Subject, other: &str, figure: &str) -> String {
@@ -155,6 +166,18 @@ mod tests {
         let text = about("iris", std::slice::from_ref(&comparison));
         let row = "| single rows | sluicegate-1 | 20.00 | 4.00 | 0.25 | 2.00 |\n";
         assert!(text.ends_with(row), "{text}");
+        // Two processes are compared with two.
+        let two = subject("sluicegate-2:batching=off", 3000.0, 1.0, 2.0);
+        comparison.subjects[2] = two;
+        let text = about("iris", std::slice::from_ref(&comparison));
+        let row = "| single rows | sluicegate-2:batching=off | 30.00 | – | – | 2.00 |\n";
+        assert!(text.ends_with(row), "{text}");
+        let peer = subject(PEER_OF_TWO, 1000.0, 2.0, 8.0);
+        comparison.subjects.push(peer);
+        let text = about("iris", std::slice::from_ref(&comparison));
+        let row = "| single rows | sluicegate-2:batching=off | 30.00 | 3.00 | 0.25 | 2.00 |\n";
+        assert!(text.ends_with(row), "{text}");
+        comparison.subjects[2] = subject("sluicegate-1", 2000.0, 1.0, 2.0);
         comparison.subjects.remove(1);
         let text = about("iris", &[comparison]);
         let row = "| single rows | sluicegate-1 | 20.00 | – | – | 2.00 |\n";
