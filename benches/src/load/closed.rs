@@ -24,14 +24,15 @@ pub(super) fn begin(
             let mut requests = load
                 .requests
                 .iter()
+                .enumerate()
                 .cycle()
                 .skip(number % load.requests.len());
             let mut started = now();
             while started < end
-                && let Some(request) = requests.next()
+                && let Some((number, request)) = requests.next()
             {
                 let checked = match connection.send(request).await {
-                    Ok(answer) => (load.check)(&answer),
+                    Ok(answer) => (load.check)(number, &answer),
                     Err(reason) => Err(reason),
                 };
                 let ended = now();

@@ -45,8 +45,8 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
-/// Whether an answer is what it has to be; says what is wrong with it.
-pub type Check = Arc<dyn Fn(&Answer<'_>) -> Result<(), String> + Send + Sync>;
+/// Whether the answer to the request of that number is what it has to be; says what is wrong with it.
+pub type Check = Arc<dyn Fn(usize, &Answer<'_>) -> Result<(), String> + Send + Sync>;
 
 /// When requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,7 +66,7 @@ pub enum Pace {
 pub struct Load {
     /// Where to.
     pub endpoint: Endpoint,
-    /// In turn.
+    /// In turn, each connection from another one on.
     pub requests: Arc<[Request]>,
     /// What answers have to be; [`is_success`] for all that only have to be one.
     pub check: Check,
@@ -95,7 +95,7 @@ impl Counts {
 
 /// The check that any answer with a status of 2xx passes.
 pub fn is_success() -> Check {
-    Arc::new(|answer| match answer.status {
+    Arc::new(|_, answer| match answer.status {
         200..=299 => Ok(()),
         status => Err(format!("status {status}: {}", answer.text())),
     })
@@ -103,7 +103,7 @@ pub fn is_success() -> Check {
 
 /// The check for one particular body, answered with status 200.
 pub fn is_body(body: &'static [u8]) -> Check {
-    Arc::new(move |answer| {
+    Arc::new(move |_, answer| {
         if answer.status == 200 && answer.body == body {
             return Ok(());
         }

@@ -49,7 +49,7 @@ pub(super) fn begin(
             while let Some((number, intended)) = due.next().await {
                 let request = usize::try_from(number).unwrap_or_default() % load.requests.len();
                 let checked = match connection.send(&load.requests[request]).await {
-                    Ok(answer) => (load.check)(&answer),
+                    Ok(answer) => (load.check)(request, &answer),
                     Err(reason) => Err(reason),
                 };
                 match checked {

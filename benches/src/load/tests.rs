@@ -46,9 +46,9 @@ fn a_closed_loop_counts_every_answer_once() {
     let counted = Arc::new(Mutex::new(0));
     let mut load = load(served.endpoint.clone(), Pace::Closed);
     let counts = Arc::clone(&counted);
-    load.check = Arc::new(move |answer| {
+    load.check = Arc::new(move |number, answer| {
         *counts.lock().unwrap() += 1;
-        is_body(ANSWER)(answer)
+        is_body(ANSWER)(number, answer)
     });
     let outcome = load.run().unwrap();
     assert_eq!((outcome.errors, outcome.first_error.clone()), (0, None));

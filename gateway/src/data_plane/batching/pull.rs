@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use serving_core::Batching;
 use serving_core::batch::{Batch, Member};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::super::admission::Place;
@@ -39,6 +39,7 @@ impl VersionStack {
         self.can_answer().await?;
         let slot = self.permit_of(&batcher.slots).await?;
         let permit = self.permit_of(self.admission()).await?;
+        batcher.reunion.gather(|| batcher.queue.len()).await;
         Some(Place::new(permit, Some(slot)))
     }
 }
@@ -100,8 +101,9 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
         .map(|caller| caller.item.asked.clone())
         .collect();
     let rows = asked.iter().map(|asked| asked.rows.rows()).sum();
+    let since = Instant::now();
     let deadlines = callers.iter().map(|caller| caller.deadline);
-    let deadline = deadlines.max().unwrap_or_else(tokio::time::Instant::now);
+    let deadline = deadlines.max().unwrap_or(since);
     let check = if settings.batching == Batching::Auto && check::differ(&asked) {
         batcher.verdict.check()
     } else {
@@ -116,6 +118,7 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
         }
     };
     batcher.pace.went_well(rows);
+    batcher.reunion.expect(callers.len(), since.elapsed());
     match check {
         Check::Probation => check::on_probation(stack, callers, &asked, &shares, deadline).await,
         Check::Sample => {
