@@ -14,6 +14,7 @@ mod lifecycle;
 pub mod local_environments;
 pub mod local_tokens;
 pub mod metrics;
+mod open_files;
 mod openapi;
 mod parts;
 pub mod ports;

@@ -1,5 +1,6 @@
 //! The gateway's life: open everything, serve, and on a signal end in the opposite order.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -27,6 +28,7 @@ use crate::control_plane::{
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::figures::{History, Sampler};
 use crate::metrics::{self, LifeMetrics, PREFIX};
+use crate::open_files;
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
@@ -111,6 +113,7 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
 
     let server_config = ServerConfig {
         drain_deadline: config.drain_timeout,
+        max_connections: room_for_connections(),
         ..ServerConfig::default()
     };
     let server = Server::new(
@@ -397,6 +400,22 @@ fn wanted_is_shown(
     })
 }
 
+/// How many connections there may be, by how many files may be open.
+fn room_for_connections() -> usize {
+    let wished = ServerConfig::default().max_connections;
+    let limit = open_files::raise();
+    let connections = open_files::connections(limit, wished);
+    if connections < wished {
+        warn!(
+            connections,
+            open_files = limit,
+            "fewer connections are taken than {wished}, because few files may be open: raise the limit (ulimit -n, \
+             LimitNOFILE=)"
+        );
+    }
+    connections
+}
+
 /// Where questions after health and figures come in, on the runtime that answers them.
 async fn admin_listener(address: SocketAddr, control: &Handle) -> Result<TcpListener, RunError> {
     let bound = control.spawn(TcpListener::bind(address)).await;
@@ -420,14 +439,15 @@ fn stored(error: impl std::fmt::Display) -> RunError {
     RunError::Store(error.to_string())
 }
 
-/// The lines that scripts wait for.
-#[expect(
-    clippy::print_stderr,
-    reason = "a fixed line of the contract, whatever the log's format and level are"
-)]
+/// The lines that scripts wait for: fixed ones of the contract, whatever the log's format and level are.
 fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    let mut stderr = io::stderr();
+    // Whoever reads them may be gone, or the disk full: no reason not to serve.
     if let Some(admin) = admin {
-        eprintln!("health and metrics, without credentials, on http://{admin}");
+        let _ = writeln!(
+            stderr,
+            "health and metrics, without credentials, on http://{admin}"
+        );
     }
-    eprintln!("listening on http://{address}");
+    let _ = writeln!(stderr, "listening on http://{address}");
 }

@@ -4,16 +4,22 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use super::{AFTER_ERROR, Connection, Load, Tally};
+use super::{AFTER_ERROR, Connection, Counts, Load};
 use crate::clock::now;
 
 /// Begins so many connections.
-pub(super) fn begin(tasks: &mut JoinSet<Tally>, load: &Load, connections: usize, began: Instant) {
+pub(super) fn begin(
+    tasks: &mut JoinSet<()>,
+    counts: &Counts,
+    load: &Load,
+    connections: usize,
+    began: Instant,
+) {
     let end = began + load.duration;
     for number in 0..connections {
         let load = load.clone();
+        let counts = counts.clone();
         tasks.spawn(async move {
-            let mut tally = Tally::default();
             let mut connection = Connection::new(load.endpoint.clone());
             let mut requests = load
                 .requests
@@ -31,15 +37,14 @@ pub(super) fn begin(tasks: &mut JoinSet<Tally>, load: &Load, connections: usize,
                 };
                 let ended = now();
                 match checked {
-                    Ok(()) => tally.answered(ended - started),
+                    Ok(()) => counts.lock().answered(ended - started, ended <= end),
                     Err(reason) => {
-                        tally.fail(reason);
+                        counts.lock().fail(reason);
                         tokio::time::sleep(AFTER_ERROR).await;
                     }
                 }
                 started = now();
             }
-            tally
         });
     }
 }
