@@ -4,6 +4,7 @@ mod auto;
 mod equal;
 mod laws;
 mod scorer;
+mod workers;
 
 use serving_core::{Batching, Settings};
 

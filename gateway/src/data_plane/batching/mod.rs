@@ -224,6 +224,7 @@ impl VersionStack {
                 _noted: trail.queues(),
                 _counted: Counted::up(&self.metrics().queue_length),
                 _place: place,
+                _demand: self.demand().waits_in_a_queue(),
             }),
         };
         batcher.limit(&settings);

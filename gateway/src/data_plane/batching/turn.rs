@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::BodyExt;
+use serving_core::{Demand, WaitingCaller};
 use tokio::time::Instant;
 
 use super::super::admission::{Place, Waiting};
@@ -53,6 +54,7 @@ pub(super) struct Waits {
     pub(super) _noted: Queued,
     pub(super) _counted: Counted,
     pub(super) _place: Waiting,
+    pub(super) _demand: WaitingCaller<Arc<Demand>>,
 }
 
 /// What a caller hears from the queue.

@@ -13,7 +13,7 @@ use crate::fixture::{Answer, Gateway, Setup};
 const SOON: Duration = Duration::from_secs(30);
 
 /// A gateway whose both slots are taken, and the two that took them.
-async fn taken<'a>(
+pub(super) async fn taken<'a>(
     scorer: &mut Scorer,
     gateway: &'a Gateway,
 ) -> impl Future<Output = Vec<Answer>> + Unpin + use<'a> {
@@ -31,7 +31,7 @@ async fn taken<'a>(
     taking
 }
 
-fn on() -> Setup {
+pub(super) fn on() -> Setup {
     Setup::default().batching(Batching::On)
 }
 
