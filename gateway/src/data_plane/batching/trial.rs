@@ -13,7 +13,7 @@ use super::check::difference;
 use super::together::{Failed, together};
 use super::turn::Asked;
 use crate::protocol::merge::{Mergeable, join};
-use crate::protocol::{AnswerShape, MediaType, Translation, translate};
+use crate::protocol::{AnswerShape, Dialect, MediaType, Translation, translate};
 use crate::telemetry::Trail;
 
 /// Rows that are asked together, at least two different ones if the example has them.
@@ -47,7 +47,14 @@ pub(super) async fn run(stack: Arc<VersionStack>) {
 }
 
 async fn outcome(stack: &Arc<VersionStack>) -> Outcome {
-    let rows = match rows(stack) {
+    // The first request may have come to a version that sleeps, or between two workers.
+    if stack.can_answer().await.is_none() {
+        return Outcome::Unknown("the version is being stopped".to_owned());
+    }
+    let Some(dialect) = stack.dialect() else {
+        return Outcome::Unknown("there was no worker to ask".to_owned());
+    };
+    let rows = match rows(stack, dialect) {
         Ok(rows) => rows,
         Err(reason) => return Outcome::Decided(false, reason.to_owned()),
     };
@@ -71,12 +78,11 @@ async fn outcome(stack: &Arc<VersionStack>) -> Outcome {
 }
 
 /// The example's rows, each as a request of its own, all of one kind.
-fn rows(stack: &VersionStack) -> Result<Vec<Asked>, &'static str> {
+fn rows(stack: &VersionStack, dialect: Dialect) -> Result<Vec<Asked>, &'static str> {
     const ELSEWHERE: &str = "the logged example is none of rows that can be joined";
     let about = stack.about();
     let example = about.as_ref().and_then(|about| about.example.as_ref());
     let example = example.ok_or("the model was logged without an input example")?;
-    let dialect = stack.dialect().ok_or(ELSEWHERE)?;
     let media_type =
         MediaType::parse(Some(example.content_type.as_bytes())).map_err(|_| ELSEWHERE)?;
     let whole =

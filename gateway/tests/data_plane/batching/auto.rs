@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// What was decided, in this order.
 #[derive(Default)]
-struct Decisions(Mutex<Vec<(bool, String)>>);
+pub(super) struct Decisions(Mutex<Vec<(bool, String)>>);
 
 impl BatchingEvents for Decisions {
     fn decided(&self, id: &ServableId, on: bool, reason: &str) {
@@ -26,7 +26,7 @@ impl BatchingEvents for Decisions {
 }
 
 impl Decisions {
-    async fn next(&self, seen: usize) -> (bool, String) {
+    pub(super) async fn next(&self, seen: usize) -> (bool, String) {
         let decided = async {
             loop {
                 if let Some(decision) = self.0.lock().unwrap().get(seen) {
@@ -55,7 +55,7 @@ async fn decided(worker: Upstream) -> (Gateway, Arc<Decisions>, (bool, String)) 
     (gateway, decisions, first)
 }
 
-const EXAMPLE: &str = r#"{"inputs": [1, 2, 3]}"#;
+pub(super) const EXAMPLE: &str = r#"{"inputs": [1, 2, 3]}"#;
 
 #[tokio::test]
 async fn without_an_example_nothing_is_shared() {
@@ -104,7 +104,7 @@ async fn a_model_that_waits_for_each_row_gains_nothing() {
 }
 
 /// As much for one row as for many.
-fn slow(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(super) fn slow(rows: &[f64]) -> Result<Vec<String>, &'static str> {
     std::thread::sleep(Duration::from_millis(25));
     numbers(rows)
 }

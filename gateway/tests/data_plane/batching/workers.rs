@@ -1,10 +1,14 @@
 //! Shared calls, and workers that are too few, sleep, die or are given up.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
+use super::auto::{Decisions, EXAMPLE, slow};
 use super::laws::{on, taken};
 use super::scorer::{Scorer, numbers};
+use crate::fixture::{INVOCATIONS, Setup, peer, post, read};
 
 #[tokio::test]
 async fn who_waits_in_company_counts_as_waiting_for_another_worker() {
@@ -28,4 +32,34 @@ async fn who_waits_in_company_counts_as_waiting_for_another_worker() {
     scorer.release();
     let (_, answers) = both.await;
     assert!(answers.iter().all(|answer| answer.status == 200));
+}
+
+#[tokio::test]
+async fn a_version_whose_first_request_wakes_it_is_tried_when_its_worker_is_there() {
+    let scorer = Scorer::of(slow);
+    let decisions = Arc::new(Decisions::default());
+    let setup = Setup {
+        batching_events: Arc::clone(&decisions) as _,
+        ..Setup::default()
+    };
+    let mut gateway = setup.over([]);
+    gateway.replicas.sleep();
+    let plane = Arc::clone(&gateway.plane);
+    let mut first = Box::pin(async move {
+        read(
+            plane
+                .handle(post(INVOCATIONS, "{\"inputs\": [1]}"), peer())
+                .await,
+        )
+        .await
+    });
+    for _ in 0..50 {
+        // The trial begins to run.
+        assert!((&mut first).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    gateway.replicas.add(scorer.with_example(EXAMPLE));
+    assert_eq!(first.await.status, 200);
+    let (on, reason) = decisions.next(0).await;
+    assert!(on, "{reason}");
 }
