@@ -250,7 +250,10 @@ impl VersionStack {
                 Ok(Turn::Alone(Place::new(permit?, None)))
             }
             Err(Unanswered::Expired) => Err(self.late()),
-            Err(Unanswered::Late) => Err(no_answer_in_time(self)),
+            // A worker that is awaited is what it would have waited for alone, too.
+            Err(Unanswered::Late) => Err(self
+                .unavailable()
+                .unwrap_or_else(|| no_answer_in_time(self))),
         }
     }
 }
