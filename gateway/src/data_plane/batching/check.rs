@@ -76,7 +76,7 @@ pub(super) async fn alone(
     deadline: Instant,
 ) -> Result<Share, Failed> {
     let permit = stack.admit_again(deadline).await;
-    let permit = permit.map_err(|_| Failed::Unanswered)?;
+    let permit = permit.map_err(|_| Failed::Unasked)?;
     let place = Place::new(permit, None);
     let mut shares = together(stack, std::slice::from_ref(asked), place, deadline).await?;
     shares.pop().ok_or(Failed::NotByRow)

@@ -178,13 +178,15 @@ impl VersionStack {
             }
             return None;
         }
-        if batcher.pace.rows() < 2 {
+        let most = most.min(batcher.pace.rows());
+        if most < 2 {
             return None;
         }
         let dialect = self.dialect()?;
         // What is wrong with it is said where it is sent.
         let translation = question.translated(dialect).ok()?;
         let rows = Mergeable::read(dialect, &translation)?;
+        // As many as a call may have now need no company, and no slot.
         (rows.rows() < most).then(|| Asked {
             rows,
             dialect,

@@ -111,7 +111,9 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
         Ok(shares) => shares,
         Err(failed) => {
             debug!(version = %stack.id(), ?failed, rows, "a shared call failed, its requests go alone");
-            batcher.pace.failed(rows);
+            if failed.is_for_its_rows() {
+                batcher.pace.failed(rows);
+            }
             return tell_again(callers);
         }
     };

@@ -60,7 +60,7 @@ async fn outcome(stack: &Arc<VersionStack>) -> Outcome {
     };
     match compare(stack, &rows).await {
         Ok(outcome) => outcome,
-        Err(Failed::Unanswered) => {
+        Err(Failed::Unasked | Failed::Unanswered) => {
             Outcome::Unknown("the worker did not answer the logged example".to_owned())
         }
         Err(Failed::Status(status)) if status.is_server_error() => Outcome::Unknown(format!(
@@ -170,7 +170,7 @@ async fn timed(
 ) -> Result<(Vec<Bytes>, Duration), Failed> {
     let deadline = Instant::now() + stack.settings().timeout;
     let permit = stack.admit_again(deadline).await;
-    let permit = permit.map_err(|_| Failed::Unanswered)?;
+    let permit = permit.map_err(|_| Failed::Unasked)?;
     let began = Instant::now();
     let shares = together(stack, rows, Place::new(permit, None), deadline).await?;
     let time = began.elapsed();
