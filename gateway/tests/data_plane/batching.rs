@@ -3,6 +3,7 @@
 mod auto;
 mod equal;
 mod laws;
+mod probation;
 mod scorer;
 mod workers;
 

@@ -36,7 +36,7 @@ use crate::protocol::merge::Mergeable;
 use crate::telemetry::Trail;
 use pace::Pace;
 use turn::{Asked, Company, Heard, Item, Waits};
-use verdict::{PROBATION_ROWS, Verdict};
+use verdict::Verdict;
 
 pub(super) use turn::{SharedAnswer, Turn};
 
@@ -93,13 +93,9 @@ impl Batcher {
     /// Fits the queue to the settings and to what is known.
     fn limit(&self, settings: &Settings) {
         let configured = usize::try_from(settings.max_batch_rows.get()).unwrap_or(usize::MAX);
-        let mut rows = configured.min(self.pace.rows().max(1));
-        if settings.batching == Batching::Auto && self.verdict.is_on_probation() {
-            rows = rows.min(PROBATION_ROWS);
-        }
         self.queue.set_limits(BatchLimits {
             max_items: usize::try_from(settings.max_queue).unwrap_or(usize::MAX),
-            max_weight: rows,
+            max_weight: configured.min(self.pace.rows().max(1)),
             max_delay: settings.max_batch_delay,
         });
     }

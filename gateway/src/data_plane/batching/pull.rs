@@ -14,7 +14,7 @@ use super::super::stack::VersionStack;
 use super::check;
 use super::together::together;
 use super::turn::{Asked, Heard, Item};
-use super::verdict::Check;
+use super::verdict::{Check, PROBATION_REQUESTS};
 
 /// A caller that waits to hear.
 pub(super) type Caller = Member<Item, Heard>;
@@ -95,18 +95,29 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
         drop(place);
         return tell_again(callers);
     }
-    let asked: Vec<Asked> = callers
+    let mut asked: Vec<Asked> = callers
         .iter()
         .map(|caller| caller.item.asked.clone())
         .collect();
+    let check = match settings.batching {
+        Batching::Auto => check::due(&batcher.verdict, &asked),
+        Batching::On | Batching::Off => Check::Nothing,
+    };
+    match check {
+        Check::Refused => {
+            drop(place);
+            return tell_again(callers);
+        }
+        Check::Probation(_) if callers.len() > PROBATION_REQUESTS => {
+            asked.truncate(PROBATION_REQUESTS);
+            tell_again(callers.split_off(PROBATION_REQUESTS));
+        }
+        Check::Probation(_) | Check::Sample | Check::Nothing => {}
+    }
     let rows = asked.iter().map(|asked| asked.rows.rows()).sum();
+    stack.metrics().called(rows);
     let deadlines = callers.iter().map(|caller| caller.deadline);
     let deadline = deadlines.max().unwrap_or_else(tokio::time::Instant::now);
-    let check = if settings.batching == Batching::Auto && check::differ(&asked) {
-        batcher.verdict.check()
-    } else {
-        Check::Nothing
-    };
     let shares = match together(stack, &asked, place, deadline).await {
         Ok(shares) => shares,
         Err(failed) => {
@@ -119,12 +130,14 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
     };
     batcher.pace.went_well(rows);
     match check {
-        Check::Probation => check::on_probation(stack, callers, &asked, &shares, deadline).await,
+        Check::Probation(kind) => {
+            check::on_probation(stack, callers, &asked, &shares, deadline, kind).await;
+        }
         Check::Sample => {
             tell(callers, shares.iter().cloned());
             check::sample(stack, &asked, &shares).await;
         }
-        Check::Nothing => tell(callers, shares),
+        Check::Refused | Check::Nothing => tell(callers, shares),
     }
 }
 

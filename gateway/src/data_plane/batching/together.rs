@@ -57,7 +57,6 @@ pub(super) async fn together(
     let began = Instant::now();
     let question = question(requests).ok_or(Failed::NotByRow)?;
     let rows: Vec<usize> = requests.iter().map(|asked| asked.rows.rows()).collect();
-    stack.metrics().called(rows.iter().sum());
     let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
     let exchange = Exchange::of_batch(place, Arc::clone(stack), count, deadline);
     let trails: Vec<_> = requests.iter().map(|asked| asked.trail.clone()).collect();

@@ -1,5 +1,6 @@
 //! What a caller brings into the queue of a version, and what it gets there.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -95,6 +96,13 @@ pub(in crate::data_plane) struct SharedAnswer {
 }
 
 impl Asked {
+    /// What a model may look at besides the rows.
+    pub(super) fn treatment(&self) -> impl Hash + '_ {
+        let accept = self.headers.get_all(header::ACCEPT);
+        let accept: Vec<&HeaderValue> = accept.iter().collect();
+        (self.dialect, self.rows.treatment(), accept)
+    }
+
     pub(super) fn company(&self) -> Company {
         let accept = self.headers.get_all(header::ACCEPT);
         Company {

@@ -23,7 +23,7 @@ pub struct Mergeable {
 }
 
 /// How rows are laid out in a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
     /// `{"dataframe_records": [{…}, …]}`
     Records,

@@ -40,7 +40,7 @@ impl Decisions {
 }
 
 /// A gateway that has to decide, and has been asked once.
-async fn decided(worker: Upstream) -> (Gateway, Arc<Decisions>, (bool, String)) {
+pub(super) async fn decided(worker: Upstream) -> (Gateway, Arc<Decisions>, (bool, String)) {
     let decisions = Arc::new(Decisions::default());
     let setup = Setup {
         batching_events: Arc::clone(&decisions) as _,
@@ -110,7 +110,7 @@ pub(super) fn slow(rows: &[f64]) -> Result<Vec<String>, &'static str> {
 }
 
 /// The same, and looks at the others.
-fn slow_less_the_mean(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(super) fn slow_less_the_mean(rows: &[f64]) -> Result<Vec<String>, &'static str> {
     std::thread::sleep(Duration::from_millis(25));
     less_the_mean(rows)
 }
@@ -120,6 +120,8 @@ async fn a_model_that_agrees_with_itself_is_on_and_stays_so() {
     let mut scorer = Scorer::of(slow);
     let (gateway, decisions, (on, reason)) = decided(scorer.with_example(EXAMPLE)).await;
     assert!(on, "{reason}");
+    // That was nobody's request.
+    assert_eq!(gateway.stack.batching().mean_rows, None);
     for _ in 0..12 {
         let bodies: Vec<String> = (0..6)
             .map(|row| format!("{{\"inputs\": [{row}]}}"))
