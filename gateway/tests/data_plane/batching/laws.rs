@@ -167,6 +167,34 @@ async fn a_batch_is_of_so_many_rows_at_most() {
     assert_eq!(calls, 3);
 }
 
+/// So many equal rows.
+fn rows(count: usize, row: i32) -> String {
+    let rows = vec![row.to_string(); count];
+    format!("{{\"inputs\": [{}]}}", rows.join(", "))
+}
+
+#[tokio::test]
+async fn requests_that_no_call_has_room_for_beside_another_need_no_slot() {
+    let mut scorer = Scorer::of(numbers);
+    let gateway = on().over([scorer.worker.upstream()]);
+    // Each call that fails makes the next ones half as large.
+    for count in [120, 60, 30, 15] {
+        let (good, bad) = (rows(count, 1), rows(count, -1));
+        let (answers, calls) = scorer.together(&gateway, &[&good, &bad]).await;
+        assert_eq!([answers[0].status, answers[1].status], [200, 400]);
+        assert_eq!(calls, 3);
+    }
+    let working = taken(&mut scorer, &gateway).await;
+    let mut third = Box::pin(gateway.score(rows(120, 1)));
+    tokio::select! {
+        _ = &mut third => panic!("it was not allowed to answer"),
+        () = scorer.arrival() => {}
+    }
+    scorer.release();
+    let (_, third) = tokio::join!(working, third);
+    assert_eq!(third.status, 200);
+}
+
 #[tokio::test]
 async fn the_first_of_a_batch_waits_for_company_as_long_as_the_settings_say() {
     let scorer = Scorer::of(numbers);

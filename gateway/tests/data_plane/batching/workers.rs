@@ -101,9 +101,9 @@ async fn who_shares_a_call_between_workers_hears_of_that_as_one_alone_does() {
 }
 
 #[tokio::test]
-async fn who_shares_a_call_when_the_version_is_given_up_hears_why() {
+async fn who_shares_a_call_when_the_version_is_given_up_hears_why_and_is_not_to_blame() {
     let mut scorer = Scorer::of(numbers);
-    let gateway = on().over([scorer.worker.upstream()]);
+    let mut gateway = on().over([scorer.worker.upstream()]);
     let sharing = in_a_call(&mut scorer, &gateway).await;
     gateway.replicas.give_up(failure("it crashed 5 times"));
     scorer.worker.kill().await;
@@ -111,4 +111,11 @@ async fn who_shares_a_call_when_the_version_is_given_up_hears_why() {
         let message = answer.is(503, "TEMPORARILY_UNAVAILABLE");
         assert!(message.contains("it crashed 5 times"), "{message}");
     }
+    // That was nobody's row: the next ones share as before.
+    let mut next = Scorer::of(numbers);
+    gateway.replicas.add(next.worker.upstream());
+    let bodies = ["{\"inputs\": [1]}", "{\"inputs\": [2]}"];
+    let (answers, calls) = next.together(&gateway, &bodies).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(calls, 1);
 }
