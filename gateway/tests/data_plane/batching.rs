@@ -5,6 +5,7 @@ mod equal;
 mod laws;
 mod probation;
 mod scorer;
+mod slots;
 mod workers;
 
 use serving_core::{Batching, Settings};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serving_core::Batching;
@@ -15,6 +16,9 @@ use super::check;
 use super::together::together;
 use super::turn::{Asked, Heard, Item};
 use super::verdict::{Check, PROBATION_REQUESTS};
+
+/// Whoever waits for a slot for so long goes without. Not shorter: more calls at a time are smaller ones.
+const LONG: Duration = Duration::from_secs(1);
 
 /// A caller that waits to hear.
 pub(super) type Caller = Member<Item, Heard>;
@@ -37,9 +41,13 @@ impl VersionStack {
             () = self.is_retired() => return None,
         }
         self.can_answer().await?;
-        let slot = self.permit_of(&batcher.slots).await?;
+        // Calls that do not end must not hold up all: beside them work goes on as if there were no slots, place by place.
+        let slot = match timeout(LONG, self.permit_of(&batcher.slots)).await {
+            Ok(slot) => Some(slot?),
+            Err(_) => None,
+        };
         let permit = self.permit_of(self.admission()).await?;
-        Some(Place::new(permit, Some(slot)))
+        Some(Place::new(permit, slot))
     }
 }
 
