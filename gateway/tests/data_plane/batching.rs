@@ -3,6 +3,7 @@
 mod auto;
 mod equal;
 mod laws;
+mod long;
 mod probation;
 mod scorer;
 mod slots;

@@ -15,6 +15,7 @@
 mod check;
 mod pace;
 mod pull;
+mod share_body;
 mod together;
 mod trial;
 mod turn;

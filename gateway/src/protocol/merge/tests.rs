@@ -470,3 +470,11 @@ fn each_byte_is_looked_at_a_bounded_number_of_times() {
         assert!(scan.looked <= answer.len());
     }
 }
+
+#[test]
+fn whoever_keeps_a_share_keeps_nothing_of_the_others() {
+    let answer = Bytes::from_static(b"{\"predictions\": [[1, 2], [3, 4], [5, 6]]}");
+    let shares = split(&answer, &[1, 2]).unwrap();
+    assert_eq!(shares[0], "{\"predictions\": [[1, 2]]}");
+    assert!(shares.iter().all(Bytes::is_unique));
+}
