@@ -481,3 +481,24 @@ fn whoever_keeps_a_share_keeps_nothing_of_the_others() {
     assert_eq!(shares[0], "{\"predictions\": [[1, 2]]}");
     assert!(shares.iter().all(Bytes::is_unique));
 }
+
+#[test]
+fn rows_that_have_nothing_in_common_are_still_rows_one_by_one() {
+    let body = "{\"dataframe_split\": {\"columns\": [\"a\"], \"index\": [0, 1, 2, 3], \
+                \"data\": [[1], [null], [\"x\"], [01/02]]}}";
+    assert!(read(body).is_none());
+    let body = body.replace("[01/02]", "[\"01/02/2024\"]");
+    assert!(read(&body).is_none());
+    let request = request(Dialect::V2, JSON, &body);
+    let rows = Mergeable::one_by_one(Dialect::V2, &request, 9);
+    // The last one has to go alone.
+    let data: Vec<String> = rows
+        .iter()
+        .map(|row| text(&join(std::slice::from_ref(row)).unwrap()))
+        .collect();
+    let expected = ["1", "null", "\"x\""].map(|cell| {
+        format!("{{\"dataframe_split\": {{\"columns\": [\"a\"], \"index\": [0], \"data\": [[{cell}]]}}}}")
+    });
+    assert_eq!(data, expected);
+    assert_eq!(Mergeable::one_by_one(Dialect::V2, &request, 2).len(), 2);
+}
