@@ -1,6 +1,6 @@
 //! The gateway's life: open everything, serve, and on a signal end in the opposite order.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -2,6 +2,8 @@
 //!
 //! Callers write to shared memory only where that says something new, so that many at a time do not slow each other.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
@@ -20,10 +22,10 @@ pub struct Demand {
     news: Notify,
 }
 
-/// A caller who waits for a place; dropping it ends that.
+/// A caller who waits for a place, as `D` knows it; dropping it ends that.
 #[derive(Debug)]
-pub struct WaitingCaller<'a> {
-    demand: &'a Demand,
+pub struct WaitingCaller<D: Deref<Target = Demand>> {
+    demand: D,
 }
 
 impl Demand {
@@ -35,12 +37,24 @@ impl Demand {
     }
 
     /// A caller begins to wait, because all places are taken.
-    pub fn waits(&self) -> WaitingCaller<'_> {
+    pub fn waits(&self) -> WaitingCaller<&Self> {
+        self.one_more_waits();
+        WaitingCaller { demand: self }
+    }
+
+    /// The same for one who waits where nothing can be borrowed: in a queue.
+    pub fn waits_in_a_queue(self: &Arc<Self>) -> WaitingCaller<Arc<Self>> {
+        self.one_more_waits();
+        WaitingCaller {
+            demand: Arc::clone(self),
+        }
+    }
+
+    fn one_more_waits(&self) {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         if self.listening.load(Ordering::Acquire) && self.listening.swap(false, Ordering::AcqRel) {
             self.news.notify_one();
         }
-        WaitingCaller { demand: self }
     }
 
     /// A caller has found no replica: if the version sleeps it is to wake. To be called after the set of replicas was
@@ -82,7 +96,7 @@ impl Demand {
     }
 }
 
-impl Drop for WaitingCaller<'_> {
+impl<D: Deref<Target = Demand>> Drop for WaitingCaller<D> {
     fn drop(&mut self) {
         self.demand.waiting.fetch_sub(1, Ordering::AcqRel);
     }
@@ -96,11 +110,11 @@ mod tests {
 
     #[test]
     fn who_waits_is_heard_once_for_each_time_that_somebody_listens() {
-        let demand = Demand::default();
+        let demand = Arc::new(Demand::default());
         let first = demand.waits();
         assert!(demand.news().now_or_never().is_none());
         demand.listen();
-        let second = demand.waits();
+        let second = demand.waits_in_a_queue();
         assert_eq!(demand.waiting(), 2);
         assert!(demand.news().now_or_never().is_some());
         let third = demand.waits();

@@ -83,7 +83,7 @@ impl<S> Replicas<S> {
     }
 
     /// Where callers say what the supervisor has to know of them.
-    pub fn demand(&self) -> &Demand {
+    pub fn demand(&self) -> &Arc<Demand> {
         &self.demand
     }
 }

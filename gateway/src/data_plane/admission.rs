@@ -36,7 +36,7 @@ pub(super) struct Permit {
 pub(super) struct Place {
     // Freed in this order: whoever waits for a slot wants a place next.
     _permit: Permit,
-    _slot: Option<Permit>,
+    slot: Option<Permit>,
 }
 
 /// A place in the queue; dropping it leaves the queue.
@@ -153,8 +153,18 @@ impl Place {
     pub(super) fn new(permit: Permit, slot: Option<Permit>) -> Self {
         Self {
             _permit: permit,
-            _slot: slot,
+            slot,
         }
+    }
+
+    /// The slot, for one who gives it back itself.
+    pub(super) fn take_slot(&mut self) -> Option<Permit> {
+        self.slot.take()
+    }
+
+    /// Python has computed: the next call of rows may begin, however long the answer takes to its client.
+    pub(super) fn leave_slot(&mut self) {
+        self.slot = None;
     }
 }
 

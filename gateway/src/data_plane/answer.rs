@@ -18,7 +18,7 @@ use super::exchange::Exchange;
 use crate::protocol::{AnswerShape, Rewrite, Segments, rewrite_whole};
 
 /// Bytes of an answer that is taken in whole.
-const SHORT: u64 = 64 * 1024;
+pub(super) const SHORT: u64 = 64 * 1024;
 /// Headers that the gateway adds to a worker's, so that they are not made room for one by one.
 const ADDED: usize = 8;
 

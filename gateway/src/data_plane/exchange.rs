@@ -190,6 +190,9 @@ impl Exchange {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 self.body = Some(body);
+                if let Some(place) = &mut self.place {
+                    place.leave_slot();
+                }
                 if let Some(Owner::Call(call)) = &mut self.owner {
                     call.told = Some(0);
                 }

@@ -103,7 +103,8 @@ impl DataPlane {
             Turn::Alone(place) => place,
             Turn::Shared(answer) => {
                 call.was_shared(answer.began(), answer.size());
-                return Ok(answer.into_response());
+                let cutoff = parts.extensions.get::<Cutoff>();
+                return Ok(answer.into_response(call.deadline, cutoff));
             }
         };
         let Answered {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rand::RngExt;
 use serving_core::{
-    Failure, Replica, ReplicaGuard, ReplicaId, ReplicaSet, Replicas, ServableId, Settings,
+    Demand, Failure, Replica, ReplicaGuard, ReplicaId, ReplicaSet, Replicas, ServableId, Settings,
     StackSeed,
 };
 use tokio::runtime::Handle;
@@ -117,6 +117,11 @@ impl VersionStack {
 
     pub(super) fn admission(&self) -> &Arc<Admission> {
         &self.admission
+    }
+
+    /// Where its callers say that they wait.
+    pub(super) fn demand(&self) -> &Arc<Demand> {
+        self.replicas.demand()
     }
 
     /// What the version's workers speak, while one lives.

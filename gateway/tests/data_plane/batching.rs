@@ -3,7 +3,11 @@
 mod auto;
 mod equal;
 mod laws;
+mod long;
+mod probation;
 mod scorer;
+mod slots;
+mod workers;
 
 use serving_core::{Batching, Settings};
 

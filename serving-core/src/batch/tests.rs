@@ -10,6 +10,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 use super::*;
 
 mod histories;
+mod ripe;
 
 type Queue = Arc<BatchQueue<char, u32, String>>;
 type Caller = Waiting<char, u32, String>;

@@ -11,17 +11,26 @@ use super::super::stack::VersionStack;
 use super::pull::Caller;
 use super::together::{Failed, together};
 use super::turn::{Asked, Heard, Share};
+use super::verdict::{Check, Kind, Verdict};
 use crate::protocol::merge::agree;
 
 /// Requests of a call that are compared when it is one of a sample.
 const COMPARED: usize = 4;
 
-/// Whether the requests are of different rows. Equal ones cannot show that a model looks at the others: whatever a call of
-/// copies answers, the trial has seen.
-pub(super) fn differ(asked: &[Asked]) -> bool {
+/// Whether the requests are of different rows. Equal ones show little of a model that looks at the others: a mean is
+/// theirs, too.
+fn differ(asked: &[Asked]) -> bool {
     asked
         .windows(2)
-        .any(|two| two[0].rows.rows_as_bytes() != two[1].rows.rows_as_bytes())
+        .any(|two| !two[0].rows.has_rows_of(&two[1].rows))
+}
+
+/// What is to be done about a call of these.
+pub(super) fn due(verdict: &Verdict, asked: &[Asked]) -> Check {
+    let Some(first) = asked.first() else {
+        return Check::Nothing;
+    };
+    verdict.check(verdict.kind(first.treatment()), differ(asked))
 }
 
 /// Tells callers what they are answered alone, and compares it with their `shares`.
@@ -31,22 +40,26 @@ pub(super) async fn on_probation(
     asked: &[Asked],
     shares: &[Share],
     deadline: Instant,
+    kind: Kind,
 ) {
     let alone = asked.iter().map(|one| alone(stack, one, deadline));
     let alone = join_all(alone).await;
     let (mut expected, mut seen) = (Vec::new(), Vec::new());
     for ((caller, one), share) in callers.into_iter().zip(alone).zip(shares) {
-        let Ok(one) = one else {
-            // It fails alone, too, or could not be asked: nothing is compared.
-            caller.answer(Heard::Again);
-            continue;
-        };
-        expected.push(one.body.clone());
-        seen.push(share.body.clone());
-        caller.answer(Heard::Shared(one));
+        match one {
+            Ok(one) => {
+                expected.push(one.body.clone());
+                seen.push(share.body.clone());
+                caller.answer(Heard::Shared(one));
+            }
+            Err(failed) => {
+                refuses_only_alone(stack, &failed);
+                caller.answer(Heard::Again);
+            }
+        }
     }
     if expected.len() == asked.len() && agrees(stack, &expected, &seen) {
-        stack.batcher().verdict.agreed();
+        stack.batcher().verdict.agreed(kind, differ(asked));
     }
 }
 
@@ -61,12 +74,29 @@ pub(super) async fn sample(stack: &Arc<VersionStack>, asked: &[Asked], shares: &
         .step_by(step)
         .take(COMPARED);
     for (one, share) in some {
-        if let Ok(one) = alone(stack, one, deadline).await
-            && !agrees(stack, &[one.body], std::slice::from_ref(&share.body))
-        {
+        let is_equal = match alone(stack, one, deadline).await {
+            Ok(one) => agrees(stack, &[one.body], std::slice::from_ref(&share.body)),
+            Err(failed) => !refuses_only_alone(stack, &failed),
+        };
+        if !is_equal {
             return;
         }
     }
+}
+
+/// Whether rows that were answered in company are refused alone, and not by chance: then nothing is shared any more.
+fn refuses_only_alone(stack: &VersionStack, failed: &Failed) -> bool {
+    let alone = match failed {
+        Failed::Status(status) if status.is_client_error() => format!("{status}"),
+        Failed::NotByRow => "something else than one item for each row".to_owned(),
+        // A worker that dies, or is late, could have been so in company.
+        Failed::Status(_) | Failed::Unasked | Failed::Unanswered => return false,
+    };
+    let reason = format!(
+        "in service, a row was answered otherwise in company: alone, the model answers {alone}"
+    );
+    stack.decide(false, &reason);
+    true
 }
 
 /// Asks about one request's rows alone, in its turn.
@@ -76,7 +106,7 @@ pub(super) async fn alone(
     deadline: Instant,
 ) -> Result<Share, Failed> {
     let permit = stack.admit_again(deadline).await;
-    let permit = permit.map_err(|_| Failed::Unanswered)?;
+    let permit = permit.map_err(|_| Failed::Unasked)?;
     let place = Place::new(permit, None);
     let mut shares = together(stack, std::slice::from_ref(asked), place, deadline).await?;
     shares.pop().ok_or(Failed::NotByRow)

@@ -17,6 +17,7 @@ mod check;
 mod pace;
 mod pull;
 mod reunion;
+mod share_body;
 mod together;
 mod trial;
 mod turn;
@@ -39,7 +40,7 @@ use crate::telemetry::Trail;
 use pace::Pace;
 use reunion::Reunion;
 use turn::{Asked, Company, Heard, Item, Waits};
-use verdict::{PROBATION_ROWS, Verdict};
+use verdict::Verdict;
 
 pub(super) use turn::{SharedAnswer, Turn};
 
@@ -98,13 +99,9 @@ impl Batcher {
     /// Fits the queue to the settings and to what is known.
     fn limit(&self, settings: &Settings) {
         let configured = usize::try_from(settings.max_batch_rows.get()).unwrap_or(usize::MAX);
-        let mut rows = configured.min(self.pace.rows().max(1));
-        if settings.batching == Batching::Auto && self.verdict.is_on_probation() {
-            rows = rows.min(PROBATION_ROWS);
-        }
         self.queue.set_limits(BatchLimits {
             max_items: usize::try_from(settings.max_queue).unwrap_or(usize::MAX),
-            max_weight: rows,
+            max_weight: configured.min(self.pace.rows().max(1)),
             max_delay: settings.max_batch_delay,
         });
     }
@@ -183,13 +180,15 @@ impl VersionStack {
             }
             return None;
         }
-        if batcher.pace.rows() < 2 {
+        let most = most.min(batcher.pace.rows());
+        if most < 2 {
             return None;
         }
         let dialect = self.dialect()?;
         // What is wrong with it is said where it is sent.
         let translation = question.translated(dialect).ok()?;
         let rows = Mergeable::read(dialect, &translation)?;
+        // As many as a call may have now need no company, and no slot.
         (rows.rows() < most).then(|| Asked {
             rows,
             dialect,
@@ -230,6 +229,7 @@ impl VersionStack {
                 _noted: trail.queues(),
                 _counted: Counted::up(&self.metrics().queue_length),
                 _place: place,
+                _demand: self.demand().waits_in_a_queue(),
             }),
         };
         batcher.limit(&settings);
@@ -256,7 +256,10 @@ impl VersionStack {
                 Ok(Turn::Alone(Place::new(permit?, None)))
             }
             Err(Unanswered::Expired) => Err(self.late()),
-            Err(Unanswered::Late) => Err(no_answer_in_time(self)),
+            // A worker that is awaited is what it would have waited for alone, too.
+            Err(Unanswered::Late) => Err(self
+                .unavailable()
+                .unwrap_or_else(|| no_answer_in_time(self))),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use serving_core::Batching;
@@ -14,7 +15,10 @@ use super::super::stack::VersionStack;
 use super::check;
 use super::together::together;
 use super::turn::{Asked, Heard, Item};
-use super::verdict::Check;
+use super::verdict::{Check, PROBATION_REQUESTS};
+
+/// Whoever waits for a slot for so long goes without. Not shorter: more calls at a time are smaller ones.
+const LONG: Duration = Duration::from_secs(1);
 
 /// A caller that waits to hear.
 pub(super) type Caller = Member<Item, Heard>;
@@ -37,10 +41,14 @@ impl VersionStack {
             () = self.is_retired() => return None,
         }
         self.can_answer().await?;
-        let slot = self.permit_of(&batcher.slots).await?;
+        // Calls that do not end must not hold up all: beside them work goes on as if there were no slots, place by place.
+        let slot = match timeout(LONG, self.permit_of(&batcher.slots)).await {
+            Ok(slot) => Some(slot?),
+            Err(_) => None,
+        };
         let permit = self.permit_of(self.admission()).await?;
         batcher.reunion.gather(|| batcher.queue.len()).await;
-        Some(Place::new(permit, Some(slot)))
+        Some(Place::new(permit, slot))
     }
 }
 
@@ -77,7 +85,7 @@ async fn pull(stack: Arc<VersionStack>) {
     }
 }
 
-async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Place) {
+async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, mut place: Place) {
     let settings = stack.settings();
     let batcher = stack.batcher();
     let mut callers: Vec<Caller> = batch.members;
@@ -96,36 +104,54 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
         drop(place);
         return tell_again(callers);
     }
-    let asked: Vec<Asked> = callers
+    let mut asked: Vec<Asked> = callers
         .iter()
         .map(|caller| caller.item.asked.clone())
         .collect();
+    let check = match settings.batching {
+        Batching::Auto => check::due(&batcher.verdict, &asked),
+        Batching::On | Batching::Off => Check::Nothing,
+    };
+    match check {
+        Check::Refused => {
+            drop(place);
+            return tell_again(callers);
+        }
+        Check::Probation(_) if callers.len() > PROBATION_REQUESTS => {
+            asked.truncate(PROBATION_REQUESTS);
+            tell_again(callers.split_off(PROBATION_REQUESTS));
+        }
+        Check::Probation(_) | Check::Sample | Check::Nothing => {}
+    }
     let rows = asked.iter().map(|asked| asked.rows.rows()).sum();
+    stack.metrics().called(rows);
     let since = Instant::now();
     let deadlines = callers.iter().map(|caller| caller.deadline);
     let deadline = deadlines.max().unwrap_or(since);
-    let check = if settings.batching == Batching::Auto && check::differ(&asked) {
-        batcher.verdict.check()
-    } else {
-        Check::Nothing
-    };
+    // Kept until it is known who is expected back: whoever waits already would take it before.
+    let slot = place.take_slot();
     let shares = match together(stack, &asked, place, deadline).await {
         Ok(shares) => shares,
         Err(failed) => {
             debug!(version = %stack.id(), ?failed, rows, "a shared call failed, its requests go alone");
-            batcher.pace.failed(rows);
+            if failed.is_for_its_rows() {
+                batcher.pace.failed(rows);
+            }
             return tell_again(callers);
         }
     };
     batcher.pace.went_well(rows);
     batcher.reunion.expect(callers.len(), since.elapsed());
+    drop(slot);
     match check {
-        Check::Probation => check::on_probation(stack, callers, &asked, &shares, deadline).await,
+        Check::Probation(kind) => {
+            check::on_probation(stack, callers, &asked, &shares, deadline, kind).await;
+        }
         Check::Sample => {
             tell(callers, shares.iter().cloned());
             check::sample(stack, &asked, &shares).await;
         }
-        Check::Nothing => tell(callers, shares),
+        Check::Refused | Check::Nothing => tell(callers, shares),
     }
 }
 

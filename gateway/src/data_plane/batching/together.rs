@@ -11,6 +11,7 @@ use super::super::attempt::{Answered, Question};
 use super::super::exchange::Exchange;
 use super::super::stack::VersionStack;
 use super::turn::{Asked, Share};
+use crate::error::{ApiError, ErrorCode};
 use crate::protocol::merge::{join, split};
 use crate::protocol::{AnswerShape, Translation};
 
@@ -20,12 +21,29 @@ const LONGEST_ANSWER: usize = 8 << 20;
 /// Why there are no shares. Each request can still be asked alone.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The worker could not be asked, died, or broke off.
+    /// There was no worker to ask: that says nothing about the rows.
+    Unasked,
+    /// The worker died, broke off, or took too long.
     Unanswered,
     /// It answered something else than 200.
     Status(StatusCode),
     /// It answered something else than one item for each row.
     NotByRow,
+}
+
+impl Failed {
+    /// Why nothing came.
+    fn before_an_answer(error: &ApiError) -> Self {
+        match error.code {
+            ErrorCode::TemporarilyUnavailable => Self::Unasked,
+            _ => Self::Unanswered,
+        }
+    }
+
+    /// Whether other rows might have been answered.
+    pub(super) fn is_for_its_rows(&self) -> bool {
+        !matches!(self, Self::Unasked)
+    }
 }
 
 /// Asks about the rows of all requests at once. Everything that one request has to fear of a worker is feared here once for all
@@ -39,17 +57,13 @@ pub(super) async fn together(
     let began = Instant::now();
     let question = question(requests).ok_or(Failed::NotByRow)?;
     let rows: Vec<usize> = requests.iter().map(|asked| asked.rows.rows()).collect();
-    stack.metrics().called(rows.iter().sum());
     let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
     let exchange = Exchange::of_batch(place, Arc::clone(stack), count, deadline);
     let trails: Vec<_> = requests.iter().map(|asked| asked.trail.clone()).collect();
     let answered = question.ask(stack, exchange, &trails).await;
-    let Ok(Answered {
+    let Answered {
         head, mut exchange, ..
-    }) = answered
-    else {
-        return Err(Failed::Unanswered);
-    };
+    } = answered.map_err(|error| Failed::before_an_answer(&error))?;
     if head.status == StatusCode::GATEWAY_TIMEOUT {
         // As for one request.
         exchange.leaves_a_thread();

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::admission::Place;
 use super::super::stack::VersionStack;
 use super::check::difference;
 use super::together::{Failed, together};
 use super::turn::Asked;
-use crate::protocol::merge::{Mergeable, join};
-use crate::protocol::{AnswerShape, MediaType, Translation, translate};
+use crate::protocol::merge::Mergeable;
+use crate::protocol::{AnswerShape, Dialect, MediaType, translate};
 use crate::telemetry::Trail;
 
 /// Rows that are asked together, at least two different ones if the example has them.
@@ -25,6 +25,29 @@ const ROWS: usize = 8;
 const PAYS: f64 = 0.5;
 /// Each time is the shortest of so many.
 const TIMED: usize = 3;
+
+/// Rows of the example that are looked at for some that may go together.
+const LOOKED_AT: usize = 64;
+/// That it does not pay must be seen so often: the first requests may have come many at a time.
+const ATTEMPTS: u32 = 2;
+const PAUSE: Duration = Duration::from_secs(1);
+/// A call that takes longer is too dear to be made any more often than is needed.
+const DEAR: Duration = Duration::from_secs(2);
+
+/// What a trial may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Effort {
+    rows: usize,
+    timed: usize,
+    attempts: u32,
+}
+
+/// The shortest times of a row alone and of all together.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    one: Duration,
+    all: Duration,
+}
 
 /// How a trial ended.
 #[derive(Debug)]
@@ -47,13 +70,20 @@ pub(super) async fn run(stack: Arc<VersionStack>) {
 }
 
 async fn outcome(stack: &Arc<VersionStack>) -> Outcome {
-    let rows = match rows(stack) {
+    // The first request may have come to a version that sleeps, or between two workers.
+    if stack.can_answer().await.is_none() {
+        return Outcome::Unknown("the version is being stopped".to_owned());
+    }
+    let Some(dialect) = stack.dialect() else {
+        return Outcome::Unknown("there was no worker to ask".to_owned());
+    };
+    let rows = match rows(stack, dialect) {
         Ok(rows) => rows,
         Err(reason) => return Outcome::Decided(false, reason.to_owned()),
     };
     match compare(stack, &rows).await {
         Ok(outcome) => outcome,
-        Err(Failed::Unanswered) => {
+        Err(Failed::Unasked | Failed::Unanswered) => {
             Outcome::Unknown("the worker did not answer the logged example".to_owned())
         }
         Err(Failed::Status(status)) if status.is_server_error() => Outcome::Unknown(format!(
@@ -71,31 +101,22 @@ async fn outcome(stack: &Arc<VersionStack>) -> Outcome {
 }
 
 /// The example's rows, each as a request of its own, all of one kind.
-fn rows(stack: &VersionStack) -> Result<Vec<Asked>, &'static str> {
+fn rows(stack: &VersionStack, dialect: Dialect) -> Result<Vec<Asked>, &'static str> {
     const ELSEWHERE: &str = "the logged example is none of rows that can be joined";
     let about = stack.about();
     let example = about.as_ref().and_then(|about| about.example.as_ref());
     let example = example.ok_or("the model was logged without an input example")?;
-    let dialect = stack.dialect().ok_or(ELSEWHERE)?;
     let media_type =
         MediaType::parse(Some(example.content_type.as_bytes())).map_err(|_| ELSEWHERE)?;
     let whole =
         translate(media_type, dialect, example.body.clone().into()).map_err(|_| ELSEWHERE)?;
-    let whole = Mergeable::read(dialect, &whole).ok_or(ELSEWHERE)?;
-    // Read anew: a row alone may be of another kind than among others.
-    let reread = |row: &Mergeable| {
-        let translation = Translation {
-            content_type: row.content_type(),
-            body: join(std::slice::from_ref(row))?,
-            answer: AnswerShape::AsItIs,
-        };
-        Mergeable::read(dialect, &translation)
-    };
-    let rows: Vec<Mergeable> = whole.apart(ROWS).iter().filter_map(reread).collect();
-    let first = rows.first().ok_or(ELSEWHERE)?.clone();
+    let rows = largest_group(Mergeable::one_by_one(dialect, &whole, LOOKED_AT));
+    if rows.is_empty() {
+        return Err(ELSEWHERE);
+    }
     Ok(rows
         .into_iter()
-        .filter(|row| row.key() == first.key())
+        .take(ROWS)
         .map(|rows| Asked {
             rows,
             dialect,
@@ -107,16 +128,85 @@ fn rows(stack: &VersionStack) -> Result<Vec<Asked>, &'static str> {
         .collect())
 }
 
+/// As many as may share a call: in real data, some rows lack what others have.
+fn largest_group(rows: Vec<Mergeable>) -> Vec<Mergeable> {
+    let alike = |one: &&Mergeable| rows.iter().filter(|row| row.key() == one.key()).count();
+    // Of equal groups, the one that comes first.
+    let Some(key) = rows.iter().rev().max_by_key(alike).map(Mergeable::key) else {
+        return Vec::new();
+    };
+    let key = key.clone();
+    rows.into_iter().filter(|row| *row.key() == key).collect()
+}
+
+impl Effort {
+    /// For a model whose first call took so long.
+    fn after(first: Duration) -> Self {
+        if first > DEAR {
+            return Self {
+                rows: 2,
+                timed: 1,
+                attempts: 1,
+            };
+        }
+        Self {
+            rows: ROWS,
+            timed: TIMED,
+            attempts: ATTEMPTS,
+        }
+    }
+}
+
 async fn compare(stack: &Arc<VersionStack>, rows: &[Asked]) -> Result<Outcome, Failed> {
-    let mut answers = Vec::new();
-    let mut one = Duration::MAX;
-    for row in rows.iter().cycle().take(rows.len().max(TIMED)) {
+    let mut attempt = 1;
+    loop {
+        let (effort, measured) = measure(stack, rows).await?;
+        let Measured { one, all } = match measured {
+            Ok(measured) => measured,
+            Err(difference) => {
+                let reason = format!(
+                    "rows of the logged example are answered otherwise in company: {difference}"
+                );
+                return Ok(Outcome::Decided(false, reason));
+            }
+        };
+        let told = format!(
+            "{ROWS} rows take {:.1} ms together and {:.1} ms each alone",
+            milliseconds(all),
+            milliseconds(one)
+        );
+        if pays(one, all, ROWS) {
+            let reason =
+                format!("rows of the logged example are answered alike alone and together; {told}");
+            return Ok(Outcome::Decided(true, reason));
+        }
+        if attempt >= effort.attempts {
+            return Ok(Outcome::Decided(false, format!("it would not pay: {told}")));
+        }
+        attempt += 1;
+        sleep(PAUSE).await;
+    }
+}
+
+/// Asks about the rows, each alone and all together. The times, or the first difference.
+async fn measure(
+    stack: &Arc<VersionStack>,
+    rows: &[Asked],
+) -> Result<(Effort, Result<Measured, String>), Failed> {
+    let Some(first) = rows.first() else {
+        return Err(Failed::NotByRow);
+    };
+    let (mut expected, mut one) = timed(stack, std::slice::from_ref(first)).await?;
+    let effort = Effort::after(one);
+    let rows = &rows[..rows.len().min(effort.rows)];
+    let alone = rows.iter().cycle().take(rows.len().max(effort.timed));
+    for row in alone.skip(1) {
         let (answer, time) = timed(stack, std::slice::from_ref(row)).await?;
-        answers.extend(answer);
+        expected.extend(answer);
         one = one.min(time);
     }
     let company: Vec<Asked> = rows.iter().cycle().take(ROWS).cloned().collect();
-    let expected: Vec<Bytes> = answers
+    let expected: Vec<Bytes> = expected
         .iter()
         .take(rows.len())
         .cycle()
@@ -124,30 +214,14 @@ async fn compare(stack: &Arc<VersionStack>, rows: &[Asked]) -> Result<Outcome, F
         .cloned()
         .collect();
     let mut all = Duration::MAX;
-    for _ in 0..TIMED {
+    for _ in 0..effort.timed {
         let (answer, time) = timed(stack, &company).await?;
         if let Some(difference) = difference(&expected, &answer) {
-            let reason = format!(
-                "rows of the logged example are answered otherwise in company: {difference}"
-            );
-            return Ok(Outcome::Decided(false, reason));
+            return Ok((effort, Err(difference)));
         }
         all = all.min(time);
     }
-    let told = format!(
-        "{ROWS} rows take {:.1} ms together and {:.1} ms each alone",
-        milliseconds(all),
-        milliseconds(one)
-    );
-    let is_worth_it = pays(one, all, ROWS);
-    Ok(Outcome::Decided(
-        is_worth_it,
-        if is_worth_it {
-            format!("rows of the logged example are answered alike alone and together; {told}")
-        } else {
-            format!("it would not pay: {told}")
-        },
-    ))
+    Ok((effort, Ok(Measured { one, all })))
 }
 
 /// Whether so many rows that take `all` together and `one` each alone are better asked together.
@@ -164,7 +238,7 @@ async fn timed(
 ) -> Result<(Vec<Bytes>, Duration), Failed> {
     let deadline = Instant::now() + stack.settings().timeout;
     let permit = stack.admit_again(deadline).await;
-    let permit = permit.map_err(|_| Failed::Unanswered)?;
+    let permit = permit.map_err(|_| Failed::Unasked)?;
     let began = Instant::now();
     let shares = together(stack, rows, Place::new(permit, None), deadline).await?;
     let time = began.elapsed();
@@ -178,6 +252,17 @@ fn milliseconds(time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dear_model_is_asked_three_times_and_no_more() {
+        let dear = Effort::after(Duration::from_secs(20));
+        assert_eq!(
+            (dear.rows.max(dear.timed) + dear.timed, dear.attempts),
+            (3, 1)
+        );
+        let usual = Effort::after(Duration::from_millis(20));
+        assert!(usual.rows > dear.rows && usual.attempts > 1);
+    }
 
     #[test]
     fn company_pays_where_at_least_half_of_the_time_is_saved() {

@@ -1,18 +1,21 @@
 //! What a caller brings into the queue of a version, and what it gets there.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::BodyExt;
+use serving_core::{Demand, WaitingCaller};
 use tokio::time::Instant;
 
 use super::super::admission::{Place, Waiting};
 use super::super::answer;
-use super::super::body::{Body, SegmentsBody};
+use super::super::body::Body;
 use super::super::body_memory::Held;
+use super::super::cutoff::Cutoff;
 use super::super::metrics::Counted;
+use super::share_body;
 use crate::protocol::merge::{MergeKey, Mergeable};
 use crate::protocol::{AnswerShape, Dialect, rewrite_whole};
 use crate::telemetry::{Queued, Trail};
@@ -53,6 +56,7 @@ pub(super) struct Waits {
     pub(super) _noted: Queued,
     pub(super) _counted: Counted,
     pub(super) _place: Waiting,
+    pub(super) _demand: WaitingCaller<Arc<Demand>>,
 }
 
 /// What a caller hears from the queue.
@@ -93,6 +97,13 @@ pub(in crate::data_plane) struct SharedAnswer {
 }
 
 impl Asked {
+    /// What a model may look at besides the rows.
+    pub(super) fn treatment(&self) -> impl Hash + '_ {
+        let accept = self.headers.get_all(header::ACCEPT);
+        let accept: Vec<&HeaderValue> = accept.iter().collect();
+        (self.dialect, self.rows.treatment(), accept)
+    }
+
     pub(super) fn company(&self) -> Company {
         let accept = self.headers.get_all(header::ACCEPT);
         Company {
@@ -114,16 +125,20 @@ impl SharedAnswer {
         self.share.body.len()
     }
 
-    /// As the worker would have answered this request alone.
-    pub(in crate::data_plane) fn into_response(self) -> Response<Body> {
+    /// As the worker would have answered this request alone; `cutoff` is of the connection that takes it until `deadline`.
+    pub(in crate::data_plane) fn into_response(
+        self,
+        deadline: Instant,
+        cutoff: Option<&Cutoff>,
+    ) -> Response<Body> {
         let Share { head, body, .. } = self.share;
         let mut headers = answer::headers(&head.headers, self.shape);
         if headers.contains_key(header::CONTENT_LENGTH) {
             // That was the length of all parts together.
             headers.insert(header::CONTENT_LENGTH, body.len().into());
         }
-        let body = SegmentsBody::new(rewrite_whole(self.shape, body));
-        let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+        let body = share_body::body(rewrite_whole(self.shape, body), deadline, cutoff);
+        let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.headers_mut() = headers;
         response

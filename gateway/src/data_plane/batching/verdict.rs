@@ -1,12 +1,20 @@
 //! Whether a version's rows may share calls where that is left to us, and why.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many calls of rows that differ are compared with their rows alone before any is believed.
 const PROBATION: u32 = 8;
-/// Rows of such a call, at most: each is asked twice.
-pub(super) const PROBATION_ROWS: usize = 8;
+/// And so many of copies: some models treat rows by how many there are. There may never be others, where all that asks is a
+/// check of health.
+const PROBATION_OF_COPIES: u32 = 2;
+/// Requests of such a call, at most: each is asked twice. Not rows: whoever has many in each request could never show anything.
+pub(super) const PROBATION_REQUESTS: usize = 8;
+/// Kinds of calls of which it is known how they are answered. Others share nothing, or clients that think of new parameters
+/// for each request would have everything asked twice.
+const KINDS: usize = 64;
 /// Of the calls of rows that differ, one in so many is compared for as long as the version lives.
 const SAMPLED: u32 = 256;
 /// A trial that fails for reasons that have nothing to do with rows is made again, so often in all.
@@ -26,21 +34,37 @@ const OFF: u8 = 3;
 pub(super) struct Verdict {
     stage: AtomicU8,
     trials: AtomicU32,
-    /// Calls that are still to be compared.
-    probation: AtomicU32,
-    /// Calls of rows that differ, since then.
-    calls: AtomicU32,
+    /// Seeded anew each time, so that nobody can make two kinds look like one.
+    hasher: RandomState,
+    records: Mutex<HashMap<Kind, Record>>,
     reason: Mutex<Arc<str>>,
 }
 
-/// What is done about a call of rows that differ.
+/// A kind of calls that a model may treat in a way of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Kind(u64);
+
+/// What calls of one kind have shown.
+#[derive(Debug)]
+struct Record {
+    /// Calls of rows that differ, still to be compared.
+    probation: u32,
+    /// The same of copies.
+    copies: u32,
+    /// Calls of rows that differ, since then.
+    calls: u32,
+}
+
+/// What is done about a shared call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// Each row is asked alone as well, and callers get what it is answered alone.
-    Probation,
-    /// Afterwards some rows are asked alone as well.
+    /// Each request is asked alone as well, and callers get what it is answered alone.
+    Probation(Kind),
+    /// Afterwards some requests are asked alone as well.
     Sample,
     Nothing,
+    /// It is not made: there are too many kinds to know this one.
+    Refused,
 }
 
 impl Verdict {
@@ -48,8 +72,8 @@ impl Verdict {
         Self {
             stage: AtomicU8::new(UNTRIED),
             trials: AtomicU32::new(0),
-            probation: AtomicU32::new(PROBATION),
-            calls: AtomicU32::new(0),
+            hasher: RandomState::new(),
+            records: Mutex::default(),
             reason: Mutex::new("not tried yet: that is done with the first request".into()),
         }
     }
@@ -97,28 +121,49 @@ impl Verdict {
         is_news
     }
 
-    pub(super) fn is_on_probation(&self) -> bool {
-        self.probation.load(Ordering::Acquire) > 0
+    /// The kind of calls that a model sees to be treated so.
+    pub(super) fn kind(&self, treatment: impl Hash) -> Kind {
+        Kind(self.hasher.hash_one(treatment))
     }
 
-    /// What is done about the next call of rows that differ.
-    pub(super) fn check(&self) -> Check {
-        if self.is_on_probation() {
-            return Check::Probation;
+    /// What is done about the next call of a kind, whose rows `differ` or are copies.
+    pub(super) fn check(&self, kind: Kind, differ: bool) -> Check {
+        let mut records = self.records();
+        if !records.contains_key(&kind) && records.len() >= KINDS {
+            return Check::Refused;
         }
-        if self.calls.fetch_add(1, Ordering::Relaxed) % SAMPLED == SAMPLED - 1 {
+        let record = records.entry(kind).or_insert(Record {
+            probation: PROBATION,
+            copies: PROBATION_OF_COPIES,
+            calls: 0,
+        });
+        if record.probation > 0 && (differ || record.copies > 0) {
+            return Check::Probation(kind);
+        }
+        if !differ || record.probation > 0 {
+            return Check::Nothing;
+        }
+        record.calls = record.calls.wrapping_add(1);
+        if record.calls.is_multiple_of(SAMPLED) {
             return Check::Sample;
         }
         Check::Nothing
     }
 
     /// A call on probation was what its rows were alone.
-    pub(super) fn agreed(&self) {
-        let less = |left: u32| left.checked_sub(1);
-        // An error means that it was over before.
-        let _ = self
-            .probation
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    pub(super) fn agreed(&self, kind: Kind, differ: bool) {
+        if let Some(record) = self.records().get_mut(&kind) {
+            let left = if differ {
+                &mut record.probation
+            } else {
+                &mut record.copies
+            };
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    fn records(&self) -> MutexGuard<'_, HashMap<Kind, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&self, reason: &str) {
@@ -161,13 +206,53 @@ mod tests {
     #[test]
     fn first_all_calls_are_compared_and_then_a_few() {
         let verdict = Verdict::new();
+        let kind = verdict.kind("inputs");
         for _ in 0..PROBATION {
-            assert_eq!(verdict.check(), Check::Probation);
-            verdict.agreed();
+            assert_eq!(verdict.check(kind, true), Check::Probation(kind));
+            verdict.agreed(kind, true);
         }
-        let checks: Vec<_> = (0..2 * SAMPLED).map(|_| verdict.check()).collect();
+        let checks: Vec<_> = (0..2 * SAMPLED)
+            .map(|_| verdict.check(kind, true))
+            .collect();
         let sampled = checks.iter().filter(|check| **check == Check::Sample);
         assert_eq!(sampled.count(), 2);
-        assert!(!checks.contains(&Check::Probation));
+        assert!(!checks.contains(&Check::Probation(kind)));
+        assert_eq!(verdict.check(kind, false), Check::Nothing);
+    }
+
+    #[test]
+    fn what_one_kind_has_shown_says_nothing_of_another() {
+        let verdict = Verdict::new();
+        let (one, other) = (verdict.kind(("inputs", 1)), verdict.kind(("inputs", 2)));
+        for _ in 0..PROBATION {
+            verdict.check(one, true);
+            verdict.agreed(one, true);
+        }
+        assert_eq!(verdict.check(one, true), Check::Nothing);
+        assert_eq!(verdict.check(other, true), Check::Probation(other));
+    }
+
+    #[test]
+    fn copies_show_little_and_are_not_asked_twice_for_ever() {
+        let verdict = Verdict::new();
+        let kind = verdict.kind("inputs");
+        for _ in 0..PROBATION_OF_COPIES {
+            assert_eq!(verdict.check(kind, false), Check::Probation(kind));
+            verdict.agreed(kind, false);
+        }
+        assert_eq!(verdict.check(kind, false), Check::Nothing);
+        assert_eq!(verdict.check(kind, true), Check::Probation(kind));
+    }
+
+    #[test]
+    fn more_kinds_than_can_be_known_share_nothing() {
+        let verdict = Verdict::new();
+        for number in 0..KINDS {
+            let kind = verdict.kind(number);
+            assert_eq!(verdict.check(kind, true), Check::Probation(kind));
+        }
+        assert_eq!(verdict.check(verdict.kind("more"), true), Check::Refused);
+        let known = verdict.kind(0_usize);
+        assert_eq!(verdict.check(known, true), Check::Probation(known));
     }
 }

@@ -81,6 +81,11 @@ pub fn agree(single: &[Bytes], together: &[Bytes]) -> Result<(), Disagreement> {
     })
 }
 
+/// Whether two texts say the same, whitespace between values aside.
+pub(super) fn is_alike(one: &[u8], other: &[u8]) -> bool {
+    one == other || compare(one, other).is_ok()
+}
+
 /// Where two texts differ.
 #[derive(Debug)]
 struct Place {

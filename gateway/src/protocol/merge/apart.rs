@@ -1,5 +1,8 @@
 //! The rows of one request, each as a request of its own.
 
+use std::hash::Hash;
+
+use super::agree::is_alike;
 use super::mergeable::Mergeable;
 use super::split::Scan;
 
@@ -20,8 +23,22 @@ impl Mergeable {
         scan.items(count).into_iter().flatten().map(row).collect()
     }
 
-    /// The bytes of its rows.
-    pub fn rows_as_bytes(&self) -> &[u8] {
+    /// Whether the rows of both are the same ones, however they are printed.
+    pub fn has_rows_of(&self, other: &Self) -> bool {
+        is_alike(self.rows_as_bytes(), other.rows_as_bytes())
+    }
+
+    /// By what a model may choose how it treats rows: it sees another type for each form, and the parameters.
+    pub fn treatment(&self) -> impl Hash + '_ {
+        let params = self.parts.params.clone();
+        (
+            self.form,
+            self.content_type(),
+            params.map(|params| &self.body[params]),
+        )
+    }
+
+    fn rows_as_bytes(&self) -> &[u8] {
         &self.body[self.parts.rows.clone()]
     }
 }

@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::super::answer::AnswerShape;
 use super::super::dialect::Dialect;
 use super::super::request::{JSON, JSON_RECORDS, JSON_SPLIT, NUMPY_SPLIT, Translation};
 use super::super::segments::Segments;
 use super::date::sounds_like_a_date;
+use super::join::join;
 use super::key::MergeKey;
 use super::reader::Reader;
 use super::row_type::{RowShape, RowType, unescape};
@@ -23,7 +25,7 @@ pub struct Mergeable {
 }
 
 /// How rows are laid out in a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Form {
     /// `{"dataframe_records": [{…}, …]}`
     Records,
@@ -68,6 +70,37 @@ impl Mergeable {
         })
     }
 
+    /// The first rows of a request, `most` at most, each as a request of its own, whatever they have in common. Those that have
+    /// to go alone are left out.
+    pub fn one_by_one(dialect: Dialect, request: &Translation, most: usize) -> Vec<Self> {
+        let body = contiguous(&request.body);
+        let mut reader = Reader::new(&body);
+        let reading = Reading {
+            is_lenient: true,
+            ..Reading::new(&mut reader, dialect)
+        };
+        let Some((form, _, parts)) = reading.body(request.content_type) else {
+            return Vec::new();
+        };
+        let whole = Self {
+            // Of no use to anybody.
+            key: MergeKey::new(&[]),
+            form,
+            parts,
+            content_type: request.content_type,
+            body,
+        };
+        let reread = |row: &Self| {
+            let translation = Translation {
+                content_type: row.content_type,
+                body: join(std::slice::from_ref(row))?,
+                answer: AnswerShape::AsItIs,
+            };
+            Self::read(dialect, &translation)
+        };
+        whole.apart(most).iter().filter_map(reread).collect()
+    }
+
     /// Rows are joined under equal keys only.
     pub fn key(&self) -> &MergeKey {
         &self.key
@@ -96,6 +129,8 @@ pub(super) struct Reading<'r, 'a> {
     dialect: Dialect,
     row_type: RowType,
     parts: Parts,
+    /// Whether rows may be of different types: then none is learned.
+    is_lenient: bool,
 }
 
 impl<'r, 'a> Reading<'r, 'a> {
@@ -105,6 +140,7 @@ impl<'r, 'a> Reading<'r, 'a> {
             dialect,
             row_type: RowType::new(),
             parts: Parts::default(),
+            is_lenient: false,
         }
     }
 
@@ -209,10 +245,25 @@ impl<'r, 'a> Reading<'r, 'a> {
         self.reader.take(b'[')?;
         self.reader.peek()?;
         let begin = self.reader.offset();
-        self.parts.count = self.row_type.rows(self.reader, shape)?;
+        self.parts.count = if self.is_lenient {
+            self.any_rows()?
+        } else {
+            self.row_type.rows(self.reader, shape)?
+        };
         // Without the closing bracket.
         self.parts.rows = begin..self.reader.offset() - 1;
         Some(())
+    }
+
+    fn any_rows(&mut self) -> Option<usize> {
+        let mut count = 0;
+        loop {
+            self.reader.any()?;
+            count += 1;
+            if !self.reader.goes_on(b']')? {
+                return Some(count);
+            }
+        }
     }
 
     /// The length of an index `0, 1, …`.

@@ -13,8 +13,8 @@
 //! What goes alone: CSV, parquet and LLM requests; column-oriented inputs (their first dimension need not be rows); no rows;
 //! rows that differ in keys, order of keys, width, shape or kind (but integers and fractions in one column are fractions,
 //! as for pandas); a column that is null in some rows only; repeated keys; unknown fields; an `index` other than `0, 1, …`;
-//! integers beyond 64 bits; `NaN` and `Infinity`; half a surrogate pair; text that may be a date of another order than year,
-//! month, day, for pandas takes a column's format from its first row; and for MLflow 1.x columns whose names sound like dates,
+//! integers beyond 64 bits; `NaN` and `Infinity`; half a surrogate pair; text that may be a date but not an ISO one, for pandas takes a
+//! column's format from its first row, and ISO dates of other detail than those beside them; and for MLflow 1.x columns whose names sound like dates,
 //! which it converts or not by all their values.
 
 mod agree;

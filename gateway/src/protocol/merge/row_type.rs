@@ -3,12 +3,14 @@
 //! Types are written in a compact form of their own, in which equal types are equal bytes. Integers that turn out to share
 //! their place with fractions become fractions, in place: pandas and NumPy make floats of both, whichever comes first.
 
-use super::date::is_doubtful_date;
+use super::date::{Text, look};
 use super::reader::{DEEPEST, Number, Reader};
 
 const INTEGER: u8 = b'i';
 const FRACTION: u8 = b'f';
 const STRING: u8 = b's';
+/// With its details in the lower bits.
+const DATE: u8 = 0x80;
 const BOOLEAN: u8 = b'b';
 const NULL: u8 = b'n';
 /// Then a count and, unless it is 0, the type that all items have.
@@ -292,10 +294,11 @@ pub(super) fn unescape(text: &[u8]) -> Option<String> {
 
 fn scalar(reader: &mut Reader<'_>) -> Option<u8> {
     match reader.peek()? {
-        b'"' => {
-            let text = reader.string()?;
-            (!is_doubtful_date(text)).then_some(STRING)
-        }
+        b'"' => match look(reader.string()?) {
+            Text::Plain => Some(STRING),
+            Text::Date(details) => Some(DATE | details),
+            Text::Doubtful => None,
+        },
         b't' => reader.word(b"true").map(|()| BOOLEAN),
         b'f' => reader.word(b"false").map(|()| BOOLEAN),
         b'n' => reader.word(b"null").map(|()| NULL),

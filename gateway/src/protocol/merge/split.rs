@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::super::segments::is_whitespace;
 
 /// Cuts `{"predictions": [ … ]}` or `[ … ]` into one body for each of `rows`, which says how many items belong to whom. Each
-/// has the brackets, the whitespace and the items that the worker printed. `None` if the answer is anything else, or not
+/// has memory of its own, the brackets, the whitespace and the items that the worker printed. `None` if the answer is anything else, or not
 /// exactly one item a row.
 ///
 /// Items are whatever lies between commas at the top: `NaN`, `Infinity` and text with brackets too.
@@ -15,14 +15,11 @@ pub fn split(answer: &Bytes, rows: &[usize]) -> Option<Vec<Bytes>> {
     let mut scan = Scan::new(answer);
     let shares = scan.shares(rows)?;
     let (head, tail) = (&answer[..shares.begin], &answer[shares.end..]);
-    let brackets = head.len() + tail.len();
-    let mut bodies = BytesMut::with_capacity(shares.end - shares.begin + rows.len() * brackets);
-    let cut = shares.items.into_iter().map(|items| {
-        bodies.extend_from_slice(head);
-        bodies.extend_from_slice(&answer[items]);
-        bodies.extend_from_slice(tail);
-        bodies.split().freeze()
-    });
+    // Each in memory of its own: a client that reads slowly must not keep what others had.
+    let cut = shares
+        .items
+        .into_iter()
+        .map(|items| [head, &answer[items], tail].concat().into());
     Some(cut.collect())
 }
 

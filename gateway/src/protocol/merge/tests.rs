@@ -166,6 +166,9 @@ fn unlike_requests_have_unlike_keys() {
         "{\"dataframe_records\": [{\"a\": 1}]}",
         "{\"dataframe_records\": [{\"a\": 1.0}]}",
         "{\"dataframe_records\": [{\"a\": \"1\"}]}",
+        "{\"dataframe_records\": [{\"a\": \"2024-01-02\"}]}",
+        "{\"dataframe_records\": [{\"a\": \"2024-01-02T10:00\"}]}",
+        "{\"dataframe_records\": [{\"a\": \"2024-01-02T10:00:00\"}]}",
         "{\"dataframe_records\": [{\"a\": true}]}",
         "{\"dataframe_records\": [{\"a\": null}]}",
         "{\"dataframe_records\": [{\"a\": [1]}]}",
@@ -469,4 +472,33 @@ fn each_byte_is_looked_at_a_bounded_number_of_times() {
         assert!(scan.shares(&vec![1; rows]).is_some());
         assert!(scan.looked <= answer.len());
     }
+}
+
+#[test]
+fn whoever_keeps_a_share_keeps_nothing_of_the_others() {
+    let answer = Bytes::from_static(b"{\"predictions\": [[1, 2], [3, 4], [5, 6]]}");
+    let shares = split(&answer, &[1, 2]).unwrap();
+    assert_eq!(shares[0], "{\"predictions\": [[1, 2]]}");
+    assert!(shares.iter().all(Bytes::is_unique));
+}
+
+#[test]
+fn rows_that_have_nothing_in_common_are_still_rows_one_by_one() {
+    let body = "{\"dataframe_split\": {\"columns\": [\"a\"], \"index\": [0, 1, 2, 3], \
+                \"data\": [[1], [null], [\"x\"], [01/02]]}}";
+    assert!(read(body).is_none());
+    let body = body.replace("[01/02]", "[\"01/02/2024\"]");
+    assert!(read(&body).is_none());
+    let request = request(Dialect::V2, JSON, &body);
+    let rows = Mergeable::one_by_one(Dialect::V2, &request, 9);
+    // The last one has to go alone.
+    let data: Vec<String> = rows
+        .iter()
+        .map(|row| text(&join(std::slice::from_ref(row)).unwrap()))
+        .collect();
+    let expected = ["1", "null", "\"x\""].map(|cell| {
+        format!("{{\"dataframe_split\": {{\"columns\": [\"a\"], \"index\": [0], \"data\": [[{cell}]]}}}}")
+    });
+    assert_eq!(data, expected);
+    assert_eq!(Mergeable::one_by_one(Dialect::V2, &request, 2).len(), 2);
 }

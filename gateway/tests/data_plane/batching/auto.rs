@@ -1,5 +1,6 @@
 //! Where it is left to the gateway whether calls are shared.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use gateway::ports::BatchingEvents;
 use serving_core::ServableId;
 use tokio::time::timeout;
 
-use super::scorer::{Scorer, less_the_mean, numbers, one_for_all};
+use super::scorer::{Answers, Scorer, less_the_mean, numbers, one_for_all};
 use crate::fixture::{Gateway, Setup};
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// What was decided, in this order.
 #[derive(Default)]
-struct Decisions(Mutex<Vec<(bool, String)>>);
+pub(super) struct Decisions(Mutex<Vec<(bool, String)>>);
 
 impl BatchingEvents for Decisions {
     fn decided(&self, id: &ServableId, on: bool, reason: &str) {
@@ -26,7 +27,7 @@ impl BatchingEvents for Decisions {
 }
 
 impl Decisions {
-    async fn next(&self, seen: usize) -> (bool, String) {
+    pub(super) async fn next(&self, seen: usize) -> (bool, String) {
         let decided = async {
             loop {
                 if let Some(decision) = self.0.lock().unwrap().get(seen) {
@@ -40,7 +41,7 @@ impl Decisions {
 }
 
 /// A gateway that has to decide, and has been asked once.
-async fn decided(worker: Upstream) -> (Gateway, Arc<Decisions>, (bool, String)) {
+pub(super) async fn decided(worker: Upstream) -> (Gateway, Arc<Decisions>, (bool, String)) {
     let decisions = Arc::new(Decisions::default());
     let setup = Setup {
         batching_events: Arc::clone(&decisions) as _,
@@ -55,7 +56,7 @@ async fn decided(worker: Upstream) -> (Gateway, Arc<Decisions>, (bool, String)) 
     (gateway, decisions, first)
 }
 
-const EXAMPLE: &str = r#"{"inputs": [1, 2, 3]}"#;
+pub(super) const EXAMPLE: &str = r#"{"inputs": [1, 2, 3]}"#;
 
 #[tokio::test]
 async fn without_an_example_nothing_is_shared() {
@@ -90,8 +91,8 @@ async fn a_model_that_answers_once_for_all_rows_is_found_out_by_its_example() {
 }
 
 /// Waits as long for each row.
-fn waits(rows: &[f64]) -> Result<Vec<String>, &'static str> {
-    std::thread::sleep(Duration::from_millis(100 * rows.len() as u64));
+fn waits(rows: &[f64]) -> Answers {
+    std::thread::sleep(Duration::from_millis(50 * rows.len() as u64));
     numbers(rows)
 }
 
@@ -103,14 +104,43 @@ async fn a_model_that_waits_for_each_row_gains_nothing() {
     assert!(reason.contains("would not pay"), "{reason}");
 }
 
+/// So long as somebody else keeps the machine busy, it looks as if company gained nothing.
+fn disturbed_at_first(rows: &[f64]) -> Answers {
+    static DISTURBED: AtomicUsize = AtomicUsize::new(0);
+    if rows.len() > 1 && DISTURBED.fetch_add(1, Ordering::SeqCst) < 3 {
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    slow(rows)
+}
+
+#[tokio::test]
+async fn that_company_does_not_pay_is_not_believed_at_once() {
+    let scorer = Scorer::of(disturbed_at_first);
+    let (_gateway, _, (on, reason)) = decided(scorer.with_example(EXAMPLE)).await;
+    assert!(on, "{reason}");
+}
+
+#[tokio::test]
+async fn an_example_of_which_some_rows_lack_something_still_has_others() {
+    const UNEVEN: &str =
+        r#"{"dataframe_records": [{"x": 1, "y": null}, {"x": 1, "y": 2}, {"x": 2, "y": 3}]}"#;
+    let scorer = Scorer::of(slow);
+    let (_gateway, _, (on, reason)) = decided(scorer.with_example(UNEVEN)).await;
+    assert!(on, "{reason}");
+    let seen = scorer.worker.seen();
+    let together = r#"{"x": 1, "y": 2}, {"x": 2, "y": 3}, {"x": 1, "y": 2}"#;
+    assert!(seen.iter().any(|seen| seen.text().contains(together)));
+    assert!(seen.iter().all(|seen| !seen.text().contains("null")));
+}
+
 /// As much for one row as for many.
-fn slow(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(super) fn slow(rows: &[f64]) -> Answers {
     std::thread::sleep(Duration::from_millis(25));
     numbers(rows)
 }
 
 /// The same, and looks at the others.
-fn slow_less_the_mean(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(super) fn slow_less_the_mean(rows: &[f64]) -> Answers {
     std::thread::sleep(Duration::from_millis(25));
     less_the_mean(rows)
 }
@@ -120,6 +150,8 @@ async fn a_model_that_agrees_with_itself_is_on_and_stays_so() {
     let mut scorer = Scorer::of(slow);
     let (gateway, decisions, (on, reason)) = decided(scorer.with_example(EXAMPLE)).await;
     assert!(on, "{reason}");
+    // That was nobody's request.
+    assert_eq!(gateway.stack.batching().mean_rows, None);
     for _ in 0..12 {
         let bodies: Vec<String> = (0..6)
             .map(|row| format!("{{\"inputs\": [{row}]}}"))

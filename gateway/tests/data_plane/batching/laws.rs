@@ -13,7 +13,7 @@ use crate::fixture::{Answer, Gateway, Setup};
 const SOON: Duration = Duration::from_secs(30);
 
 /// A gateway whose both slots are taken, and the two that took them.
-async fn taken<'a>(
+pub(super) async fn taken<'a>(
     scorer: &mut Scorer,
     gateway: &'a Gateway,
 ) -> impl Future<Output = Vec<Answer>> + Unpin + use<'a> {
@@ -31,7 +31,7 @@ async fn taken<'a>(
     taking
 }
 
-fn on() -> Setup {
+pub(super) fn on() -> Setup {
     Setup::default().batching(Batching::On)
 }
 
@@ -165,6 +165,34 @@ async fn a_batch_is_of_so_many_rows_at_most() {
         .await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(calls, 3);
+}
+
+/// So many equal rows.
+fn rows(count: usize, row: i32) -> String {
+    let rows = vec![row.to_string(); count];
+    format!("{{\"inputs\": [{}]}}", rows.join(", "))
+}
+
+#[tokio::test]
+async fn requests_that_no_call_has_room_for_beside_another_need_no_slot() {
+    let mut scorer = Scorer::of(numbers);
+    let gateway = on().over([scorer.worker.upstream()]);
+    // Each call that fails makes the next ones half as large.
+    for count in [120, 60, 30, 15] {
+        let (good, bad) = (rows(count, 1), rows(count, -1));
+        let (answers, calls) = scorer.together(&gateway, &[&good, &bad]).await;
+        assert_eq!([answers[0].status, answers[1].status], [200, 400]);
+        assert_eq!(calls, 3);
+    }
+    let working = taken(&mut scorer, &gateway).await;
+    let mut third = Box::pin(gateway.score(rows(120, 1)));
+    tokio::select! {
+        _ = &mut third => panic!("it was not allowed to answer"),
+        () = scorer.arrival() => {}
+    }
+    scorer.release();
+    let (_, third) = tokio::join!(working, third);
+    assert_eq!(third.status, 200);
 }
 
 #[tokio::test]

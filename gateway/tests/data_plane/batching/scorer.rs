@@ -23,7 +23,8 @@ use crate::fixture::{Answer, Gateway, INVOCATIONS, post};
 use crate::worker::{Died, FakeWorker, Seen, WorkerResponse, answer};
 
 /// What a model answers to its rows: as many items as it likes, as JSON; or an error.
-pub(crate) type Model = fn(&[f64]) -> Result<Vec<String>, &'static str>;
+pub(crate) type Model = fn(&[f64]) -> Answers;
+pub(crate) type Answers = Result<Vec<String>, &'static str>;
 
 /// A model behind a scoring server, which a test can hold back.
 pub(crate) struct Scorer {
@@ -39,6 +40,18 @@ impl Scorer {
     }
 
     pub(crate) fn speaking(mlflow_version: &'static str, model: Model) -> Self {
+        Self::start(mlflow_version, move |_, rows| model(rows))
+    }
+
+    /// A model that looks at the parameters, too.
+    pub(crate) fn of_params(model: fn(&Value, &[f64]) -> Answers) -> Self {
+        Self::start("3.17.2", move |body, rows| model(&body["params"], rows))
+    }
+
+    fn start(
+        mlflow_version: &'static str,
+        model: impl Fn(&Value, &[f64]) -> Answers + Copy + Send + Sync + 'static,
+    ) -> Self {
         let is_held = Arc::new(AtomicBool::new(false));
         let go = Arc::new(Semaphore::new(0));
         let (arrived, arrivals) = mpsc::channel(100_000);
@@ -121,18 +134,25 @@ impl Scorer {
     }
 }
 
-fn score(mlflow_version: &str, seen: &Seen, model: Model) -> Result<WorkerResponse, Died> {
+fn score(
+    mlflow_version: &str,
+    seen: &Seen,
+    model: impl Fn(&Value, &[f64]) -> Answers,
+) -> Result<WorkerResponse, Died> {
     let refuse = |message: &str| {
         let body = format!("{{\"error_code\": \"BAD_REQUEST\", \"message\": \"{message}\"}}");
         Ok(answer(400, "application/json", body))
     };
-    let Some(rows) = rows(seen) else {
+    let Ok(body) = serde_json::from_slice(&seen.body) else {
+        return refuse("not JSON");
+    };
+    let Some(rows) = rows(&body) else {
         return refuse("not a scoring request");
     };
     if rows.contains(&KILLS) {
         return Err(Died);
     }
-    match model(&rows) {
+    match model(&body, &rows) {
         Err(message) => refuse(message),
         Ok(items) => {
             let items = items.join(", ");
@@ -150,14 +170,13 @@ fn score(mlflow_version: &str, seen: &Seen, model: Model) -> Result<WorkerRespon
 pub(crate) const KILLS: f64 = -13.0;
 
 /// The number of each row: its first cell.
-fn rows(seen: &Seen) -> Option<Vec<f64>> {
-    let body: Value = serde_json::from_slice(&seen.body).ok()?;
+fn rows(body: &Value) -> Option<Vec<f64>> {
     let rows = ["dataframe_records", "instances", "inputs"]
         .iter()
         .find_map(|field| body.get(field))
         .or_else(|| body.get("dataframe_split")?.get("data"))
         .or_else(|| body.get("data"))
-        .unwrap_or(&body);
+        .unwrap_or(body);
     rows.as_array()?.iter().map(number).collect()
 }
 
@@ -171,35 +190,35 @@ fn number(row: &Value) -> Option<f64> {
 }
 
 /// Models.
-pub(crate) fn numbers(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn numbers(rows: &[f64]) -> Answers {
     if rows.iter().any(|row| *row < 0.0) {
         return Err("a row is negative");
     }
     Ok(rows.iter().map(|row| format!("{}", row * 2.0)).collect())
 }
 
-pub(crate) fn strings(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn strings(rows: &[f64]) -> Answers {
     Ok(rows
         .iter()
         .map(|row| format!("\"no. {row}, \\\"]\""))
         .collect())
 }
 
-pub(crate) fn dicts(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn dicts(rows: &[f64]) -> Answers {
     Ok(rows
         .iter()
         .map(|row| format!("{{\"a\": {row}, \"b\": [1, {{}}]}}"))
         .collect())
 }
 
-pub(crate) fn lists(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn lists(rows: &[f64]) -> Answers {
     Ok(rows
         .iter()
         .map(|row| format!("[{row}, [0.10, 1e5]]"))
         .collect())
 }
 
-pub(crate) fn not_finite(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn not_finite(rows: &[f64]) -> Answers {
     let odd = ["NaN", "Infinity", "-Infinity", "null"];
     Ok(rows
         .iter()
@@ -207,11 +226,11 @@ pub(crate) fn not_finite(rows: &[f64]) -> Result<Vec<String>, &'static str> {
         .collect())
 }
 
-pub(crate) fn less_the_mean(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn less_the_mean(rows: &[f64]) -> Answers {
     let mean = rows.iter().sum::<f64>() / rows.len() as f64;
     Ok(rows.iter().map(|row| format!("{}", row - mean)).collect())
 }
 
-pub(crate) fn one_for_all(rows: &[f64]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn one_for_all(rows: &[f64]) -> Answers {
     Ok(vec![format!("{}", rows.iter().sum::<f64>())])
 }
