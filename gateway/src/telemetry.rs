@@ -4,10 +4,10 @@
 //! answer has ended it becomes one entry of the access log and one trace. Without anybody who wants to know there is no
 //! trail, and each of those notes is a look whether there is one.
 
+mod access_line;
 mod access_log;
 mod access_record;
 mod collector;
-mod json_line;
 mod records;
 mod standard_error;
 mod trace_context;

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use tracing::info;
+use tracing::{Level, enabled, info};
 
+use super::access_line;
+use super::records;
+use super::standard_error::StandardError;
 use crate::api::Timestamp;
 
 /// The target of the records, for `log.level`.
 pub(super) const TARGET: &str = "access";
+/// What every entry says.
+pub(super) const MESSAGE: &str = "request";
 
 /// What is told of one request.
 #[derive(Clone, Debug)]
@@ -90,6 +95,12 @@ impl Outcome {
 
 /// Writes one entry as a record of level info and target `access`, in the format of all records.
 pub fn emit(record: &AccessRecord) {
+    if records::are_json() {
+        if enabled!(target: TARGET, Level::INFO) {
+            access_line::write(record, &mut StandardError);
+        }
+        return;
+    }
     info!(
         target: TARGET,
         time = %Timestamp(record.arrived),
@@ -112,11 +123,11 @@ pub fn emit(record: &AccessRecord) {
         attempts = record.attempts,
         user_agent = record.user_agent,
         trace_id = record.trace_id,
-        "request"
+        "{MESSAGE}"
     );
 }
 
 /// With three places: what a small model takes would round to nothing.
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

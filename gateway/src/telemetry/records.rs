@@ -1,17 +1,25 @@
 //! Records on standard error: text for people, or JSON for machines.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
 
 use super::access_record::TARGET;
-use super::json_line::JsonLines;
 use super::standard_error::StandardError;
 use crate::config::{Config, LogFormat};
 
 /// The libraries that link conda packages tell of each step as if it were theirs alone to tell; builds have logs of their
 /// own. What `log.level` says of them goes before this.
 const QUIET: &str = "rattler=error";
+
+/// Whether the records of this process go to standard error as lines of JSON.
+static ARE_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether it was [`init`] that decided where records go, and they are lines of JSON.
+pub(super) fn are_json() -> bool {
+    ARE_JSON.load(Ordering::Relaxed)
+}
 
 /// Sends the records of this process to standard error from now on. For binaries, once.
 pub fn init(config: &Config) -> Result<(), InvalidLevel> {
@@ -39,8 +47,8 @@ pub fn init(config: &Config) -> Result<(), InvalidLevel> {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder
             .json()
-            .map_event_format(JsonLines::beside)
-            .try_init(),
+            .try_init()
+            .inspect(|()| ARE_JSON.store(true, Ordering::Relaxed)),
     };
     Ok(())
 }
