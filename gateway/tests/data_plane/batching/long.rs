@@ -15,6 +15,7 @@ use crate::fixture::{Gateway, INVOCATIONS, peer, post};
 const SOON: Duration = Duration::from_secs(30);
 
 /// Much text for each row above 1.
+#[expect(clippy::unnecessary_wraps, reason = "other models refuse")]
 fn much(rows: &[f64]) -> Answers {
     let text = |row: &f64| {
         let length = if *row > 1.0 { 300_000 } else { 3 };
