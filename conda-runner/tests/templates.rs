@@ -97,6 +97,7 @@ async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() 
         let own = socket(&instance.servable).parent().unwrap();
         let mut told = get(socket(&instance.servable), "/environment").await;
         assert_eq!(told["cwd"], own.display().to_string());
+        let event_loop = told["event_loop"].take();
         let variables = told["variables"].as_object_mut().unwrap();
         let own = own.display().to_string();
         // What starts python3 here may be a wrapper with variables of its own, which a fork does not pass.
@@ -105,7 +106,7 @@ async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() 
                 && !name.contains("PYENV")
                 && !["SEEN_PATH", "SHLVL", "LC_CTYPE", "_"].contains(&name.as_str())
         });
-        seen.push(variables.clone());
+        seen.push((variables.clone(), event_loop));
         instance.stop.stop().await;
     }
     assert_eq!(seen[0], seen[1]);

@@ -352,6 +352,14 @@ def warm():
         asyncio.run(ask(app, body))
 
 
+def forget_event_loops():
+    """Older versions of Python remember that one has ended, and then make none for a model that asks while it loads."""
+    if sys.version_info < (3, 12):
+        import asyncio
+
+        asyncio.set_event_loop_policy(None)
+
+
 async def ask(app, body):
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
@@ -384,6 +392,7 @@ def prepare(flavors):
         warm()
     except Exception as error:
         print(f"the template is not warm: {error!r}", flush=True)
+    forget_event_loops()
     os.environ.clear()
     os.environ.update(before)
     gc.collect()

@@ -1,5 +1,6 @@
 """Stands for a scoring server of MLflow in tests: the same paths on the socket that UVICORN_UDS names."""
 
+import asyncio
 import http.server
 import json
 import os
@@ -8,6 +9,7 @@ import socketserver
 import subprocess
 import sys
 import time
+import warnings
 
 MODE = os.environ.get("MODE", "")
 # What starts python3 here may be a wrapper that puts folders of its own first.
@@ -16,6 +18,21 @@ VARIABLES = dict(os.environ, PATH=os.environ["SEEN_PATH"])
 FORKED = globals().get("FORKED", False)
 scored = []
 taken = []
+
+
+def has_event_loop():
+    """As models find it while they are loaded."""
+    with warnings.catch_warnings():
+        # Some versions of Python say that they will not make one some day.
+        warnings.simplefilter("ignore")
+        try:
+            asyncio.get_event_loop()
+        except RuntimeError:
+            return False
+    return True
+
+
+HAS_EVENT_LOOP = has_event_loop()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answers = {
             "/ping": "\n",
             "/version": "9.9.9" if MODE == "stranger" else "3.17.2",
-            "/environment": json.dumps({"variables": VARIABLES, "cwd": os.getcwd()}),
+            "/environment": json.dumps({"variables": VARIABLES, "cwd": os.getcwd(), "event_loop": HAS_EVENT_LOOP}),
             "/scored": json.dumps(scored),
         }
         self.answer(200, answers[self.path])
