@@ -27,6 +27,8 @@ const CALM_LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 #[derive(Debug)]
 pub(super) struct Scale {
     target: u32,
+    /// The range and the places of one replica under which all below was seen.
+    seen_under: (ReplicaRange, u32),
     /// Callers have waited at every look since.
     pressed_since: Option<Instant>,
     /// Fewer replicas would have done at every look since.
@@ -78,6 +80,7 @@ impl Scale {
     pub(super) fn new(range: ReplicaRange, now: Instant) -> Self {
         Self {
             target: range.least_awake(),
+            seen_under: (range, 0),
             pressed_since: None,
             roomy_since: now,
             enough: 0,
@@ -109,6 +112,11 @@ impl Scale {
     /// Takes in what is seen now, at most one change a look.
     pub(super) fn look(&mut self, rules: &Rules, sight: &Sight, now: Instant) -> Option<Change> {
         let range = rules.range;
+        if self.seen_under != (range, rules.places) {
+            // Without a choice nobody looked at what was needed, and with other places something else was.
+            self.seen_under = (range, rules.places);
+            self.forget(now);
+        }
         let least = if self.is_asleep() && range.may_sleep() {
             0
         } else {
