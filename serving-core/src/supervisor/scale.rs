@@ -109,6 +109,18 @@ impl Scale {
         self.next_look
     }
 
+    /// Whether it is to be told of the next one who begins to wait: nobody does, and one replica more could follow. While
+    /// somebody waits it looks by itself, and while a replica comes up that one's coming is the next to know.
+    pub(super) fn listens(&self, rules: &Rules, sight: &Sight) -> bool {
+        let could_grow = !self.is_asleep() && self.target < rules.range.most();
+        could_grow && sight.waiting == 0 && sight.live >= self.target
+    }
+
+    /// To look again at once.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        self.next_look = Some(now);
+    }
+
     /// Takes in what is seen now, at most one change a look.
     pub(super) fn look(&mut self, rules: &Rules, sight: &Sight, now: Instant) -> Option<Change> {
         let range = rules.range;

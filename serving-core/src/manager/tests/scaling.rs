@@ -104,6 +104,35 @@ async fn it_grows_while_callers_wait_and_shrinks_when_fewer_would_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_the_first_who_waits_wakes_the_supervisor_and_nobody_where_nothing_could_follow() {
+    let world = serving(from(1, 2)).await;
+    let caller = call(&world);
+    let demand = caller.target.replicas.demand();
+    assert!(demand.is_listened_to());
+    let first = demand.waits();
+    moment().await;
+    let pressed = [demand.waits(), demand.waits()];
+    assert!(
+        !demand.is_listened_to(),
+        "it looks by itself while they wait"
+    );
+    world.pass(1).await;
+    assert_eq!(seen(&world), ("READY", 1, 2, false));
+    assert!(!demand.is_listened_to(), "another one is on its way");
+    world.pass(3).await;
+    assert_eq!(seen(&world), ("READY", 2, 2, false));
+    drop((first, pressed));
+    world.pass(30).await;
+    assert!(!demand.is_listened_to(), "there may be no more");
+    world.pass(40).await;
+    assert_eq!(seen(&world), ("READY", 1, 1, false));
+    assert!(demand.is_listened_to());
+    let _again = demand.waits();
+    world.pass(3).await;
+    assert_eq!(seen(&world), ("READY", 2, 2, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_least_busy_replica_goes_and_its_callers_end_in_peace() {
     let world = serving(from(1, 2)).await;
     {

@@ -20,10 +20,6 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             scale_down_after: settings.scale_down_after,
         };
         let demand = self.replicas.demand();
-        if !rules.range.is_fixed() {
-            // Before looking: who begins to wait in between is heard.
-            demand.listen();
-        }
         let sight = Sight {
             waiting: demand.waiting(),
             inside: self.gate.inside(),
@@ -44,6 +40,13 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
                 self.replicas.rest();
                 self.workshop.status.update(|status| status.asleep = true);
                 self.workshop.log(Fact::Asleep { idle });
+            }
+        }
+        if self.scale.listens(&rules, &sight) {
+            demand.listen();
+            // Who began to wait before that was not heard.
+            if demand.waiting() > 0 {
+                self.scale.look_soon(Instant::now());
             }
         }
         if was_asleep && !self.scale.is_asleep() {
