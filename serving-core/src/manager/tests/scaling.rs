@@ -271,6 +271,46 @@ async fn a_wake_that_fails_is_told_and_tried_again_after_its_pause_only_for_who_
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_failed_to_wake_and_sleeps_is_tried_once_when_a_person_changes_something() {
+    for takeover in [
+        Takeover::AvailabilityPreserving,
+        Takeover::ResourcePreserving,
+    ] {
+        let mut settings = Settings {
+            takeover,
+            ..from(0, 1)
+        };
+        let mut world = serving(settings.clone()).await;
+        world.pass(100).await;
+        let fails = Step::ends(Outcome::FailsForNow);
+        world.loader.script(&id("iris", 1), scripted(fails.clone()));
+        drop(call(&world));
+        world.pass(100).await;
+        assert_eq!(seen(&world), ("FAILED", 0, 0, true));
+        world.story();
+        let mut loaded = loads(&world);
+        for (limit, load, phase) in [("1", fails, "FAILED"), ("2", Step::works(1), "READY")] {
+            world.loader.script(&id("iris", 1), scripted(load));
+            settings.loader.insert("memory_limit".into(), limit.into());
+            world.enable_with("iris", settings.clone());
+            moment().await;
+            let mut renewing = 0;
+            while world.seen(&id("iris", 1)).unwrap().renewing {
+                world.pass(1).await;
+                renewing += 1;
+            }
+            assert!(renewing > 0);
+            loaded += 1;
+            assert_eq!(world.phase(&id("iris", 1)), phase, "{takeover:?}");
+            assert_eq!(loads(&world), loaded);
+            world.pass(300).await;
+            assert_eq!(seen(&world), (phase, 0, 0, true));
+            assert_eq!(loads(&world), loaded, "nobody calls");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_dies_right_after_it_woke_is_started_again_like_any_other() {
     let mut world = serving(from(0, 1)).await;
     world.pass(100).await;
