@@ -153,6 +153,30 @@ async fn the_least_busy_replica_goes_and_its_callers_end_in_peace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_too_many_answers_for_as_long_as_a_request_may_take() {
+    let timeout = Duration::from_secs(200);
+    let world = serving(Settings {
+        timeout,
+        ..from(1, 2)
+    })
+    .await;
+    {
+        let caller = call(&world);
+        let _waiting = caller.target.replicas.demand().waits();
+        world.pass(3).await;
+    }
+    let entered = world.enter("iris", &number(1)).unwrap();
+    let set = entered.target.replicas.current();
+    let _slow = [set.live[0].enter().unwrap(), set.live[1].enter().unwrap()];
+    world.pass(70).await;
+    assert_eq!(live(&world), 1);
+    world.pass(180).await;
+    assert_eq!(world.loader.alive(), 2, "longer than a restart would wait");
+    world.pass(20).await;
+    assert_eq!(world.loader.alive(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_sleeps_when_nobody_comes_and_the_first_caller_wakes_it() {
     let mut world = serving(from(0, 2)).await;
     world.point("iris", "Production", 1);
