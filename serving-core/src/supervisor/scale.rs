@@ -35,8 +35,10 @@ pub(super) struct Scale {
     roomy_since: Instant,
     /// As many would have done in all that time.
     enough: u32,
-    /// Somebody came last.
+    /// Somebody came last, or could not have been answered.
     quiet_since: Instant,
+    /// Somebody came last.
+    came_at: Instant,
     next_look: Option<Instant>,
 }
 
@@ -85,6 +87,7 @@ impl Scale {
             roomy_since: now,
             enough: 0,
             quiet_since: now,
+            came_at: now,
             next_look: None,
         }
     }
@@ -99,9 +102,14 @@ impl Scale {
         self.target == 0
     }
 
-    /// There is to be none until somebody comes, as the first start for those who came before has failed.
+    /// There is to be none until somebody comes: what was started again would be for nobody.
     pub(super) fn rest(&mut self) {
         self.target = 0;
+    }
+
+    /// For how long nobody has come, whether or not anybody would have been answered.
+    pub(super) fn deserted_for(&self, now: Instant) -> Duration {
+        now.duration_since(self.came_at)
     }
 
     /// When to look again; `None` if time alone changes nothing.
@@ -136,6 +144,9 @@ impl Scale {
         };
         // Settings need no reason.
         self.target = self.target.clamp(least, range.most());
+        if sight.has_come || sight.inside > 0 {
+            self.came_at = now;
+        }
         // Time in which nobody could be answered is no sign that nobody wants to be.
         if sight.has_come || sight.live == 0 {
             self.quiet_since = now;

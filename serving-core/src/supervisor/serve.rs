@@ -414,6 +414,10 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         self.resume_at = Some(now + verdict.pause);
         let lines = last_lines.clone();
         self.log_crash(replica, Arc::clone(&reason), lines, verdict.pause);
+        if self.running.is_empty() {
+            // Whoever found nobody did so before this one came up; whoever does from now on wants another one.
+            self.replicas.demand().forget_who_found_nobody();
+        }
         self.replicas.remove(replica);
         let live = self.live();
         self.workshop.status.update(|status| status.live = live);

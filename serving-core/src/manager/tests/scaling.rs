@@ -356,6 +356,41 @@ async fn one_that_dies_right_after_it_woke_is_started_again_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_dies_over_and_over_and_that_nobody_calls_falls_asleep() {
+    let mut world = serving(Settings {
+        scale_down_after: Duration::from_secs(20),
+        ..from(0, 1)
+    })
+    .await;
+    world.pass(100).await;
+    drop(call(&world));
+    world.pass(2).await;
+    world.story();
+    let mut crashes = 0;
+    while !world.seen(&id("iris", 1)).unwrap().asleep {
+        if live(&world) > 0 {
+            world.loader.crash(&id("iris", 1), "killed");
+            crashes += 1;
+        }
+        world.pass(1).await;
+        assert!(crashes < 20);
+    }
+    assert!(crashes > 1, "somebody came a moment ago");
+    assert_eq!(seen(&world), ("READY", 0, 0, true), "after {crashes} crashes");
+    let loaded = loads(&world);
+    world.pass(10_000).await;
+    assert_eq!(loads(&world), loaded);
+    let story = world.story();
+    assert!(
+        story.last().unwrap().contains("iris@1 asleep after "),
+        "{story:?}"
+    );
+    let _caller = call(&world);
+    world.pass(3).await;
+    assert_eq!(seen(&world), ("READY", 1, 1, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_sleeps_is_retired_at_once_and_nothing_is_started_for_it() {
     let mut world = serving(from(0, 1)).await;
     world.pass(100).await;
