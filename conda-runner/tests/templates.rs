@@ -73,8 +73,24 @@ fn only_worker(runner: &CondaRunner<Worker>) -> u32 {
 }
 
 fn kill(process: u32) {
+    signal(process, Signal::KILL);
+}
+
+fn signal(process: u32, signal: Signal) {
     let process = Pid::from_raw(process.cast_signed()).unwrap();
-    kill_process(process, Signal::KILL).unwrap();
+    kill_process(process, signal).unwrap();
+}
+
+/// How many sockets there are in a template's folder, those included that it has not accepted yet.
+fn connections(template: u32) -> usize {
+    let folder = std::fs::read_link(format!("/proc/{template}/cwd")).unwrap();
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.matches(&format!("{}/", folder.display())).count()
+}
+
+/// Has templates run a program when they import the libraries of their workers.
+fn on_import(machine: &Machine, program: &str) {
+    support::write(&machine.path("packages/pandas.py"), program);
 }
 
 fn is_forked(runner: &CondaRunner<Worker>) -> bool {
@@ -195,6 +211,84 @@ async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
         "{exit:?}"
     );
     next.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_template_that_dies_with_an_order_in_its_hands_is_replaced_and_nobody_is_blamed() {
+    let machine = machine();
+    let runner = Arc::new(machine.runner());
+    let first = load(&runner, forked(1, "")).await.unwrap();
+    // More often than a template would be forgiven.
+    for version in 2..=5 {
+        let template = runner.workers().templates()[0].process;
+        let before = connections(template);
+        signal(template, Signal::STOP);
+        let (job, notes) = noting(forked(version, ""));
+        let asking = Arc::clone(&runner);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { load(&asking, job).await.unwrap() });
+        eventually(|| (connections(template) > before).then_some(())).await;
+        signal(template, Signal::KILL);
+        let next = tasks.join_next().await.unwrap().unwrap();
+        assert_eq!(codes(&notes), [""; 0]);
+        let told = log(&runner, version, LogKind::Worker);
+        assert!(
+            told.contains("a fork of template") && !told.contains("-m uvicorn"),
+            "{told}"
+        );
+        next.stop.stop().await;
+    }
+    first.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_template_dies_as_it_forks_is_known_all_the_same() {
+    let machine = machine();
+    on_import(
+        &machine,
+        "import os, signal
+fork = os.fork
+def fork_and_die():
+    process = fork()
+    if process:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return process
+os.fork = fork_and_die",
+    );
+    let runner = machine.runner();
+    let (job, notes) = noting(forked(1, ""));
+    let instance = load(&runner, job).await.unwrap();
+    assert_eq!(codes(&notes), [""; 0]);
+    assert!(is_forked(&runner));
+    instance.stop.stop().await;
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn packages_that_are_being_installed_are_nobodys_fault() {
+    let machine = machine();
+    let packages = machine.path("packages");
+    on_import(
+        &machine,
+        &format!(
+            "import os, pathlib; (pathlib.Path({packages:?}) / f'{{os.getpid()}}.dist-info').mkdir()"
+        ),
+    );
+    let runner = machine.runner();
+    let (job, notes) = noting(forked(1, ""));
+    let prepared = runner.prepare(job).await.unwrap();
+    for time in 1..=4 {
+        let instance = prepared.load(ReplicaId(0)).await.unwrap();
+        assert!(!is_forked(&runner));
+        assert_eq!(codes(&notes), vec!["TEMPLATE_STALE"; time]);
+        instance.stop.stop().await;
+    }
+    on_import(&machine, "");
+    let instance = prepared.load(ReplicaId(0)).await.unwrap();
+    assert!(is_forked(&runner));
+    instance.stop.stop().await;
     runner.idle().await;
 }
 

@@ -3,8 +3,9 @@
 Arguments: the path of the Unix socket to listen on, and the flavors of the first model. Each connection is for one
 worker. It brings a line of JSON with two descriptors, the worker's output and its leash; it is told {"pid": …} when the
 worker runs, or {"error": …}, and {"code": …} or {"signal": …} when it has ended, and the worker is reaped when the
-connection is closed: until then nobody else gets its number. A worker keeps a copy of its connection, which tells of
-its end if this process has ended before; it says {"model_raised": true} there if its model cannot be loaded.
+connection is closed: until then nobody else gets its number. A worker tells its pid itself and keeps a copy of its
+connection, which tells of its end if this process has ended before; it says {"model_raised": true} there if its model
+cannot be loaded.
 """
 
 import gc
@@ -166,7 +167,6 @@ class Template:
         worker = Worker(process, order.connection)
         self.workers.append(worker)
         self.selector.register(order.connection, selectors.EVENT_READ, lambda: self.hang_up(worker))
-        tell(order.connection, {"pid": process})
         return None
 
     def hang_up(self, worker):
@@ -212,6 +212,8 @@ class Template:
     def become(self, order):
         """Leaves behind what is the template's."""
         lead_group(0)
+        # Not the template: if that ends now, nobody would be told, and a worker that nobody knows would hold the line.
+        tell(order.connection, {"pid": os.getpid()})
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals():
             if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
