@@ -130,6 +130,32 @@ async fn a_fork_is_offered_when_it_answers_and_sees_what_a_direct_worker_sees() 
 }
 
 #[tokio::test]
+async fn what_libraries_set_while_they_are_imported_is_set_in_a_fork_unless_somebody_chose() {
+    let machine = machine();
+    on_import(
+        &machine,
+        "import os
+os.environ.setdefault('OF_A_LIBRARY', 'set')
+os.environ.setdefault('UVICORN_UDS', 'nowhere')",
+    );
+    let runner = machine.runner();
+    for (chosen, seen) in [(None, "set"), (Some("otherwise"), "otherwise")] {
+        let words: serde_json::Map<_, _> = chosen
+            .map(|word| ("OF_A_LIBRARY".to_owned(), word.into()))
+            .into_iter()
+            .collect();
+        let words = serde_json::to_string(&words).unwrap();
+        let job = job(1, &[("launcher", "template"), ("environment", &words)]);
+        let instance = load(&runner, job).await.unwrap();
+        let told = get(socket(&instance.servable), "/environment").await;
+        assert_eq!(told["variables"]["OF_A_LIBRARY"], seen);
+        assert!(is_forked(&runner));
+        instance.stop.stop().await;
+    }
+    runner.idle().await;
+}
+
+#[tokio::test]
 async fn workers_of_one_environment_are_forked_from_one_process_and_lead_groups_of_their_own() {
     let machine = machine();
     let runner = machine.runner();

@@ -379,9 +379,8 @@ async def ask(app, body):
     await app(scope, receive, send)
 
 
-def prepare(flavors):
+def prepare(flavors, variables):
     """Returns the names of what the server alone imports."""
-    before = dict(os.environ)
     # A worker looks in its own folder first, as the server's command does.
     if os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(__file__)):
         del sys.path[0]
@@ -390,13 +389,15 @@ def prepare(flavors):
     of_server = roots()
     for name in [module for flavor in flavors for module in FLAVORS.get(flavor, [])]:
         load(name)
+    imported = dict(os.environ)
     try:
         warm()
     except Exception as error:
         print(f"the template is not warm: {error!r}", flush=True)
     forget_event_loops()
+    # What libraries set while they are imported stays: a fork does not import them again. See `serve`.
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update({**imported, **variables})
     gc.collect()
     return of_server
 
@@ -424,15 +425,16 @@ def report(known, teacher):
             pass
 
 
-def serve(order):
-    """What the command `uvicorn` does, in this process."""
+def serve(order, variables):
+    """What the command `uvicorn` does, in this process, which began with these variables."""
     os.dup2(order.output, 1)
     os.dup2(order.output, 2)
     os.close(order.output)
     watch(order.leash)
     os.close(order.leash)
+    of_libraries = {name: value for name, value in os.environ.items() if name not in variables}
     os.environ.clear()
-    os.environ.update(order.environment)
+    os.environ.update({**of_libraries, **order.environment})
     time.tzset()
     os.chdir(order.directory)
     gc.enable()
@@ -479,6 +481,6 @@ if __name__ == "__main__":
     gc.disable()
     path, *flavors = sys.argv[1:]
     folders = list(sys.path[1:])
-    before = installed(folders)
-    of_server = prepare(flavors)
-    serve(Template(path, folders, before, of_server).run())
+    before, variables = installed(folders), dict(os.environ)
+    of_server = prepare(flavors, variables)
+    serve(Template(path, folders, before, of_server).run(), variables)
