@@ -241,6 +241,28 @@ async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_worker_with_forks_of_its_own_is_noticed_without_its_template() {
+    let machine = machine();
+    let pids = machine.path("pids");
+    std::fs::create_dir_all(&pids).unwrap();
+    let words = serde_json::json!({ "MODE": "forks", "PIDS": pids }).to_string();
+    let runner = machine.runner();
+    let job = job(1, &[("launcher", "template"), ("environment", &words)]);
+    let instance = load(&runner, job).await.unwrap();
+    let child = machine.pid("pids/child").await;
+    let worker = only_worker(&runner);
+    let template = family(worker).0;
+    kill(template);
+    dead(&[template]).await;
+    kill(worker);
+    let exit = tokio::time::timeout(support::PATIENCE, instance.exit).await;
+    let exit = exit.unwrap();
+    assert!(exit.reason.contains("nobody was left"), "{exit:?}");
+    dead(&[child]).await;
+    runner.idle().await;
+}
+
+#[tokio::test]
 async fn a_template_that_dies_with_an_order_in_its_hands_is_replaced_and_nobody_is_blamed() {
     let machine = machine();
     let runner = Arc::new(machine.runner());

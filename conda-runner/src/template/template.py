@@ -228,7 +228,7 @@ class Template:
         os.close(self.ends)
         os.close(self.end)
         order.teacher = self.teacher
-        # Kept open, and by no program that the worker runs: its end is the worker's.
+        # Kept open, by no program that the worker runs and no process that it forks: its end is the worker's.
         order.lifeline = order.connection
         order.connection = None
         return order
@@ -442,6 +442,8 @@ def serve(order, variables):
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     sys.argv = ["uvicorn", *order.arguments]
+    # A process that the model forks is not the worker: its end must not have to wait for that one's.
+    os.register_at_fork(after_in_child=order.lifeline.close)
 
     import mlflow.pyfunc.scoring_server as scoring_server
     import uvicorn

@@ -88,12 +88,15 @@ def tell(name, number):
 
 
 print("worker of mode", repr(MODE), flush=True)
-if "PIDS" in os.environ:
+if "PIDS" in os.environ and MODE != "forks":
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
     child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
     child.stdout.readline()
     tell("grandchild", child.pid)
     tell("worker", os.getpid())
+if MODE == "forks" and os.fork() == 0:
+    tell("child", os.getpid())
+    time.sleep(1000)
 if MODE == "raises":
     raise ValueError("a broken model")
 if MODE == "raises if told" and os.path.exists(os.environ["TOLD"]):
