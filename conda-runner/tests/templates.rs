@@ -227,6 +227,8 @@ async fn forks_outlive_their_template_and_their_end_is_noticed_all_the_same() {
         get(socket(&instance.servable), "/scored").await[0][1],
         EXAMPLE
     );
+    // Nor is it missed by interpreters that the model starts.
+    assert_eq!(get(socket(&instance.servable), "/spawned").await, 0);
     // The next one gets a new one.
     let next = load(&runner, forked(2, "")).await.unwrap();
     assert!(is_alive(worker) && is_forked(&runner));

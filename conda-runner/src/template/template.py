@@ -10,6 +10,7 @@ cannot be loaded.
 
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import platform
@@ -442,6 +443,7 @@ def serve(order, variables):
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     sys.argv = ["uvicorn", *order.arguments]
+    become_main("uvicorn.__main__")
     # A process that the model forks is not the worker: its end must not have to wait for that one's.
     os.register_at_fork(after_in_child=order.lifeline.close)
 
@@ -463,6 +465,15 @@ def serve(order, variables):
         if is_models_own(error, load_model):
             tell(order.lifeline, {"model_raised": True})
         raise
+
+
+def become_main(name):
+    """New interpreters of `multiprocessing` and the like look for the main module of whoever starts them, and this one's
+    file goes with the template. A module of this name they leave alone, as in a worker that was started by it."""
+    specification = importlib.util.find_spec(name)
+    if specification is not None:
+        main = sys.modules["__main__"]
+        main.__spec__, main.__file__ = specification, specification.origin
 
 
 def is_models_own(error, load_model):

@@ -3,6 +3,7 @@
 import asyncio
 import http.server
 import json
+import multiprocessing
 import os
 import signal
 import socketserver
@@ -35,6 +36,14 @@ def has_event_loop():
 HAS_EVENT_LOOP = has_event_loop()
 
 
+def spawned():
+    """How a new interpreter ends that a model's pool might start."""
+    process = multiprocessing.get_context("spawn").Process(target=abs, args=(1,))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, body):
         self.send_response(status)
@@ -47,6 +56,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # Written to, so that it is memory and no promise of some.
             taken.append(b"x" * (int(self.path.rsplit("/", 1)[1]) << 20))
             return self.answer(200, "true")
+        if self.path == "/spawned":
+            return self.answer(200, json.dumps(spawned()))
         answers = {
             "/ping": "\n",
             "/version": "9.9.9" if MODE == "stranger" else "3.17.2",
