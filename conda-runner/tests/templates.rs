@@ -365,12 +365,10 @@ async fn a_template_that_nobody_uses_ends_and_another_starts_when_it_is_needed()
 #[tokio::test]
 async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why() {
     let mut machine = machine();
-    machine.config.start_timeout = Duration::from_secs(48);
     machine.config.warm_up_timeout = Duration::from_secs(1);
     let runner = machine.runner();
     for (mode, code) in [
         ("dies in a fork", "FORK_DIED"),
-        ("silent in a fork", "FORK_NOT_READY"),
         ("never scores in a fork", "FORK_NOT_READY"),
     ] {
         let (job, notes) = noting(forked(1, mode));
@@ -384,6 +382,29 @@ async fn where_no_fork_gets_ready_a_process_of_its_own_does_and_it_is_told_why()
         assert_eq!(codes(&notes), [code], "{mode}");
         instance.stop.stop().await;
     }
+    runner.idle().await;
+}
+
+#[tokio::test]
+async fn a_fork_that_says_nothing_is_given_up_in_time_for_a_process_of_its_own() {
+    let mut machine = machine();
+    // A third of it is waited for.
+    machine.config.start_timeout = Duration::from_secs(48);
+    let told = machine.path("told");
+    let runner = machine.runner();
+    let words = serde_json::json!({ "MODE": "silent in a fork if told", "TOLD": told }).to_string();
+    let words = [("launcher", "template"), ("environment", words.as_str())];
+    // What is judged later is not the start of the template.
+    let first = load(&runner, job(1, &words)).await.unwrap();
+    eventually(|| runner.workers().templates().pop()).await;
+    std::fs::write(told, "").unwrap();
+    let (job, notes) = noting(job(2, &words));
+    let second = load(&runner, job).await.unwrap();
+    assert_eq!(codes(&notes), ["FORK_NOT_READY"]);
+    let log = log(&runner, 2, LogKind::Worker);
+    assert!(log.contains("-m uvicorn"), "{log}");
+    first.stop.stop().await;
+    second.stop.stop().await;
     runner.idle().await;
 }
 
@@ -412,7 +433,8 @@ async fn a_template_that_fails_again_and_again_is_given_up() {
 #[tokio::test]
 async fn a_template_that_is_slow_to_start_goes_on_and_is_there_for_the_next_worker() {
     let mut machine = machine();
-    machine.config.start_timeout = Duration::from_secs(15);
+    // A third of it is waited for.
+    machine.config.start_timeout = Duration::from_secs(45);
     std::fs::write(machine.path("slow-template"), "").unwrap();
     let runner = machine.runner();
     // More than a template would be forgiven.

@@ -122,7 +122,9 @@ if MODE == "peaks":
 if MODE == "dies in a fork" and FORKED:
     print("Fatal Python error: a fork", flush=True)
     os._exit(9)
-if MODE == "silent" or MODE == "silent in a fork" and FORKED:
+if MODE == "silent":
+    time.sleep(1000)
+if MODE == "silent in a fork if told" and FORKED and os.path.exists(os.environ["TOLD"]):
     time.sleep(1000)
 if MODE == "lets requests end":
     signal.signal(signal.SIGTERM, lambda *_: (print("last words", flush=True), os._exit(0)))
