@@ -307,7 +307,7 @@ async fn one_that_failed_to_wake_and_sleeps_is_tried_once_when_a_person_changes_
         let mut world = serving(settings.clone()).await;
         world.pass(100).await;
         let fails = Step::ends(Outcome::FailsForNow);
-        world.loader.script(&id("iris", 1), scripted(fails.clone()));
+        world.loader.script(&id("iris", 1), scripted(fails));
         drop(call(&world));
         world.pass(100).await;
         assert_eq!(seen(&world), ("FAILED", 0, 0, true));
@@ -376,7 +376,11 @@ async fn one_that_dies_over_and_over_and_that_nobody_calls_falls_asleep() {
         assert!(crashes < 20);
     }
     assert!(crashes > 1, "somebody came a moment ago");
-    assert_eq!(seen(&world), ("READY", 0, 0, true), "after {crashes} crashes");
+    assert_eq!(
+        seen(&world),
+        ("READY", 0, 0, true),
+        "after {crashes} crashes"
+    );
     let loaded = loads(&world);
     world.pass(10_000).await;
     assert_eq!(loads(&world), loaded);
