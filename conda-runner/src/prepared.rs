@@ -152,8 +152,8 @@ impl<S: Send + 'static> PreparedModel<S> {
             self.is_no_fork.store(true, Ordering::Relaxed);
         }
         let instance = self.own_since(replica, true, first).await?;
-        // It was the fork's fault: without it, the same model is there. Not so where there was no fork yet.
-        if trouble.why != Why::NotReady {
+        // It was the fork's fault: without it, the same model is there. Not so where there was none yet.
+        if !matches!(trouble.why, Why::NotReady | Why::Stale) {
             self.is_no_fork.store(true, Ordering::Relaxed);
         }
         templates.was_of_no_use(key, &trouble);

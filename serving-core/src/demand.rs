@@ -90,6 +90,12 @@ impl Demand {
         self.listening.store(true, Ordering::Release);
     }
 
+    /// Whether the next one who begins to wait is told of.
+    #[cfg(test)]
+    pub(crate) fn is_listened_to(&self) -> bool {
+        self.listening.load(Ordering::Acquire)
+    }
+
     /// Waits for something that the supervisor should know at once. None is lost between two calls.
     pub(crate) async fn news(&self) {
         self.news.notified().await;

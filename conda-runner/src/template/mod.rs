@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::process::child::{Launch, Process};
 use crate::process::forked::{NotForked, Order};
@@ -29,6 +29,9 @@ pub(crate) use trouble::{TemplateTrouble, Why};
 
 /// A start may take at least as long, however little workers may: nobody has to wait for it.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it may take until it is known that a template has ended which breaks a connection off.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// The templates of a runner.
 #[derive(Debug)]
@@ -91,17 +94,24 @@ impl Templates {
             return Err(TemplateTrouble::new(Why::GivenUp, message));
         }
         let used = place.used(start, self).await?;
-        let asked = match used.ask(order).await {
-            Err(NotForked::Stale(_)) => {
-                place.forget(&used);
-                place.used(start, self).await?.ask(order).await
-            }
-            asked => asked,
+        let asked = used.ask(order).await;
+        let is_of_the_past = match &asked {
+            Err(NotForked::Stale(_)) => true,
+            // It has ended since it was last seen, or does now: that is nothing that a worker could be blamed for.
+            Err(NotForked::Failed(_)) => timeout(LAST_BREATH, used.end()).await.is_ok(),
+            Ok(_) | Err(NotForked::Unsuited(_)) => false,
+        };
+        let asked = if is_of_the_past {
+            place.forget(&used);
+            place.used(start, self).await?.ask(order).await
+        } else {
+            asked
         };
         let asked = asked.map_err(|error| {
             let why = match error {
                 NotForked::Unsuited(_) => Why::Unsuited,
-                NotForked::Stale(_) | NotForked::Failed(_) => Why::NotForked,
+                NotForked::Stale(_) => Why::Stale,
+                NotForked::Failed(_) => Why::NotForked,
             };
             TemplateTrouble::new(why, error.to_string())
         })?;
@@ -149,7 +159,7 @@ impl Templates {
     pub(crate) fn was_of_no_use(&self, key: &str, trouble: &TemplateTrouble) {
         let place = self.place(key);
         match (trouble.why, trouble.start) {
-            (Why::Unsuited, _) => {}
+            (Why::Unsuited | Why::Stale, _) => {}
             (_, Some(start)) => place.record().was_spared(start),
             (_, None) => place.record().fork_failed(),
         }

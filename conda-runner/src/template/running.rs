@@ -138,6 +138,11 @@ impl Use {
         })
     }
 
+    /// Waits for the template's end.
+    pub(super) async fn end(&self) {
+        self.0.end_watch().end().await;
+    }
+
     pub(super) fn is_of(&self, template: &Arc<Template>) -> bool {
         Arc::ptr_eq(&self.0, template)
     }

@@ -3,12 +3,14 @@
 Arguments: the path of the Unix socket to listen on, and the flavors of the first model. Each connection is for one
 worker. It brings a line of JSON with two descriptors, the worker's output and its leash; it is told {"pid": …} when the
 worker runs, or {"error": …}, and {"code": …} or {"signal": …} when it has ended, and the worker is reaped when the
-connection is closed: until then nobody else gets its number. A worker keeps a copy of its connection, which tells of
-its end if this process has ended before; it says {"model_raised": true} there if its model cannot be loaded.
+connection is closed: until then nobody else gets its number. A worker tells its pid itself and keeps a copy of its
+connection, which tells of its end if this process has ended before; it says {"model_raised": true} there if its model
+cannot be loaded.
 """
 
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import platform
@@ -166,7 +168,6 @@ class Template:
         worker = Worker(process, order.connection)
         self.workers.append(worker)
         self.selector.register(order.connection, selectors.EVENT_READ, lambda: self.hang_up(worker))
-        tell(order.connection, {"pid": process})
         return None
 
     def hang_up(self, worker):
@@ -212,6 +213,8 @@ class Template:
     def become(self, order):
         """Leaves behind what is the template's."""
         lead_group(0)
+        # Not the template: if that ends now, nobody would be told, and a worker that nobody knows would hold the line.
+        tell(order.connection, {"pid": os.getpid()})
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals():
             if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
@@ -226,7 +229,7 @@ class Template:
         os.close(self.ends)
         os.close(self.end)
         order.teacher = self.teacher
-        # Kept open, and by no program that the worker runs: its end is the worker's.
+        # Kept open, by no program that the worker runs and no process that it forks: its end is the worker's.
         order.lifeline = order.connection
         order.connection = None
         return order
@@ -352,6 +355,14 @@ def warm():
         asyncio.run(ask(app, body))
 
 
+def forget_event_loops():
+    """Older versions of Python remember that one has ended, and then make none for a model that asks while it loads."""
+    if sys.version_info < (3, 12):
+        import asyncio
+
+        asyncio.set_event_loop_policy(None)
+
+
 async def ask(app, body):
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
@@ -369,9 +380,8 @@ async def ask(app, body):
     await app(scope, receive, send)
 
 
-def prepare(flavors):
+def prepare(flavors, variables):
     """Returns the names of what the server alone imports."""
-    before = dict(os.environ)
     # A worker looks in its own folder first, as the server's command does.
     if os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(__file__)):
         del sys.path[0]
@@ -380,12 +390,15 @@ def prepare(flavors):
     of_server = roots()
     for name in [module for flavor in flavors for module in FLAVORS.get(flavor, [])]:
         load(name)
+    imported = dict(os.environ)
     try:
         warm()
     except Exception as error:
         print(f"the template is not warm: {error!r}", flush=True)
+    forget_event_loops()
+    # What libraries set while they are imported stays: a fork does not import them again. See `serve`.
     os.environ.clear()
-    os.environ.update(before)
+    os.environ.update({**imported, **variables})
     gc.collect()
     return of_server
 
@@ -413,15 +426,16 @@ def report(known, teacher):
             pass
 
 
-def serve(order):
-    """What the command `uvicorn` does, in this process."""
+def serve(order, variables):
+    """What the command `uvicorn` does, in this process, which began with these variables."""
     os.dup2(order.output, 1)
     os.dup2(order.output, 2)
     os.close(order.output)
     watch(order.leash)
     os.close(order.leash)
+    of_libraries = {name: value for name, value in os.environ.items() if name not in variables}
     os.environ.clear()
-    os.environ.update(order.environment)
+    os.environ.update({**of_libraries, **order.environment})
     time.tzset()
     os.chdir(order.directory)
     gc.enable()
@@ -429,6 +443,9 @@ def serve(order):
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     sys.argv = ["uvicorn", *order.arguments]
+    become_main("uvicorn.__main__")
+    # A process that the model forks is not the worker: its end must not have to wait for that one's.
+    os.register_at_fork(after_in_child=order.lifeline.close)
 
     import mlflow.pyfunc.scoring_server as scoring_server
     import uvicorn
@@ -450,6 +467,15 @@ def serve(order):
         raise
 
 
+def become_main(name):
+    """New interpreters of `multiprocessing` and the like look for the main module of whoever starts them, and this one's
+    file goes with the template. A module of this name they leave alone, as in a worker that was started by it."""
+    specification = importlib.util.find_spec(name)
+    if specification is not None:
+        main = sys.modules["__main__"]
+        main.__spec__, main.__file__ = specification, specification.origin
+
+
 def is_models_own(error, load_model):
     """Whether it was raised while the model was loaded, and not because this process is a fork."""
     frame = error.__traceback__
@@ -468,6 +494,6 @@ if __name__ == "__main__":
     gc.disable()
     path, *flavors = sys.argv[1:]
     folders = list(sys.path[1:])
-    before = installed(folders)
-    of_server = prepare(flavors)
-    serve(Template(path, folders, before, of_server).run())
+    before, variables = installed(folders), dict(os.environ)
+    of_server = prepare(flavors, variables)
+    serve(Template(path, folders, before, of_server).run(), variables)

@@ -23,6 +23,8 @@ pub(crate) enum Why {
     NotReady,
     /// The template has imported what the model brings along in its own way.
     Unsuited,
+    /// Packages were installed since the template started, and since the one after it did as well.
+    Stale,
     /// The template did not fork.
     NotForked,
     /// A fork ended before it was ready.
@@ -64,6 +66,7 @@ impl Why {
             Self::NotStarted => "TEMPLATE_NOT_STARTED",
             Self::NotReady => "TEMPLATE_NOT_READY",
             Self::Unsuited => "FORK_UNSUITED",
+            Self::Stale => "TEMPLATE_STALE",
             Self::NotForked => "FORK_FAILED",
             Self::Died => "FORK_DIED",
             Self::Silent => "FORK_NOT_READY",

@@ -4,6 +4,8 @@
 
 pub(crate) mod builds;
 pub(crate) mod channel;
+#[cfg(target_os = "linux")]
+pub(crate) mod templates;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

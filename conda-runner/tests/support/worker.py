@@ -1,13 +1,16 @@
 """Stands for a scoring server of MLflow in tests: the same paths on the socket that UVICORN_UDS names."""
 
+import asyncio
 import http.server
 import json
+import multiprocessing
 import os
 import signal
 import socketserver
 import subprocess
 import sys
 import time
+import warnings
 
 MODE = os.environ.get("MODE", "")
 # What starts python3 here may be a wrapper that puts folders of its own first.
@@ -16,6 +19,29 @@ VARIABLES = dict(os.environ, PATH=os.environ["SEEN_PATH"])
 FORKED = globals().get("FORKED", False)
 scored = []
 taken = []
+
+
+def has_event_loop():
+    """As models find it while they are loaded."""
+    with warnings.catch_warnings():
+        # Some versions of Python say that they will not make one some day.
+        warnings.simplefilter("ignore")
+        try:
+            asyncio.get_event_loop()
+        except RuntimeError:
+            return False
+    return True
+
+
+HAS_EVENT_LOOP = has_event_loop()
+
+
+def spawned():
+    """How a new interpreter ends that a model's pool might start."""
+    process = multiprocessing.get_context("spawn").Process(target=abs, args=(1,))
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,10 +56,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # Written to, so that it is memory and no promise of some.
             taken.append(b"x" * (int(self.path.rsplit("/", 1)[1]) << 20))
             return self.answer(200, "true")
+        if self.path == "/spawned":
+            return self.answer(200, json.dumps(spawned()))
         answers = {
             "/ping": "\n",
             "/version": "9.9.9" if MODE == "stranger" else "3.17.2",
-            "/environment": json.dumps({"variables": VARIABLES, "cwd": os.getcwd()}),
+            "/environment": json.dumps({"variables": VARIABLES, "cwd": os.getcwd(), "event_loop": HAS_EVENT_LOOP}),
             "/scored": json.dumps(scored),
         }
         self.answer(200, answers[self.path])
@@ -71,12 +99,15 @@ def tell(name, number):
 
 
 print("worker of mode", repr(MODE), flush=True)
-if "PIDS" in os.environ:
+if "PIDS" in os.environ and MODE != "forks":
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
     child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
     child.stdout.readline()
     tell("grandchild", child.pid)
     tell("worker", os.getpid())
+if MODE == "forks" and os.fork() == 0:
+    tell("child", os.getpid())
+    time.sleep(1000)
 if MODE == "raises":
     raise ValueError("a broken model")
 if MODE == "raises if told" and os.path.exists(os.environ["TOLD"]):
@@ -91,7 +122,9 @@ if MODE == "peaks":
 if MODE == "dies in a fork" and FORKED:
     print("Fatal Python error: a fork", flush=True)
     os._exit(9)
-if MODE == "silent" or MODE == "silent in a fork" and FORKED:
+if MODE == "silent":
+    time.sleep(1000)
+if MODE == "silent in a fork if told" and FORKED and os.path.exists(os.environ["TOLD"]):
     time.sleep(1000)
 if MODE == "lets requests end":
     signal.signal(signal.SIGTERM, lambda *_: (print("last words", flush=True), os._exit(0)))

@@ -298,6 +298,8 @@ async fn variables(client: &Client) -> Result<String> {
     let text = variables
         // What a shell sets for itself.
         .filter(|(name, _)| !["_", "PWD", "OLDPWD", "SHLVL"].contains(&name.as_str()))
+        // What scikit-learn sets: another model's worker, or its template, has imported it.
+        .filter(|(name, _)| !name.starts_with("KMP_"))
         .map(|(name, value)| format!("{name}={value}"))
         .filter(|line| !line.contains(&own));
     let mut lines: Vec<_> = text.collect();

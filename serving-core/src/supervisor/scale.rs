@@ -27,14 +27,18 @@ const CALM_LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 #[derive(Debug)]
 pub(super) struct Scale {
     target: u32,
+    /// The range and the places of one replica under which all below was seen.
+    seen_under: (ReplicaRange, u32),
     /// Callers have waited at every look since.
     pressed_since: Option<Instant>,
     /// Fewer replicas would have done at every look since.
     roomy_since: Instant,
     /// As many would have done in all that time.
     enough: u32,
-    /// Somebody came last.
+    /// Somebody came last, or could not have been answered.
     quiet_since: Instant,
+    /// Somebody came last.
+    came_at: Instant,
     next_look: Option<Instant>,
 }
 
@@ -78,10 +82,12 @@ impl Scale {
     pub(super) fn new(range: ReplicaRange, now: Instant) -> Self {
         Self {
             target: range.least_awake(),
+            seen_under: (range, 0),
             pressed_since: None,
             roomy_since: now,
             enough: 0,
             quiet_since: now,
+            came_at: now,
             next_look: None,
         }
     }
@@ -96,9 +102,14 @@ impl Scale {
         self.target == 0
     }
 
-    /// There is to be none until somebody comes, as the first start for those who came before has failed.
+    /// There is to be none until somebody comes: what was started again would be for nobody.
     pub(super) fn rest(&mut self) {
         self.target = 0;
+    }
+
+    /// For how long nobody has come, whether or not anybody would have been answered.
+    pub(super) fn deserted_for(&self, now: Instant) -> Duration {
+        now.duration_since(self.came_at)
     }
 
     /// When to look again; `None` if time alone changes nothing.
@@ -106,9 +117,26 @@ impl Scale {
         self.next_look
     }
 
+    /// Whether it is to be told of the next one who begins to wait: nobody does, and one replica more could follow. While
+    /// somebody waits it looks by itself, and while a replica comes up that one's coming is the next to know.
+    pub(super) fn listens(&self, rules: &Rules, sight: &Sight) -> bool {
+        let could_grow = !self.is_asleep() && self.target < rules.range.most();
+        could_grow && sight.waiting == 0 && sight.live >= self.target
+    }
+
+    /// To look again at once.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        self.next_look = Some(now);
+    }
+
     /// Takes in what is seen now, at most one change a look.
     pub(super) fn look(&mut self, rules: &Rules, sight: &Sight, now: Instant) -> Option<Change> {
         let range = rules.range;
+        if self.seen_under != (range, rules.places) {
+            // Without a choice nobody looked at what was needed, and with other places something else was.
+            self.seen_under = (range, rules.places);
+            self.forget(now);
+        }
         let least = if self.is_asleep() && range.may_sleep() {
             0
         } else {
@@ -116,6 +144,9 @@ impl Scale {
         };
         // Settings need no reason.
         self.target = self.target.clamp(least, range.most());
+        if sight.has_come || sight.inside > 0 {
+            self.came_at = now;
+        }
         // Time in which nobody could be answered is no sign that nobody wants to be.
         if sight.has_come || sight.live == 0 {
             self.quiet_since = now;

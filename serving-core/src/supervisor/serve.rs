@@ -252,10 +252,15 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             || self.renewal.retry_at().is_some();
         let taken = self.orders.clone();
         let wanted = self.scale.target();
+        // One that failed and wakes is not told to have failed before it is known whether it does again.
+        let wakes = self.woken_at.is_some() && !self.loads.is_empty();
         self.workshop.status.update(|status| {
             status.wanted = wanted;
             status.taken = Some(taken);
-            status.renewing = under_way || (status.phase == Phase::Ready && differs);
+            status.renewing = match status.phase {
+                Phase::Ready => under_way || differs,
+                _ => under_way || wakes,
+            };
         });
     }
 
@@ -409,6 +414,10 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         self.resume_at = Some(now + verdict.pause);
         let lines = last_lines.clone();
         self.log_crash(replica, Arc::clone(&reason), lines, verdict.pause);
+        if self.running.is_empty() {
+            // Whoever found nobody did so before this one came up; whoever does from now on wants another one.
+            self.replicas.demand().forget_who_found_nobody();
+        }
         self.replicas.remove(replica);
         let live = self.live();
         self.workshop.status.update(|status| status.live = live);

@@ -63,6 +63,11 @@ impl StatusWriter {
         (Self { status, wake }, seen)
     }
 
+    /// Whether it is shown as failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.status.borrow().phase, Phase::Failed(_))
+    }
+
     /// Enters a phase. The step of the last one is over.
     pub(crate) fn phase(&self, phase: Phase) {
         self.update(|status| {

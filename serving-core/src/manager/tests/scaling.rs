@@ -104,6 +104,35 @@ async fn it_grows_while_callers_wait_and_shrinks_when_fewer_would_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_the_first_who_waits_wakes_the_supervisor_and_nobody_where_nothing_could_follow() {
+    let world = serving(from(1, 2)).await;
+    let caller = call(&world);
+    let demand = caller.target.replicas.demand();
+    assert!(demand.is_listened_to());
+    let first = demand.waits();
+    moment().await;
+    let pressed = [demand.waits(), demand.waits()];
+    assert!(
+        !demand.is_listened_to(),
+        "it looks by itself while they wait"
+    );
+    world.pass(1).await;
+    assert_eq!(seen(&world), ("READY", 1, 2, false));
+    assert!(!demand.is_listened_to(), "another one is on its way");
+    world.pass(3).await;
+    assert_eq!(seen(&world), ("READY", 2, 2, false));
+    drop((first, pressed));
+    world.pass(30).await;
+    assert!(!demand.is_listened_to(), "there may be no more");
+    world.pass(40).await;
+    assert_eq!(seen(&world), ("READY", 1, 1, false));
+    assert!(demand.is_listened_to());
+    let _again = demand.waits();
+    world.pass(3).await;
+    assert_eq!(seen(&world), ("READY", 2, 2, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_least_busy_replica_goes_and_its_callers_end_in_peace() {
     let world = serving(from(1, 2)).await;
     {
@@ -120,6 +149,30 @@ async fn the_least_busy_replica_goes_and_its_callers_end_in_peace() {
     assert_eq!(world.loader.alive(), 2, "one still has a caller");
     drop(idler);
     world.pass(1).await;
+    assert_eq!(world.loader.alive(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_too_many_answers_for_as_long_as_a_request_may_take() {
+    let timeout = Duration::from_secs(200);
+    let world = serving(Settings {
+        timeout,
+        ..from(1, 2)
+    })
+    .await;
+    {
+        let caller = call(&world);
+        let _waiting = caller.target.replicas.demand().waits();
+        world.pass(3).await;
+    }
+    let entered = world.enter("iris", &number(1)).unwrap();
+    let set = entered.target.replicas.current();
+    let _slow = [set.live[0].enter().unwrap(), set.live[1].enter().unwrap()];
+    world.pass(70).await;
+    assert_eq!(live(&world), 1);
+    world.pass(180).await;
+    assert_eq!(world.loader.alive(), 2, "longer than a restart would wait");
+    world.pass(20).await;
     assert_eq!(world.loader.alive(), 1);
 }
 
@@ -242,6 +295,46 @@ async fn a_wake_that_fails_is_told_and_tried_again_after_its_pause_only_for_who_
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_failed_to_wake_and_sleeps_is_tried_once_when_a_person_changes_something() {
+    for takeover in [
+        Takeover::AvailabilityPreserving,
+        Takeover::ResourcePreserving,
+    ] {
+        let mut settings = Settings {
+            takeover,
+            ..from(0, 1)
+        };
+        let mut world = serving(settings.clone()).await;
+        world.pass(100).await;
+        let fails = Step::ends(Outcome::FailsForNow);
+        world.loader.script(&id("iris", 1), scripted(fails));
+        drop(call(&world));
+        world.pass(100).await;
+        assert_eq!(seen(&world), ("FAILED", 0, 0, true));
+        world.story();
+        let mut loaded = loads(&world);
+        for (limit, load, phase) in [("1", fails, "FAILED"), ("2", Step::works(1), "READY")] {
+            world.loader.script(&id("iris", 1), scripted(load));
+            settings.loader.insert("memory_limit".into(), limit.into());
+            world.enable_with("iris", settings.clone());
+            moment().await;
+            let mut renewing = 0;
+            while world.seen(&id("iris", 1)).unwrap().renewing {
+                world.pass(1).await;
+                renewing += 1;
+            }
+            assert!(renewing > 0);
+            loaded += 1;
+            assert_eq!(world.phase(&id("iris", 1)), phase, "{takeover:?}");
+            assert_eq!(loads(&world), loaded);
+            world.pass(300).await;
+            assert_eq!(seen(&world), (phase, 0, 0, true));
+            assert_eq!(loads(&world), loaded, "nobody calls");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_dies_right_after_it_woke_is_started_again_like_any_other() {
     let mut world = serving(from(0, 1)).await;
     world.pass(100).await;
@@ -260,6 +353,45 @@ async fn one_that_dies_right_after_it_woke_is_started_again_like_any_other() {
             "114.0 iris@1 replica 2 started",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_dies_over_and_over_and_that_nobody_calls_falls_asleep() {
+    let mut world = serving(Settings {
+        scale_down_after: Duration::from_secs(20),
+        ..from(0, 1)
+    })
+    .await;
+    world.pass(100).await;
+    drop(call(&world));
+    world.pass(2).await;
+    world.story();
+    let mut crashes = 0;
+    while !world.seen(&id("iris", 1)).unwrap().asleep {
+        if live(&world) > 0 {
+            world.loader.crash(&id("iris", 1), "killed");
+            crashes += 1;
+        }
+        world.pass(1).await;
+        assert!(crashes < 20);
+    }
+    assert!(crashes > 1, "somebody came a moment ago");
+    assert_eq!(
+        seen(&world),
+        ("READY", 0, 0, true),
+        "after {crashes} crashes"
+    );
+    let loaded = loads(&world);
+    world.pass(10_000).await;
+    assert_eq!(loads(&world), loaded);
+    let story = world.story();
+    assert!(
+        story.last().unwrap().contains("iris@1 asleep after "),
+        "{story:?}"
+    );
+    let _caller = call(&world);
+    world.pass(3).await;
+    assert_eq!(seen(&world), ("READY", 1, 1, false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,9 @@ fn ranges() -> impl Strategy<Value = Rules> {
 }
 
 /// Milliseconds since the last look, and what is seen; replicas that are wanted are there, or are not.
-fn looks() -> impl Strategy<Value = Vec<(u64, Sight, bool)>> {
+type Look = (u64, Sight, bool);
+
+fn looks() -> impl Strategy<Value = Vec<Look>> {
     let pause = prop_oneof![3 => 1..100_u64, 2 => 100..2_000_u64, 1 => 2_000..20_000_u64];
     let callers = prop_oneof![2 => proptest::strategy::Just((0, 0)), 3 => (0..9_u64, 0..5_u64)];
     let look = (
@@ -44,6 +46,21 @@ fn looks() -> impl Strategy<Value = Vec<(u64, Sight, bool)>> {
         }),
         1..200,
     )
+}
+
+/// Now and then a person changes the range.
+fn looks_and_ranges() -> impl Strategy<Value = Vec<(Look, Option<Rules>)>> {
+    let changes = vec(proptest::option::weighted(0.05, ranges()), 200);
+    (looks(), changes).prop_map(|(looks, changes)| looks.into_iter().zip(changes).collect())
+}
+
+/// What settings alone make of a number.
+fn bounded(target: u32, range: ReplicaRange) -> u32 {
+    if target == 0 && range.may_sleep() {
+        0
+    } else {
+        target.clamp(range.least_awake(), range.most())
+    }
 }
 
 struct Player {
@@ -99,6 +116,19 @@ async fn it_grows_one_at_a_time_up_to_the_most_and_shrinks_to_what_was_needed() 
     assert_eq!(player.watch(3, 0, 0), [2]);
     assert_eq!(player.watch(11, 0, 0), [1]);
     assert_eq!(player.watch(100, 0, 0), Vec::<u32>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_range_or_other_places_begin_with_what_is_seen_from_then_on() {
+    for before in [rules(4, 4), rules(4, 6)] {
+        let mut player = Player::new(before);
+        assert_eq!(player.watch(60, 0, 3), Vec::<u32>::new());
+        player.rules = rules(1, 4);
+        assert_eq!(player.watch(9, 0, 3), Vec::<u32>::new());
+        player.rules.places = 1;
+        assert_eq!(player.watch(9, 0, 3), Vec::<u32>::new());
+        assert_eq!(player.watch(2, 0, 1), [3]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,14 +192,19 @@ async fn one_that_has_failed_does_not_fall_asleep() {
 
 proptest! {
     #[test]
-    fn it_stays_in_its_range_has_reasons_and_does_not_flap(rules in ranges(), looks in looks()) {
+    fn it_stays_in_its_range_has_reasons_and_does_not_flap(rules in ranges(), looks in looks_and_ranges()) {
+        let mut rules = rules;
         let mut now = tokio::time::Instant::now();
         let start = now;
         let mut scale = Scale::new(rules.range, now);
         let (mut last_change, mut last_came, mut waited_since) = (start, start, None);
-        for (pause, mut sight, whole) in looks {
+        for ((pause, mut sight, whole), changed) in looks {
             now += Duration::from_millis(pause);
-            let before = scale.target();
+            if let Some(changed) = changed.filter(|changed| changed.range != rules.range) {
+                rules = changed;
+                last_change = now;
+            }
+            let before = bounded(scale.target(), rules.range);
             sight.live = if whole { before } else { before.saturating_sub(1) };
             if sight.has_come {
                 last_came = now;

@@ -54,6 +54,10 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             // The old ones make room first.
             None => self.doubtful = false,
         }
+        if ordered && self.scale.is_asleep() && self.workshop.status.has_failed() {
+            // Whoever ordered it wants to know whether that has helped: a caller could not have asked for more.
+            self.replicas.demand().found_nobody();
+        }
     }
 
     pub(super) fn renewal_failed(&mut self, error: LoadError, ordered: bool) {

@@ -64,6 +64,11 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             status.live = live;
             status.asleep = asleep;
         });
+        let mut patience = self.workshop.equipment.config.drain_deadline;
+        if aside.replace.is_none() {
+            // Nobody waits for its going: it answers whoever it has begun to.
+            patience = patience.max(self.orders.spec.settings.timeout);
+        }
         if let Some(reason) = aside.replace {
             self.workshop.log(Fact::ReplicaReplaced {
                 replica: id,
@@ -71,7 +76,6 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             });
         }
         let hurry = self.hurry.clone();
-        let patience = self.workshop.equipment.config.drain_deadline;
         let workshop = Arc::clone(self.workshop);
         let end = async move {
             let drained = timeout(patience, aside.replica.gate().drained());

@@ -20,10 +20,6 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
             scale_down_after: settings.scale_down_after,
         };
         let demand = self.replicas.demand();
-        if !rules.range.is_fixed() {
-            // Before looking: who begins to wait in between is heard.
-            demand.listen();
-        }
         let sight = Sight {
             waiting: demand.waiting(),
             inside: self.gate.inside(),
@@ -46,6 +42,13 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
                 self.workshop.log(Fact::Asleep { idle });
             }
         }
+        if self.scale.listens(&rules, &sight) {
+            demand.listen();
+            // Who began to wait before that was not heard.
+            if demand.waiting() > 0 {
+                self.scale.look_soon(Instant::now());
+            }
+        }
         if was_asleep && !self.scale.is_asleep() {
             self.woken_at = Some(Instant::now());
         }
@@ -57,15 +60,23 @@ impl<S: Send + Sync + 'static> Serving<'_, S> {
         next.filter(|_| self.cut_off_at.is_none())
     }
 
-    /// The pause after a failed start is over. If that was to wake the version, and nobody has come since, it goes on
-    /// sleeping, as one that failed, and whoever comes next wakes it.
+    /// The pause after a crash or a failed start is over. A version that may sleep does so if nobody has come since,
+    /// and that start was to wake it or nobody had come for long before: whoever comes next wakes it. One that failed
+    /// is shown as failed.
     pub(super) fn resume(&mut self) {
         self.resume_at = None;
-        let wakes = self.woken_at.is_some() && self.running.is_empty();
-        let may_sleep = self.orders.spec.settings.replicas.may_sleep();
-        let is_wanted = self.replicas.demand().is_missed() || self.cut_off_at.is_some();
-        if wakes && may_sleep && !is_wanted {
-            self.woken_at = None;
+        let settings = &self.orders.spec.settings;
+        let may_sleep = settings.replicas.may_sleep() && self.running.is_empty();
+        let is_wanted = self.replicas.demand().is_missed()
+            || self.gate.inside() > 0
+            || self.cut_off_at.is_some();
+        let idle = self.scale.deserted_for(Instant::now());
+        let is_deserted = self.loads.is_empty() && idle >= settings.scale_down_after;
+        let wakes = self.woken_at.take_if(|_| may_sleep && !is_wanted).is_some();
+        if may_sleep && !is_wanted && (wakes || is_deserted) {
+            if !wakes {
+                self.workshop.log(Fact::Asleep { idle });
+            }
             self.scale.rest();
             self.replicas.rest();
             self.workshop.status.update(|status| {

@@ -1,4 +1,8 @@
-"""Stands for MLflow's scoring server, of which a template warms what it can."""
+"""Stands for MLflow's scoring server, which a template warms."""
+
+
+async def answer(scope, receive, send):
+    await receive()
 
 
 def init(model):
@@ -6,4 +10,5 @@ def init(model):
 
 
 def load_model_with_mlflow_config(load):
-    return load()
+    """A worker's model is what starts it; the template's own is in a folder."""
+    return load() if callable(load) else answer

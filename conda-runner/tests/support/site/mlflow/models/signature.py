@@ -1,0 +1,3 @@
+class ModelSignature:
+    def __init__(self, **parts):
+        pass

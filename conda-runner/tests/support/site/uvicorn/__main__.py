@@ -1,0 +1,1 @@
+"""What `python -m uvicorn` would run."""
