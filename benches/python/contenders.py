@@ -1,4 +1,4 @@
-"""Who takes part in the scoring benchmark: how each is started and asked, at the settings that are best for it.
+"""Who takes part in the scoring benchmark: how each is started and asked, at the best settings for it that we found.
 
 Each is a generator: it starts its program, yields what to ask, and when resumed waits until that answers. A contender's name
 may say other settings, for example `mlserver:max_batch_size=64,max_batch_time=0.02` or `sluicegate-1:batching=off`. The reasons

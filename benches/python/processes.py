@@ -22,6 +22,9 @@ class Stage:
         return self
 
     def __exit__(self, *_):
+        # Who is impatient would leave them running.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for process in reversed(self._running):
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + 30

@@ -8,6 +8,7 @@
 //! of it ([`report`]).
 
 pub mod clock;
+mod footprint;
 pub mod gateway;
 pub mod load;
 pub mod meter;
@@ -15,6 +16,7 @@ pub mod micro;
 pub mod options;
 pub mod program;
 pub mod proxy;
+pub mod reaper;
 pub mod registry;
 pub mod report;
 pub mod rounds;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::param::clock_ticks_per_second;
 
+use crate::footprint::Footprint;
+
 /// Writing this to `clear_refs` forgets the peak of the resident memory.
 const FORGET_PEAK: &str = "5";
 
@@ -25,8 +27,12 @@ pub struct Usage {
     /// In user and kernel mode, of processes that have ended and were waited for as well. Exact to the kernel's tick, 10
     /// milliseconds as a rule.
     pub cpu: Duration,
-    /// Bytes of resident memory, those that several processes share counted in equal parts (PSS).
+    /// Bytes of resident memory, those that several processes share counted in equal parts (PSS): with whomever else on the
+    /// machine has the same files open.
     pub proportional: u64,
+    /// Bytes of resident memory as if nobody else ran: what these processes share is counted once, what they share with
+    /// others whole.
+    pub together: u64,
     /// Bytes of resident memory (RSS), shared ones counted for each process.
     pub resident: u64,
     /// The most resident bytes of each process since [`Scope::forget_peaks`], added up.
@@ -53,6 +59,7 @@ impl Scope {
     /// What they take. Processes that end meanwhile are left out.
     pub fn usage(&self) -> Result<Usage> {
         let mut usage = Usage::default();
+        let mut footprint = Footprint::default();
         for id in self.processes()? {
             let Some(stat) = Stat::read(id) else { continue };
             let with_children = matches!(self, Self::Tree(_));
@@ -68,7 +75,10 @@ impl Scope {
             usage.peak += kilobytes(&status, "VmHWM:");
             let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
             usage.proportional += kilobytes(&rollup, "Pss:");
+            let smaps = fs::read_to_string(format!("/proc/{id}/smaps")).unwrap_or_default();
+            footprint.add(&smaps);
         }
+        usage.together = footprint.total();
         Ok(usage)
     }
 
@@ -177,6 +187,8 @@ mod tests {
                 "{usage:?}"
             );
             assert!(usage.proportional > 0, "{usage:?}");
+            // Other tests go on meanwhile: nothing is compared to the byte.
+            assert!(usage.together > usage.proportional / 2, "{usage:?}");
         }
     }
 }

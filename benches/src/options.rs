@@ -26,6 +26,9 @@ pub struct Options {
     /// Worker processes or threads that the peers are given; all cores by default, as the gateway has
     #[arg(long, default_value_t = all_cores(), value_name = "CORES")]
     pub cores: usize,
+    /// Measures without nginx and HAProxy, and so without what a proxy is compared with
+    #[arg(long)]
+    pub without_peers: bool,
 }
 
 impl Options {
@@ -56,10 +59,17 @@ impl Options {
             cores,
             ..
         } = self;
+        let peers = if self.without_peers {
+            " --without-peers"
+        } else {
+            ""
+        };
         if *smoke {
-            return format!("scripts/bench {benchmark} --smoke");
+            return format!("scripts/bench {benchmark} --smoke{peers}");
         }
-        format!("scripts/bench {benchmark} --rounds {rounds} --seconds {seconds} --cores {cores}")
+        format!(
+            "scripts/bench {benchmark} --rounds {rounds} --seconds {seconds} --cores {cores}{peers}"
+        )
     }
 
     /// Tells whoever waits.

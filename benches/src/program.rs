@@ -61,11 +61,15 @@ pub fn sibling(name: &str) -> Result<PathBuf> {
 }
 
 impl Program {
-    /// Starts it; what it prints goes to the file `log`.
+    /// Starts it in the folder of the file `log`, where what it prints goes.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         let opened = OpenOptions::new().create(true).append(true).open(log);
         let file = opened.with_context(|| format!("open {}", log.display()))?;
         command.stdout(file.try_clone()?).stderr(file);
+        // By which its children are known as well, should nobody be left who could end them in order.
+        if let Some(folder) = log.parent() {
+            command.current_dir(folder);
+        }
         let child = command.process_group(0).spawn();
         let child = child.with_context(|| format!("start {command:?}"))?;
         let id = i32::try_from(child.id())?;

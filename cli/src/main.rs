@@ -16,6 +16,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// A request allocates and frees on one thread, some of it larger than the system's allocator keeps at hand.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match commands::run(args::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 struct Sluicegate {
     home: tempfile::TempDir,
@@ -29,6 +32,28 @@ impl Sluicegate {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
         command
             .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The same, where the shell's `ulimit` says how many files may be open.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these tests are about the process"
+    )]
+    fn command_with_few_files(&self, arguments: &[&str]) -> Command {
+        let inner = self.command(arguments);
+        let mut command = Command::new("/bin/sh");
+        command
+            .args([
+                "-c",
+                r#"ulimit -S -n 300 && ulimit -H -n 1024 && exec "$0" "$@""#,
+            ])
+            .arg(inner.get_program())
+            .args(inner.get_args())
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", "/usr/bin:/bin")
@@ -439,4 +464,96 @@ fn quickstart_without_a_python_and_without_channels_says_both_and_what_to_instal
     ] {
         assert!(ran.stderr.contains(told), "{told}: {ran:?}");
     }
+}
+
+/// A gateway that is killed if the test has not ended it.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether the gateway is alive, says itself; `false` while nobody listens.
+fn is_alive(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return false;
+    };
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream.write_all(request.as_bytes()).is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200 ")
+}
+
+#[test]
+fn a_gateway_whose_standard_error_cannot_be_written_serves_and_drains_all_the_same() {
+    // Whoever read it is gone, or the disk of its log is full.
+    for disk_is_full in [false, true] {
+        let sluicegate = Sluicegate::new();
+        let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = probe.local_addr().unwrap();
+        drop(probe);
+        let mut command = sluicegate.command(&["serve", "--registry", "http://127.0.0.1:1"]);
+        command
+            .args(["--listen", &address.to_string()])
+            .args(["--data-dir", &sluicegate.data_dir()])
+            .env("SLUICEGATE_AUTH_ENABLED", "false")
+            .env("SLUICEGATE_ACCESS_LOG_CONTROL_PLANE", "true");
+        if disk_is_full {
+            command.stderr(fs::File::options().write(true).open("/dev/full").unwrap());
+        } else {
+            command.stderr(Stdio::piped());
+        }
+        let mut serving = Serving(command.spawn().unwrap());
+        drop(serving.0.stderr.take());
+        let mut looks = 0;
+        while !is_alive(address) {
+            looks += 1;
+            assert!(looks < 1200 && serving.0.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Told of one by one, these are written within the access log's pause or at the end.
+        for _ in 0..20 {
+            assert!(is_alive(address), "full: {disk_is_full}");
+        }
+        let id = rustix::process::Pid::from_child(&serving.0);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let ended = serving.0.wait().unwrap();
+        assert_eq!(ended.code(), Some(0), "full: {disk_is_full}");
+    }
+}
+
+#[test]
+fn a_gateway_takes_the_files_that_it_may_have_and_no_more_connections_than_they_allow() {
+    let sluicegate = Sluicegate::new();
+    let mut command = sluicegate.command_with_few_files(&[
+        "serve",
+        "--registry",
+        "http://127.0.0.1:1",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        &sluicegate.data_dir(),
+    ]);
+    let mut serving = Serving(command.stderr(Stdio::piped()).spawn().unwrap());
+    let stderr = serving.0.stderr.take().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(stderr).lines() {
+        let line = line.unwrap();
+        said.push_str(&line);
+        if line.contains("listening on") {
+            break;
+        }
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", serving.0.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = files.unwrap().split_ascii_whitespace().collect();
+    assert_eq!(words[3..5], ["1024", "1024"]);
+    assert!(said.contains("fewer connections are taken"), "{said}");
+    assert!(said.contains("connections=384 open_files=1024"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! The gateway's life: open everything, serve, and on a signal end in the opposite order.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,10 +28,11 @@ use crate::control_plane::{
 use crate::data_plane::{DataPlane, DataPlaneConfig, DataPlaneMetrics, VersionStack};
 use crate::figures::{History, Sampler};
 use crate::metrics::{self, LifeMetrics, PREFIX};
+use crate::open_files;
 use crate::parts::Parts;
 use crate::rights;
 use crate::run_error::RunError;
-use crate::server::{ControlPlane, Server, ServerConfig};
+use crate::server::{ControlPlane, Cores, Server, ServerConfig};
 use crate::store::{
     BatchingNotes, DataDirLock, EventRetention, SecretFile, SeenLabels, Store, keep_last_aspired,
     write_events,
@@ -51,20 +52,17 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 /// Runs a gateway until SIGTERM or SIGINT, drains it, and returns. A second signal ends the draining.
 ///
-/// Makes two runtimes: one scores and nothing else, the other does all the rest, so that builds, SQL and pages can never
-/// take a thread from scoring. Must not be called from within a runtime.
+/// Scoring has a thread and a runtime for each core ([`Cores`]); another runtime does all the rest, so that builds, SQL and pages
+/// can never take a thread from scoring. The calling thread takes connections in. Must not be called from within a runtime.
 pub fn run(config: Config) -> Result<(), RunError> {
-    let runtime = |name: &str, threads: Option<usize>| -> io::Result<Runtime> {
-        let mut builder = Builder::new_multi_thread();
-        if let Some(threads) = threads {
-            builder.worker_threads(threads);
-        }
-        builder.thread_name(name).enable_all().build()
-    };
-    let control = runtime("control", Some(CONTROL_THREADS))?;
-    let scoring = runtime("scoring", None)?;
-    let outcome = scoring.block_on(live(config, control.handle().clone()));
-    scoring.shutdown_timeout(Duration::from_secs(1));
+    let control: Runtime = Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    let accepting = Builder::new_current_thread().enable_all().build()?;
+    let outcome = accepting.block_on(live(config, control.handle().clone()));
+    drop(accepting);
     control.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -115,6 +113,7 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
 
     let server_config = ServerConfig {
         drain_deadline: config.drain_timeout,
+        max_connections: room_for_connections(),
         ..ServerConfig::default()
     };
     let server = Server::new(
@@ -122,7 +121,8 @@ async fn live(config: Config, control: Handle) -> Result<(), RunError> {
         Arc::clone(&household.data_plane),
         ControlPlane::new(household.control_plane.clone(), control.clone()),
     )
-    .telling(household.trails.clone());
+    .telling(household.trails.clone())
+    .on(Cores::start()?);
     announce(address, household.admin);
     let mut server = std::pin::pin!(server.run(listener, soft.clone()));
     let mut signals = async || {
@@ -400,6 +400,22 @@ fn wanted_is_shown(
     })
 }
 
+/// How many connections there may be, by how many files may be open.
+fn room_for_connections() -> usize {
+    let wished = ServerConfig::default().max_connections;
+    let limit = open_files::raise();
+    let connections = open_files::connections(limit, wished);
+    if connections < wished {
+        warn!(
+            connections,
+            open_files = limit,
+            "fewer connections are taken than {wished}, because few files may be open: raise the limit (ulimit -n, \
+             LimitNOFILE=)"
+        );
+    }
+    connections
+}
+
 /// Where questions after health and figures come in, on the runtime that answers them.
 async fn admin_listener(address: SocketAddr, control: &Handle) -> Result<TcpListener, RunError> {
     let bound = control.spawn(TcpListener::bind(address)).await;
@@ -423,14 +439,15 @@ fn stored(error: impl std::fmt::Display) -> RunError {
     RunError::Store(error.to_string())
 }
 
-/// The lines that scripts wait for.
-#[expect(
-    clippy::print_stderr,
-    reason = "a fixed line of the contract, whatever the log's format and level are"
-)]
+/// The lines that scripts wait for: fixed ones of the contract, whatever the log's format and level are.
 fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    let mut stderr = io::stderr();
+    // Whoever reads them may be gone, or the disk full: no reason not to serve.
     if let Some(admin) = admin {
-        eprintln!("health and metrics, without credentials, on http://{admin}");
+        let _ = writeln!(
+            stderr,
+            "health and metrics, without credentials, on http://{admin}"
+        );
     }
-    eprintln!("listening on http://{address}");
+    let _ = writeln!(stderr, "listening on http://{address}");
 }

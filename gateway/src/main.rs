@@ -1,8 +1,13 @@
 //! The thin server binary: `sluicegate serve` without the client commands. Configured by a file and variables only.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use gateway::config::{Config, Overrides, process_environment};
+
+/// A request allocates and frees on one thread, some of it larger than the system's allocator keeps at hand.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match start() {
@@ -33,10 +38,7 @@ fn start() -> Result<(), Refused> {
     })
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a program says on standard error why it does not run"
-)]
+/// Says why it does not run; that nobody reads it changes nothing.
 fn say(message: &str) {
-    eprintln!("sluicegate-gateway: {message}");
+    let _ = writeln!(io::stderr(), "sluicegate-gateway: {message}");
 }

@@ -1,6 +1,7 @@
 //! One listener for both planes: `/model/…` is scored where the connection is, everything else is done on another runtime.
 
 mod control;
+mod cores;
 mod impatient;
 mod linger;
 mod request_body;
@@ -17,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -29,6 +31,7 @@ use impatient::Impatient;
 use linger::Lingering;
 
 pub use control::ControlPlane;
+pub use cores::Cores;
 
 /// Connections cannot be taken, most likely for lack of file descriptors: some become free meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,6 +63,8 @@ pub struct Server {
     data_plane: Option<Arc<DataPlane>>,
     control_plane: ControlPlane,
     trails: Trails,
+    /// Where connections are served; `None` where the server itself runs.
+    cores: Option<Cores>,
 }
 
 impl Default for ServerConfig {
@@ -86,6 +91,7 @@ impl Server {
             data_plane: Some(data_plane),
             control_plane,
             trails: Trails::default(),
+            cores: None,
         }
     }
 
@@ -96,6 +102,7 @@ impl Server {
             data_plane: None,
             control_plane,
             trails: Trails::default(),
+            cores: None,
         }
     }
 
@@ -103,6 +110,13 @@ impl Server {
     #[must_use]
     pub fn telling(mut self, trails: Trails) -> Self {
         self.trails = trails;
+        self
+    }
+
+    /// The same, serving connections on these `cores`.
+    #[must_use]
+    pub fn on(mut self, cores: Cores) -> Self {
+        self.cores = Some(cores);
         self
     }
 
@@ -119,10 +133,12 @@ impl Server {
                     let server = Arc::clone(&server);
                     // Of its own: whoever waits for a token takes a lock in it each time it looks, and all connections look.
                     let shutdown = shutdown.child_token();
-                    connections.spawn(async move {
+                    let seat = server.cores.as_ref().and_then(Cores::seat);
+                    let runtime = seat.as_ref().map_or_else(Handle::current, |seat| seat.handle.clone());
+                    connections.spawn_on(async move {
                         server.serve(stream, peer, shutdown).await;
-                        drop(place);
-                    });
+                        drop((seat, place));
+                    }, &runtime);
                 }
                 // Finished connections are taken out as they come.
                 Some(_) = connections.join_next() => {}
@@ -142,7 +158,16 @@ impl Server {
         server.control_plane.finish().await;
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, shutdown: CancellationToken) {
+    async fn serve(
+        &self,
+        stream: std::net::TcpStream,
+        peer: SocketAddr,
+        shutdown: CancellationToken,
+    ) {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(reason) => return debug!(%peer, %reason, "cannot serve a connection"),
+        };
         let unread = Arc::new(AtomicBool::new(false));
         let cutoff = Cutoff::new();
         let stream = Impatient::new(stream, self.config.write_stall_timeout);
@@ -221,7 +246,11 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+) -> (
+    std::net::TcpStream,
+    SocketAddr,
+    Option<OwnedSemaphorePermit>,
+) {
     // Nobody closes the semaphore: there is always a place some time.
     let place = Arc::clone(places).acquire_owned().await.ok();
     loop {
@@ -230,7 +259,10 @@ async fn accept(
                 if let Err(reason) = stream.set_nodelay(true) {
                     debug!(%peer, %reason, "cannot switch off delays");
                 }
-                return (stream, peer, place);
+                match stream.into_std() {
+                    Ok(stream) => return (stream, peer, place),
+                    Err(reason) => debug!(%peer, %reason, "cannot hand a connection on"),
+                }
             }
             Err(reason) => {
                 warn!(%reason, "cannot accept a connection");

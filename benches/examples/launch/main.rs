@@ -77,19 +77,26 @@ async fn measure(world: &World, wish: &Wish) -> Result<Report> {
         title: "From registered to answered".to_owned(),
         about: STARTS.to_owned(),
         baseline: Some(SERVE.to_owned()),
+        second_baseline: None,
         subjects: contest::run(world, wish).await?,
     };
     let memory = Comparison {
         title: "Memory".to_owned(),
         about: MEMORY.to_owned(),
         baseline: Some(SERVE.to_owned()),
+        second_baseline: None,
         subjects: memory::run(world, wish).await?,
+    };
+    let told = if wish.smoke {
+        "--smoke".to_owned()
+    } else {
+        format!("--rounds {}", wish.rounds)
     };
     Ok(Report {
         name: "launch".to_owned(),
         title: "Further versions: time and memory".to_owned(),
         about: ABOUT.to_owned(),
-        command: "scripts/bench-parts launch".to_owned(),
+        command: format!("scripts/bench launch {told}"),
         machine,
         comparisons: vec![starts, memory],
     })

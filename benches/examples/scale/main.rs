@@ -28,15 +28,33 @@ fn main() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["poll", url, polls] => follower::run(url, polls.parse()?),
-        [folder] => measure(Path::new(folder), &SIZES, ROUNDS, true),
+        [folder] => measure(
+            Path::new(folder),
+            "scripts/bench scale",
+            &SIZES,
+            ROUNDS,
+            true,
+        ),
         // Of a debug build, valgrind's counts take a minute.
-        [folder, "--smoke"] => measure(Path::new(folder), &SIZES[..2], 1, false),
-        [folder, "--without-heap"] => measure(Path::new(folder), &SIZES, ROUNDS, false),
+        [folder, "--smoke"] => measure(
+            Path::new(folder),
+            "scripts/bench scale --smoke",
+            &SIZES[..2],
+            1,
+            false,
+        ),
+        [folder, "--without-heap"] => measure(
+            Path::new(folder),
+            "cargo run --release -p benches --example scale -- FOLDER --without-heap",
+            &SIZES,
+            ROUNDS,
+            false,
+        ),
         _ => bail!("usage: scale FOLDER [--smoke | --without-heap]"),
     }
 }
 
-fn measure(folder: &Path, sizes: &[u64], rounds: usize, heap: bool) -> Result<()> {
+fn measure(folder: &Path, told: &str, sizes: &[u64], rounds: usize, heap: bool) -> Result<()> {
     let mut machine = Machine::here();
     let mut valgrind = command("valgrind");
     valgrind.arg("--version");
@@ -77,7 +95,7 @@ fn measure(folder: &Path, sizes: &[u64], rounds: usize, heap: bool) -> Result<()
         name: "scale".to_owned(),
         title: "Following and managing ever more versions".to_owned(),
         about: ABOUT.to_owned(),
-        command: "scripts/bench-parts scale".to_owned(),
+        command: told.to_owned(),
         machine,
         comparisons: polls.into_iter().chain(passes).collect(),
     };
@@ -93,6 +111,7 @@ fn add(all: &mut Vec<Comparison>, title: String, baseline: &str, subject: Subjec
             title,
             about: String::new(),
             baseline: Some(baseline.to_owned()),
+            second_baseline: None,
             subjects: vec![subject],
         }),
     }

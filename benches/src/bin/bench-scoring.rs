@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use benches::reaper::{self, Reaper};
 use benches::scoring::{self, CONTENDERS, Effort, MODELS, Staging};
 use clap::Parser;
 
@@ -37,17 +38,23 @@ struct Arguments {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Seconds of a turn
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
     /// Only whether everything works: few loads, one short round
     #[arg(long)]
     smoke: bool,
     /// Where files and logs go, and stay [default: a temporary folder]
     #[arg(long)]
     work: Option<PathBuf>,
+    /// The command that repeats this run, which the reports tell
+    #[arg(long, default_value = "scripts/bench scoring")]
+    told: String,
 }
 
 fn main() -> Result<()> {
+    if reaper::obey() {
+        return Ok(());
+    }
     let arguments = Arguments::parse();
     let effort = if arguments.smoke {
         Effort {
@@ -60,23 +67,39 @@ fn main() -> Result<()> {
         Effort {
             rounds: arguments.rounds,
             warm_up: Duration::from_secs(2),
-            measure: Duration::from_secs(arguments.seconds),
+            measure: Duration::from_secs_f64(arguments.seconds.clamp(0.01, 3600.0)),
             smoke: false,
         }
     };
     let temporary = tempfile::tempdir()?;
+    let work = arguments.work.as_deref();
+    let work = work.unwrap_or(temporary.path()).to_owned();
+    std::fs::create_dir_all(&work)?;
+    let work = work.canonicalize()?;
+    // The stage ends what it has started when this ends; not if it is killed too.
+    let _reaper = Reaper::watch(&work, arguments.work.is_none())?;
     let staging = Staging {
         python: arguments.python,
         peers: arguments.peers,
         sluicegate: arguments.sluicegate,
-        work: arguments
-            .work
-            .unwrap_or_else(|| temporary.path().to_owned()),
+        work,
         contenders: or(arguments.contender, &CONTENDERS),
     };
+    let all = arguments.only.is_empty();
     for model in or(arguments.only, &MODELS) {
-        let report = scoring::run(&staging, &model, &effort, |line| eprintln!("{line}"))?;
+        let mut command = arguments.told.clone();
+        if all {
+            // The page of one model.
+            command += " --only ";
+            command += &model;
+        }
+        let report = scoring::run(&staging, &model, &effort, command, |line| {
+            eprintln!("{line}");
+        })?;
         report.write(&arguments.out)?;
+        if effort.smoke {
+            report.ensure_all_answered()?;
+        }
     }
     Ok(())
 }

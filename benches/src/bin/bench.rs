@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use benches::options::Options;
+use benches::reaper;
 use clap::{Parser, Subcommand};
 
 /// Benchmarks against peers, in the same run
@@ -19,6 +20,9 @@ enum Benchmark {
 }
 
 fn main() -> Result<()> {
+    if reaper::obey() {
+        return Ok(());
+    }
     match Arguments::parse().benchmark {
         Benchmark::Proxy(options) => benches::proxy::run(&options),
     }

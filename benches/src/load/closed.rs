@@ -4,41 +4,47 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use super::{AFTER_ERROR, Connection, Load, Tally};
+use super::{AFTER_ERROR, Connection, Counts, Load};
 use crate::clock::now;
 
 /// Begins so many connections.
-pub(super) fn begin(tasks: &mut JoinSet<Tally>, load: &Load, connections: usize, began: Instant) {
+pub(super) fn begin(
+    tasks: &mut JoinSet<()>,
+    counts: &Counts,
+    load: &Load,
+    connections: usize,
+    began: Instant,
+) {
     let end = began + load.duration;
     for number in 0..connections {
         let load = load.clone();
+        let counts = counts.clone();
         tasks.spawn(async move {
-            let mut tally = Tally::default();
             let mut connection = Connection::new(load.endpoint.clone());
             let mut requests = load
                 .requests
                 .iter()
+                .enumerate()
                 .cycle()
                 .skip(number % load.requests.len());
             let mut started = now();
             while started < end
-                && let Some(request) = requests.next()
+                && let Some((number, request)) = requests.next()
             {
                 let checked = match connection.send(request).await {
-                    Ok(answer) => (load.check)(&answer),
+                    Ok(answer) => (load.check)(number, &answer),
                     Err(reason) => Err(reason),
                 };
                 let ended = now();
                 match checked {
-                    Ok(()) => tally.answered(ended - started),
+                    Ok(()) => counts.lock().answered(ended - started, ended <= end),
                     Err(reason) => {
-                        tally.fail(reason);
+                        counts.lock().fail(reason);
                         tokio::time::sleep(AFTER_ERROR).await;
                     }
                 }
                 started = now();
             }
-            tally
         });
     }
 }

@@ -15,7 +15,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -33,8 +33,8 @@ pub use tally::{Outcome, Tally};
 
 /// A subject that refuses at once would be asked millions of times.
 const AFTER_ERROR: Duration = Duration::from_millis(10);
-/// How long after its end a load waits for the last answers.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long after its end a load waits for the last answers, as a rule.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
-/// Whether an answer is what it has to be; says what is wrong with it.
-pub type Check = Arc<dyn Fn(&Answer<'_>) -> Result<(), String> + Send + Sync>;
+/// Whether the answer to the request of that number is what it has to be; says what is wrong with it.
+pub type Check = Arc<dyn Fn(usize, &Answer<'_>) -> Result<(), String> + Send + Sync>;
 
 /// When requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,7 +66,7 @@ pub enum Pace {
 pub struct Load {
     /// Where to.
     pub endpoint: Endpoint,
-    /// In turn.
+    /// In turn, each connection from another one on.
     pub requests: Arc<[Request]>,
     /// What answers have to be; [`is_success`] for all that only have to be one.
     pub check: Check,
@@ -78,11 +78,24 @@ pub struct Load {
     pub duration: Duration,
     /// Threads that the connections are spread over.
     pub threads: usize,
+    /// How long after the end the last answers may come: those that do not are errors.
+    pub patience: Duration,
+}
+
+/// What the connections of one thread have counted so far. What one of them has counted stays, whatever becomes of it.
+#[derive(Clone, Debug, Default)]
+struct Counts(Arc<Mutex<Tally>>);
+
+impl Counts {
+    /// Never held across a wait; only one thread's tasks take it.
+    fn lock(&self) -> MutexGuard<'_, Tally> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The check that any answer with a status of 2xx passes.
 pub fn is_success() -> Check {
-    Arc::new(|answer| match answer.status {
+    Arc::new(|_, answer| match answer.status {
         200..=299 => Ok(()),
         status => Err(format!("status {status}: {}", answer.text())),
     })
@@ -90,7 +103,7 @@ pub fn is_success() -> Check {
 
 /// The check for one particular body, answered with status 200.
 pub fn is_body(body: &'static [u8]) -> Check {
-    Arc::new(move |answer| {
+    Arc::new(move |_, answer| {
         if answer.status == 200 && answer.body == body {
             return Ok(());
         }
@@ -118,45 +131,49 @@ impl Load {
                 .map(|tally| tally.unwrap_or_else(|_| anyhow::bail!("a thread panicked")))
                 .collect()
         });
-        let elapsed = began.elapsed();
         let own_cpu = meter::own_cpu()?.saturating_sub(before);
         let mut whole = Tally::default();
         for tally in tallies {
             whole.add(&tally?);
         }
-        Ok(whole.into_outcome(elapsed, own_cpu))
+        Ok(whole.into_outcome(self.duration, own_cpu))
     }
 
     /// The share of one of several threads.
     fn part(&self, began: Instant, connections: usize, threads: usize) -> Result<Tally> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("make a runtime")?;
-        let whole = self.duration + PATIENCE;
+        let whole = self.duration + self.patience;
+        let counts = Counts::default();
         runtime.block_on(async {
             let mut tasks = JoinSet::new();
             match self.pace {
-                Pace::Closed => closed::begin(&mut tasks, self, connections, began),
+                Pace::Closed => closed::begin(&mut tasks, &counts, self, connections, began),
                 #[expect(clippy::cast_precision_loss, reason = "threads are few")]
                 Pace::Open { rate } => {
                     let rate = rate / threads as f64;
-                    open::begin(&mut tasks, self, connections, began, rate);
+                    open::begin(&mut tasks, &counts, self, connections, began, rate);
                 }
             }
-            let mut tally = Tally::default();
             let left = whole.saturating_sub(began.elapsed());
             let all = timeout(left, async {
                 while let Some(ended) = tasks.join_next().await {
-                    match ended {
-                        Ok(part) => tally.add(&part),
-                        Err(panic) => tally.fail(format!("a connection's task: {panic}")),
+                    if let Err(panic) = ended {
+                        counts.lock().fail(format!("a connection's task: {panic}"));
                     }
                 }
             });
             if all.await.is_err() {
-                let count = tasks.len();
-                tally.fail(format!("{count} connections had no answer at the end"));
+                // Each waits for an answer to one.
+                for _ in 0..tasks.len() {
+                    let patience = self.patience;
+                    counts
+                        .lock()
+                        .fail(format!("no answer within {patience:?} after the end"));
+                }
             }
-            Ok(tally)
-        })
+        });
+        // What still waits was dropped with the runtime.
+        Ok(std::mem::take(&mut *counts.lock()))
     }
 }

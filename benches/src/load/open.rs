@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Connection, Load, Tally};
+use super::{Connection, Counts, Load};
 use crate::clock::now;
 
-/// The shortest time between two looks at what is due: all that is due then is sent together.
+/// The shortest time between two looks at what is due: all that is due then is sent together. Otherwise the next look is
+/// when the next request is due: looks at intervals of their own drift against it, and each request is late by up to one.
 const TICK: Duration = Duration::from_micros(50);
 
 /// Requests that are due, in their order.
@@ -24,7 +25,8 @@ struct Due {
 
 /// Begins so many connections, and what tells them that a request is due, `rate` times a second.
 pub(super) fn begin(
-    tasks: &mut JoinSet<Tally>,
+    tasks: &mut JoinSet<()>,
+    counts: &Counts,
     load: &Load,
     connections: usize,
     began: Instant,
@@ -39,32 +41,37 @@ pub(super) fn begin(
     for _ in 0..connections {
         let load = load.clone();
         let due = Arc::clone(&due);
+        let counts = counts.clone();
+        let end = began + load.duration;
         tasks.spawn(async move {
-            let mut tally = Tally::default();
             let mut connection = Connection::new(load.endpoint.clone());
             // Closed at the end.
             while let Some((number, intended)) = due.next().await {
                 let request = usize::try_from(number).unwrap_or_default() % load.requests.len();
                 let checked = match connection.send(&load.requests[request]).await {
-                    Ok(answer) => (load.check)(&answer),
+                    Ok(answer) => (load.check)(request, &answer),
                     Err(reason) => Err(reason),
                 };
                 match checked {
-                    Ok(()) => tally.answered(now().saturating_duration_since(intended)),
-                    Err(reason) => tally.fail(reason),
+                    Ok(()) => {
+                        let ended = now();
+                        let took = ended.saturating_duration_since(intended);
+                        counts.lock().answered(took, ended <= end);
+                    }
+                    Err(reason) => counts.lock().fail(reason),
                 }
             }
-            tally
         });
     }
     let end = load.duration;
     // On a thread of its own: the kernel wakes it to some ten microseconds, tokio's timers have steps of a millisecond.
+    let counts = counts.clone();
+    let patience = load.patience / 2;
     tasks.spawn_blocking(move || {
-        let mut tally = Tally::default();
-        for _ in 0..due.tell(end) {
-            tally.fail("it was due and could not be sent in twice the time".to_owned());
+        for _ in 0..due.tell(end, patience, |late| counts.lock().late(late)) {
+            let reason = "it was due, and all connections were waiting for answers to the end";
+            counts.lock().fail(reason.to_owned());
         }
-        tally
     });
 }
 
@@ -77,9 +84,21 @@ impl Due {
 
     fn take(&self) -> (u64, Instant) {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let after = Duration::from_secs_f64(number as f64 * self.interval);
-        (number, self.began + after)
+        (number, self.began + self.after(number))
+    }
+
+    /// How long after the beginning the request of this number is due.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    fn after(&self, number: u64) -> Duration {
+        Duration::from_secs_f64(number as f64 * self.interval)
+    }
+
+    /// How long to wait, if so many are told and so much time has passed: until the next one is due, or until the end.
+    fn pause(&self, told: u64, after: Duration, end: Duration) -> Duration {
+        let next = self.after(told);
+        // Behind the end there are none: what is told has to be taken.
+        let next = if next < end { next } else { end };
+        next.saturating_sub(after).max(TICK)
     }
 
     /// How many are due after so long, of those that are due before `end`.
@@ -95,22 +114,50 @@ impl Due {
         due.min(all)
     }
 
-    /// Gives out what is due until `end`, waits as long again for all of it to be taken, and says how many were not.
-    fn tell(&self, end: Duration) -> u64 {
-        let tick = TICK.max(Duration::from_secs_f64(self.interval));
+    /// Gives out what is due until `end`, waits for so long for all of it to be taken, and says how many were not.
+    /// `late` is told of each how long after it was due it was given out: what is not the subject's.
+    fn tell(&self, end: Duration, patience: Duration, mut late: impl FnMut(Duration)) -> u64 {
         let mut told = 0;
         loop {
             let after = self.began.elapsed();
             let count = self.count_at(after, end);
             self.permits
                 .add_permits(usize::try_from(count - told).unwrap_or_default());
+            for number in told..count {
+                late(after.saturating_sub(self.after(number)));
+            }
             told = count;
             let taken = self.taken.load(Ordering::Relaxed);
-            if after >= end && (taken >= told || after >= end * 2) {
+            if after >= end && (taken >= told || after >= end + patience) {
                 self.permits.close();
                 return told - self.taken.load(Ordering::Relaxed).min(told);
             }
-            std::thread::sleep(tick);
+            std::thread::sleep(self.pause(told, after, end));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_look_is_when_the_next_request_is_due() {
+        let milliseconds = Duration::from_millis;
+        let due = Due {
+            permits: Semaphore::new(0),
+            taken: AtomicU64::new(0),
+            began: now(),
+            interval: 0.01,
+        };
+        let end = milliseconds(100);
+        // Three are told of: the next one is due at 30 ms, however late the last look was.
+        assert_eq!(due.pause(3, milliseconds(20), end), milliseconds(10));
+        assert_eq!(due.pause(3, milliseconds(29), end), milliseconds(1));
+        assert_eq!(due.pause(3, milliseconds(30), end), TICK);
+        assert_eq!(due.pause(3, milliseconds(31), end), TICK);
+        // All are told of.
+        assert_eq!(due.pause(10, milliseconds(91), end), milliseconds(9));
+        assert_eq!(due.pause(10, milliseconds(120), end), TICK);
     }
 }

@@ -36,6 +36,7 @@ fn load(endpoint: Endpoint, pace: Pace) -> Load {
         pace,
         duration: Duration::from_millis(200),
         threads: 2,
+        patience: PATIENCE,
     }
 }
 
@@ -45,9 +46,9 @@ fn a_closed_loop_counts_every_answer_once() {
     let counted = Arc::new(Mutex::new(0));
     let mut load = load(served.endpoint.clone(), Pace::Closed);
     let counts = Arc::clone(&counted);
-    load.check = Arc::new(move |answer| {
+    load.check = Arc::new(move |number, answer| {
         *counts.lock().unwrap() += 1;
-        is_body(ANSWER)(answer)
+        is_body(ANSWER)(number, answer)
     });
     let outcome = load.run().unwrap();
     assert_eq!((outcome.errors, outcome.first_error.clone()), (0, None));
@@ -64,6 +65,8 @@ fn an_open_loop_sends_what_is_due_and_no_more() {
     // Each of two threads has a request due at once, and then one every 10 ms, until 200 ms have passed.
     let seen = outcome.requests + outcome.errors;
     assert_eq!(seen, 40, "{:?}", outcome.first_error);
+    // How late they were given out is known of each.
+    assert_eq!(outcome.given_out(), 40);
 }
 
 #[test]
@@ -102,6 +105,57 @@ fn the_time_of_a_request_that_had_to_wait_begins_when_it_was_due() {
         outcome.quantile(0.5) > Duration::from_millis(5),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn connections_that_hang_are_an_error_each_and_slow_down_nobody_else() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    let answers = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&answers);
+    // Two answer once and then never again; the third goes on.
+    runtime.handle().spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        for number in 0..3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counted = Arc::clone(&counted);
+            connections.spawn(async move {
+                let mut buffer = [0; 1024];
+                let mut count = 0;
+                while stream.read(&mut buffer).await.unwrap_or(0) > 0 {
+                    if number < 2 && count > 0 {
+                        std::future::pending::<()>().await;
+                    }
+                    count += 1;
+                    *counted.lock().unwrap() += 1;
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    stream.write_all(answer).await.unwrap();
+                }
+            });
+        }
+        connections.join_all().await;
+    });
+    let load = Load {
+        requests: [Request::get("/", &[])].into(),
+        check: is_success(),
+        threads: 1,
+        patience: Duration::from_secs(1),
+        ..load(endpoint, Pace::Closed)
+    };
+    let outcome = load.run().unwrap();
+    assert_eq!(outcome.errors, 2, "{:?}", outcome.first_error);
+    // Good answers of those that hang are counted as well.
+    assert_eq!(outcome.requests, *answers.lock().unwrap());
+    // One may have come after the end; the time in which nothing came does not count.
+    assert!(outcome.in_time >= outcome.requests - 1);
+    let rate = f64::from(u32::try_from(outcome.in_time).unwrap()) / 0.2;
+    assert!((outcome.rate() - rate).abs() < 1e-6, "{rate}");
 }
 
 #[test]

@@ -31,8 +31,10 @@ pub(super) fn version(program: &str, argument: &str, word: &str) -> Option<Strin
 }
 
 /// nginx before the upstream at `socket`. Bodies are passed on as they come, because that costs it less than to keep
-/// them in a file first; connections are kept on both sides; nothing is logged.
-pub(super) fn nginx(folder: &Path, socket: &Path, threads: usize) -> Result<Peer> {
+/// them in a file first; connections are kept on both sides; nothing is logged. `about` is how many threads it gets, and its
+/// version.
+pub(super) fn nginx(folder: &Path, socket: &Path, about: (usize, &str)) -> Result<Peer> {
+    let (threads, version) = about;
     let address = free()?;
     let (folder_name, socket) = (folder.display(), socket.display());
     // Its workers have to reach the socket, which belongs to whoever runs this.
@@ -79,18 +81,23 @@ http {{
     let file = folder.join("nginx.conf");
     fs::write(&file, configuration)?;
     let mut nginx = command("nginx");
-    nginx
-        .arg("-p")
-        .arg(folder)
-        .arg("-e")
-        .arg(folder.join("nginx.log"))
-        .arg("-c")
-        .arg(&file);
+    nginx.arg("-p").arg(folder).arg("-c").arg(&file);
+    if knows_error_log(version) {
+        nginx.arg("-e").arg(folder.join("nginx.log"));
+    }
     start(
         "nginx",
         Program::start("nginx", nginx, &folder.join("nginx.out"))?,
         address,
     )
+}
+
+/// Whether an nginx of this version can be told where its log is before it has read its configuration (1.19.5 and later);
+/// others complain that they may not write the usual one, and go on.
+fn knows_error_log(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    [next(), next(), next()] >= [1, 19, 5]
 }
 
 /// HAProxy before the upstream at `socket`.
@@ -144,4 +151,19 @@ fn start(name: &'static str, mut program: Program, address: SocketAddr) -> Resul
 fn free() -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
     Ok(listener.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_nginx_is_not_told_what_it_does_not_know() {
+        for known in ["1.19.5", "1.22.1", "1.100.0", "2.0"] {
+            assert!(knows_error_log(known), "{known}");
+        }
+        for unknown in ["1.18.0", "1.19.4", "0.8.54", "?"] {
+            assert!(!knows_error_log(unknown), "{unknown}");
+        }
+    }
 }

@@ -76,7 +76,7 @@ fn table(comparison: &Comparison) -> String {
     for what in &shown {
         let _ = write!(table, " {} |", what.name);
         line.push_str("---:|");
-        if let (true, Some(baseline)) = (what.compared, &comparison.baseline) {
+        for baseline in comparison.baselines().filter(|_| what.compared) {
             let _ = write!(table, " ÷ {baseline} |");
             line.push_str("---:|");
         }
@@ -88,8 +88,8 @@ fn table(comparison: &Comparison) -> String {
             let figure = subject.figure(&what.name);
             let text = figure.map(|figure| figure.spread().shown(what.digits));
             let _ = write!(table, " {} |", text.unwrap_or_default());
-            if what.compared && comparison.baseline.is_some() {
-                let ratio = comparison.ratio(subject, &what.name);
+            for baseline in comparison.baselines().filter(|_| what.compared) {
+                let ratio = comparison.ratio(subject, &what.name, baseline);
                 let _ = write!(
                     table,
                     " {} |",
@@ -110,4 +110,44 @@ fn table(comparison: &Comparison) -> String {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Figure, Subject, What};
+    use super::*;
+
+    #[test]
+    fn ratios_are_taken_to_each_baseline_round_by_round() {
+        let subject = |name: &str, times: [f64; 2]| Subject {
+            name: name.to_owned(),
+            figures: vec![
+                Figure {
+                    what: What::compared("p50 ms", 1),
+                    values: times.to_vec(),
+                },
+                Figure {
+                    what: What::plain("memory MB", 0),
+                    values: vec![7.0],
+                },
+            ],
+            note: None,
+        };
+        let comparison = Comparison {
+            title: "15 MB".to_owned(),
+            about: String::new(),
+            baseline: Some("nginx".to_owned()),
+            second_baseline: Some("direct".to_owned()),
+            subjects: vec![
+                subject("direct", [1.0, 2.0]),
+                subject("nginx", [2.0, 4.0]),
+                subject("ours", [3.0, 6.0]),
+            ],
+        };
+        let expected = "| | p50 ms | ÷ nginx | ÷ direct | memory MB |\n|---|---:|---:|---:|---:|\n\
+            | direct | 1.5 (1.0–2.0) | 0.50 | 1.00 | 7 |\n\
+            | nginx | 3.0 (2.0–4.0) | 1.00 | 2.00 | 7 |\n\
+            | ours | 4.5 (3.0–6.0) | 1.50 | 3.00 | 7 |\n";
+        assert_eq!(table(&comparison), expected);
+    }
 }

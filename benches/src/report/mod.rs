@@ -8,7 +8,7 @@ mod spread;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 pub use machine::Machine;
@@ -40,6 +40,9 @@ pub struct Comparison {
     pub about: String,
     /// The name of the subject that ratios are taken to, round by round.
     pub baseline: Option<String>,
+    /// The name of another one.
+    #[serde(default)]
+    pub second_baseline: Option<String>,
     /// All with the same figures in the same order.
     pub subjects: Vec<Subject>,
 }
@@ -120,9 +123,16 @@ impl Subject {
 }
 
 impl Comparison {
-    /// A subject's figure divided by the baseline's, round by round; `None` where there is nothing to divide by.
-    pub fn ratio(&self, subject: &Subject, figure: &str) -> Option<Spread> {
-        let baseline = self.baseline.as_deref()?;
+    /// Those that ratios are taken to.
+    pub fn baselines(&self) -> impl Iterator<Item = &str> {
+        self.baseline
+            .iter()
+            .chain(&self.second_baseline)
+            .map(String::as_str)
+    }
+
+    /// A subject's figure divided by a baseline's, round by round; `None` where there is nothing to divide by.
+    pub fn ratio(&self, subject: &Subject, figure: &str, baseline: &str) -> Option<Spread> {
         let baseline = self.subjects.iter().find(|other| other.name == baseline)?;
         let (above, below) = (subject.figure(figure)?, baseline.figure(figure)?);
         let pairs = above.values.iter().zip(&below.values);
@@ -135,8 +145,28 @@ impl Comparison {
 }
 
 impl Report {
-    /// Writes `<name>.json`, `<name>.md` and `<name>.svg` into a folder, and the folder's index anew.
+    /// Refuses what tables only tell of: that a request was not answered as it had to be. For smoke tests.
+    pub fn ensure_all_answered(&self) -> Result<()> {
+        let subjects = self.comparisons.iter().flat_map(|one| &one.subjects);
+        for subject in subjects {
+            if let Some(note) = &subject.note {
+                bail!(
+                    "{}: a request was not answered as it had to be: {note}",
+                    subject.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `<name>.json`, `<name>.md` and `<name>.svg` into a folder, and the folder's index anew. Once all is measured.
     pub fn write(&self, folder: &Path) -> Result<()> {
+        let mut report = self.clone();
+        report.machine.load_after = machine::load();
+        report.put(folder)
+    }
+
+    fn put(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         let write = |extension: &str, text: String| {
             let path = folder.join(&self.name).with_extension(extension);

@@ -10,17 +10,18 @@ use anyhow::{Result, ensure};
 
 use crate::load::Pace;
 use crate::report::{Comparison, Figure, Machine, Report, Subject, What};
-use crate::rounds::{Contender, Plan, Turn, Turns};
+use crate::rounds::{Contender, Plan, Turn, Turns, order};
 
 pub use stage::{Stage, Staging};
 
 /// The models, as `python/log_models.py` names them.
 pub const MODELS: [&str; 3] = ["iris", "forest", "scorecard"];
 /// Who takes part if nobody says.
-pub const CONTENDERS: [&str; 7] = [
+pub const CONTENDERS: [&str; 8] = [
     BASELINE,
     "mlflow-2",
     PEER,
+    PEER_OF_TWO,
     "bentoml",
     "litserve",
     "sluicegate-1",
@@ -30,6 +31,8 @@ pub const CONTENDERS: [&str; 7] = [
 const BASELINE: &str = "mlflow-1";
 /// The peer that batches and knows MLflow's models.
 const PEER: &str = "mlserver";
+/// The same with two processes for the model.
+const PEER_OF_TWO: &str = "mlserver:parallel_workers=2";
 /// The part of what a contender can do at which it is asked in the open loop.
 const OPEN_PART: f64 = 0.6;
 
@@ -92,11 +95,12 @@ const fn closed(rows: usize, connections: usize) -> Kind {
     }
 }
 
-/// Measures one model. `progress` is told what goes on.
+/// Measures one model. `command` is what does it again; `progress` is told what goes on.
 pub fn run(
     staging: &Staging,
     model: &str,
     effort: &Effort,
+    command: String,
     mut progress: impl FnMut(&str),
 ) -> Result<Report> {
     ensure!(
@@ -156,7 +160,7 @@ pub fn run(
         name: format!("scoring-{model}"),
         title: format!("Scoring end to end: {model}"),
         about: summary::about(model, &comparisons),
-        command: format!("scripts/bench scoring --only {model}"),
+        command,
         machine,
         comparisons,
     })
@@ -176,11 +180,11 @@ fn measure(
         })
         .collect();
     let rounds = plans.iter().map(|plan| plan.rounds).max().unwrap_or(0);
-    for _ in 0..rounds {
-        for ((contender, plan), results) in contenders.iter().zip(plans).zip(&mut results) {
-            let turn = contender.turn(plan)?;
-            progress(&contender.name, &turn);
-            results.turns.push(turn);
+    for round in 0..rounds {
+        for place in order(contenders.len(), round) {
+            let turn = contenders[place].turn(&plans[place])?;
+            progress(&contenders[place].name, &turn);
+            results[place].turns.push(turn);
         }
     }
     Ok(results)
@@ -265,6 +269,7 @@ impl Kind {
             title: self.title(),
             about: self.about(),
             baseline: baseline.then(|| BASELINE.to_owned()),
+            second_baseline: None,
             subjects: turns.iter().map(|turns| self.subject(turns)).collect(),
         }
     }

@@ -52,7 +52,7 @@ struct Announcement {
     headers: BTreeMap<String, String>,
     process: u32,
     /// By the number of rows.
-    requests: BTreeMap<usize, Exchange>,
+    requests: BTreeMap<usize, Vec<Exchange>>,
 }
 
 /// What is sent, and a part that each right answer to it contains.
@@ -122,8 +122,8 @@ impl Drop for Stage {
 
 impl Announcement {
     fn contender(&self, rows: usize) -> Result<Contender> {
-        let exchange = self.requests.get(&rows);
-        let exchange = exchange.with_context(|| format!("there is no body of {rows} rows"))?;
+        let exchanges = self.requests.get(&rows);
+        let exchanges = exchanges.with_context(|| format!("there is no body of {rows} rows"))?;
         let headers: Vec<(&str, &str)> = self
             .headers
             .iter()
@@ -132,24 +132,23 @@ impl Announcement {
         Ok(Contender {
             name: self.name.clone(),
             endpoint: Endpoint::Tcp(self.address),
-            requests: [Request::post(
-                &self.path,
-                &headers,
-                exchange.body.as_bytes(),
-            )]
-            .into(),
-            check: contains(&exchange.answer_contains),
+            requests: exchanges
+                .iter()
+                .map(|exchange| Request::post(&self.path, &headers, exchange.body.as_bytes()))
+                .collect(),
+            check: contain(exchanges),
             scope: Scope::Tree(self.process),
         })
     }
 }
 
-/// The check for a part of a body, answered with status 200.
-fn contains(part: &str) -> Check {
-    let part = part.to_owned();
-    Arc::new(move |answer| {
+/// The check that each request is answered with status 200 and what belongs to it.
+fn contain(exchanges: &[Exchange]) -> Check {
+    let parts = exchanges.iter();
+    let parts: Vec<String> = parts.map(|one| one.answer_contains.clone()).collect();
+    Arc::new(move |number, answer| {
         let text = std::str::from_utf8(&answer.body);
-        if answer.status == 200 && text.is_ok_and(|text| text.contains(&part)) {
+        if answer.status == 200 && text.is_ok_and(|text| text.contains(&parts[number])) {
             return Ok(());
         }
         Err(format!("status {}: {}", answer.status, answer.text()))

@@ -157,6 +157,11 @@ impl Place {
         }
     }
 
+    /// The slot, for one who gives it back itself.
+    pub(super) fn take_slot(&mut self) -> Option<Permit> {
+        self.slot.take()
+    }
+
     /// Python has computed: the next call of rows may begin, however long the answer takes to its client.
     pub(super) fn leave_slot(&mut self) {
         self.slot = None;

@@ -54,6 +54,8 @@ pub(super) enum Decoder {
     },
     Zstd {
         decoder: ZstdDecoder<'static>,
+        /// For what comes out of it. Kept: a body may arrive byte by byte.
+        room: Box<[u8]>,
         sink: Sink,
         frame_ended: bool,
     },
@@ -126,6 +128,7 @@ impl Decoder {
                     .map_err(corrupt_zstd)?;
                 Self::Zstd {
                     decoder,
+                    room: vec![0; CHUNK].into_boxed_slice(),
                     sink,
                     frame_ended: false,
                 }
@@ -147,13 +150,13 @@ impl Decoder {
             }
             Self::Zstd {
                 decoder,
+                room,
                 sink,
                 frame_ended,
             } => {
                 let mut input = InBuffer::around(&piece);
-                let mut room = vec![0; CHUNK];
                 loop {
-                    let mut output = OutBuffer::around(room.as_mut_slice());
+                    let mut output = OutBuffer::around(&mut **room);
                     let hint = decoder.run(&mut input, &mut output).map_err(corrupt_zstd)?;
                     let decoded = output.pos();
                     sink.write_all(&room[..decoded])

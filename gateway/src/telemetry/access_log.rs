@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::access_record::AccessRecord;
-use super::standard_error::together;
+use super::standard_error::{lost, together};
 use crate::config::AccessLogConfig;
 
 /// Entries on their way: some seconds of a busy gateway, a few megabytes.
@@ -76,6 +76,7 @@ impl AccessLogWriter {
         mut write: impl FnMut(&AccessRecord) + Send + 'static,
     ) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut told = lost();
         loop {
             tokio::select! {
                 biased;
@@ -106,6 +107,17 @@ impl AccessLogWriter {
                     dropped,
                     "the access log is written too slowly: some entries were left out"
                 );
+            }
+            let unwritten = lost();
+            if unwritten > told {
+                warn!(
+                    records = unwritten - told,
+                    "standard error could not be written: records of the log were lost"
+                );
+                // Unless this one was lost as well.
+                if lost() == unwritten {
+                    told = unwritten;
+                }
             }
             if !more {
                 closed.run_until_cancelled(sleep(PAUSE)).await;

@@ -31,7 +31,9 @@ pub fn init(config: &Config) -> Result<(), InvalidLevel> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(StandardError);
+        .with_writer(StandardError)
+        // It would be told on standard error too, by what panics where that cannot be written.
+        .log_internal_errors(false);
     // Somebody who embeds the gateway may have a subscriber already: theirs stays.
     let _already_there = match config.format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -1,12 +1,21 @@
 //! Standard error as the place of records: each is one write, or all of a batch are a few.
+//!
+//! That they cannot be written (whoever read them is gone, the disk of the log is full) is no failure of whoever tells of
+//! something: they are lost, and counted.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes of records that wait for the end of their batch at most.
 const MOST: usize = 64 * 1024;
+
+/// Records that could not be written since the process began.
+static LOST: AtomicU64 = AtomicU64::new(0);
+/// Whether the last ones could not: half of one may stand there.
+static BROKEN_OFF: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Records that this thread has told of and not written yet; `None` outside of a batch.
@@ -37,25 +46,53 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         if let Some(records) = GATHERED.take() {
-            // Who reads standard error may be gone: there is nobody left to tell.
-            let _ = io::stderr().write_all(&records);
+            put(&records, &mut io::stderr());
         }
     }
 }
 
+/// How many records could not be written since the process began.
+pub(super) fn lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Writes whole records, or counts them as lost.
+fn put(records: &[u8], place: &mut impl Write) {
+    if records.is_empty() {
+        return;
+    }
+    let mut written = Ok(());
+    if BROKEN_OFF.load(Ordering::Relaxed) {
+        written = place.write_all(b"\n");
+    }
+    written = written.and_then(|()| place.write_all(records));
+    BROKEN_OFF.store(written.is_err(), Ordering::Relaxed);
+    if written.is_err() {
+        // Each is a line, as a rule.
+        let lines = records.split_inclusive(|&byte| byte == b'\n').count();
+        let lines = u64::try_from(lines).unwrap_or(u64::MAX);
+        LOST.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+/// Puts records where they belong: to those of their batch, or to `place`.
+fn gather_or_put(records: &[u8], place: &mut impl Write) {
+    GATHERED.with_borrow_mut(|gathered| {
+        let Some(gathered) = gathered else {
+            return put(records, place);
+        };
+        gathered.extend_from_slice(records);
+        if gathered.len() >= MOST {
+            put(gathered, place);
+            gathered.clear();
+        }
+    });
+}
+
 impl Write for StandardError {
+    /// Never fails: nobody who tells of something could do anything about it.
     fn write(&mut self, records: &[u8]) -> io::Result<usize> {
-        GATHERED.with_borrow_mut(|gathered| {
-            let Some(gathered) = gathered else {
-                return io::stderr().write_all(records);
-            };
-            gathered.extend_from_slice(records);
-            if gathered.len() >= MOST {
-                io::stderr().write_all(gathered)?;
-                gathered.clear();
-            }
-            Ok(())
-        })?;
+        gather_or_put(records, &mut io::stderr());
         Ok(records.len())
     }
 
@@ -74,7 +111,12 @@ impl<'a> MakeWriter<'a> for StandardError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// What was lost is known of the process, not of a test.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     fn waiting() -> Option<usize> {
         GATHERED.with_borrow(|gathered| gathered.as_ref().map(Vec::len))
@@ -82,6 +124,7 @@ mod tests {
 
     #[test]
     fn records_of_a_batch_wait_for_its_end_or_until_they_are_many() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap();
         assert_eq!(waiting(), None);
         together(|| {
             StandardError.write_all(b"\n").unwrap();
@@ -91,6 +134,57 @@ mod tests {
             assert_eq!(waiting(), Some(0));
         });
         assert_eq!(waiting(), None);
+    }
+
+    /// Takes nothing while it is full.
+    #[derive(Default)]
+    struct Disk {
+        full: bool,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.taken.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A record that ends its batch.
+    fn long(byte: u8) -> Vec<u8> {
+        let mut record = vec![byte; MOST];
+        record.push(b'\n');
+        record
+    }
+
+    #[test]
+    fn records_that_cannot_be_written_are_lost_once_and_counted() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap();
+        let mut disk = Disk {
+            full: true,
+            ..Disk::default()
+        };
+        let before = lost();
+        together(|| {
+            gather_or_put(&long(b'a'), &mut disk);
+            assert_eq!(waiting(), Some(0), "they are not kept for another try");
+            gather_or_put(b"b\n", &mut disk);
+            gather_or_put(&long(b'c'), &mut disk);
+            assert_eq!(lost() - before, 3);
+            disk.full = false;
+            gather_or_put(&long(b'd'), &mut disk);
+        });
+        // Half a record may stand before it.
+        assert_eq!(disk.taken.len(), 1 + MOST + 1);
+        assert!(disk.taken.starts_with(b"\nd"));
+        assert_eq!(lost() - before, 3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::data_plane::Upstream;
-use gateway::server::{ControlPlane, Server, ServerConfig};
+use gateway::server::{ControlPlane, Cores, Server, ServerConfig};
 use gateway::telemetry::Trails;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{MIB, Setup};
+use crate::fixture::{Gateway, MIB, Setup};
 use crate::worker::{FakeWorker, answer, streamed};
 
 pub(crate) struct Running {
@@ -58,7 +58,10 @@ impl Running {
         let gateway = setup.over(workers);
         let control = ControlPlane::new(routes, tokio::runtime::Handle::current());
         let server = Server::new(config, Arc::clone(&gateway.plane), control);
-        let server = server.telling(trails);
+        Self::serve(server.telling(trails), gateway).await
+    }
+
+    async fn serve(server: Server, gateway: Gateway) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -126,6 +129,34 @@ pub(crate) fn scoring(headers: &str, body: &str) -> Vec<u8> {
          Content-Length: {length}\r\n{headers}\r\n{body}"
     )
     .into_bytes()
+}
+
+#[tokio::test]
+async fn connections_have_cores_of_their_own_and_end_with_the_server() {
+    let worker = FakeWorker::predicting();
+    let gateway = Setup::default().over([worker.upstream()]);
+    let control = ControlPlane::new(axum::Router::new(), tokio::runtime::Handle::current());
+    let config = ServerConfig::default();
+    let server = Server::new(config, Arc::clone(&gateway.plane), control);
+    let server = Running::serve(server.on(Cores::start().unwrap()), gateway).await;
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        streams.push(server.connect().await);
+    }
+    for _ in 0..3 {
+        for stream in &mut streams {
+            stream.write_all(&scoring("", "[1]")).await.unwrap();
+        }
+        for stream in &mut streams {
+            let answer = read_until(stream, "[0, 2]").await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        }
+    }
+    assert_eq!(worker.seen().len(), 48);
+    server.stop().await;
+    for stream in &mut streams {
+        assert_eq!(read_all(stream).await, "");
+    }
 }
 
 #[tokio::test]

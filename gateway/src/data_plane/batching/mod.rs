@@ -1,9 +1,10 @@
 //! Requests of several callers in one call of a worker: what that costs is nearly the same for one row and for hundreds.
 //!
-//! A request whose rows may be joined ([`Mergeable`]) needs a slot, of which each worker has a few. If one is free, the request
+//! A request whose rows may be joined ([`Mergeable`]) needs a slot, of which each worker has one. If one is free, the request
 //! goes its way as any other, and nothing here costs it anything. If none is, it waits in a queue, and when a slot comes free, all
 //! of its kind that wait go together: [`pull`] takes them, [`together`] asks and cuts the answer, and each caller goes on with
-//! its own share. So a batch forms exactly where there is contention.
+//! its own share. So a batch forms exactly where there is contention. Those who are answered together ask again at nearly the same
+//! time: [`reunion`] has them wait for each other.
 //!
 //! A call that fails is forgotten, and each of its requests goes alone as if it had never been in company: a bad row is its
 //! owner's trouble. [`pace`] keeps such calls few. Where it is left to us whether calls are shared, [`trial`] finds out
@@ -15,6 +16,7 @@
 mod check;
 mod pace;
 mod pull;
+mod reunion;
 mod share_body;
 mod together;
 mod trial;
@@ -36,14 +38,15 @@ use crate::error::ApiError;
 use crate::protocol::merge::Mergeable;
 use crate::telemetry::Trail;
 use pace::Pace;
+use reunion::Reunion;
 use turn::{Asked, Company, Heard, Item, Waits};
 use verdict::Verdict;
 
 pub(super) use turn::{SharedAnswer, Turn};
 
-/// Calls of rows that could be shared, on one worker at a time. Python computes one at a time anyway: while one is computed,
-/// the next can be read; more only make batches smaller.
-pub(super) const SLOTS: usize = 2;
+/// Calls of rows that could be shared, on one worker at a time. Python computes one at a time anyway, and a call costs nearly
+/// the same for one row and for hundreds: two calls at a time are twice as many of half the size.
+pub(super) const SLOTS: usize = 1;
 /// Bytes of a body that is looked into for rows. In a longer one the rows are so many that company is no gain.
 const LARGEST: usize = 64 << 10;
 
@@ -55,6 +58,7 @@ pub(super) struct Batcher {
     /// Whether somebody is about to take what waits.
     is_awaited: AtomicBool,
     pace: Pace,
+    reunion: Reunion,
     verdict: Verdict,
 }
 
@@ -82,6 +86,7 @@ impl Batcher {
             slots: Admission::new(),
             is_awaited: AtomicBool::new(false),
             pace: Pace::new(),
+            reunion: Reunion::new(),
             verdict: Verdict::new(),
         }
     }
@@ -204,6 +209,7 @@ impl VersionStack {
         let batcher = self.batcher();
         let settings = self.settings();
         if settings.max_batch_delay.is_zero()
+            && !batcher.reunion.is_near()
             && let Some(slot) = batcher.slots.enter_now()
             && let Some(permit) = self.admission().enter_now()
         {
@@ -231,6 +237,7 @@ impl VersionStack {
         let Ok(waiting) = offered else {
             return self.alone(trail, deadline).await;
         };
+        batcher.reunion.came(|| batcher.queue.len());
         self.await_slot();
         match waiting.answer().await {
             Ok(Heard::Alone(place)) => {

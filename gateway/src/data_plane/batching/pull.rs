@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serving_core::Batching;
 use serving_core::batch::{Batch, Member};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::super::admission::Place;
@@ -47,6 +47,7 @@ impl VersionStack {
             Err(_) => None,
         };
         let permit = self.permit_of(self.admission()).await?;
+        batcher.reunion.gather(|| batcher.queue.len()).await;
         Some(Place::new(permit, slot))
     }
 }
@@ -84,7 +85,7 @@ async fn pull(stack: Arc<VersionStack>) {
     }
 }
 
-async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Place) {
+async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, mut place: Place) {
     let settings = stack.settings();
     let batcher = stack.batcher();
     let mut callers: Vec<Caller> = batch.members;
@@ -124,8 +125,11 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
     }
     let rows = asked.iter().map(|asked| asked.rows.rows()).sum();
     stack.metrics().called(rows);
+    let since = Instant::now();
     let deadlines = callers.iter().map(|caller| caller.deadline);
-    let deadline = deadlines.max().unwrap_or_else(tokio::time::Instant::now);
+    let deadline = deadlines.max().unwrap_or(since);
+    // Kept until it is known who is expected back: whoever waits already would take it before.
+    let slot = place.take_slot();
     let shares = match together(stack, &asked, place, deadline).await {
         Ok(shares) => shares,
         Err(failed) => {
@@ -137,6 +141,8 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, place: Plac
         }
     };
     batcher.pace.went_well(rows);
+    batcher.reunion.expect(callers.len(), since.elapsed());
+    drop(slot);
     match check {
         Check::Probation(kind) => {
             check::on_probation(stack, callers, &asked, &shares, deadline, kind).await;

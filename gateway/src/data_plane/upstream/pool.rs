@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use crate::lane::{self, LANES};
 
 /// More idle ones are closed: a burst is over.
 const MOST_IDLE: usize = 64;
@@ -19,7 +20,7 @@ pub(super) struct Pool {
     /// How long a connection may be idle; zero keeps none.
     longest_idle: Duration,
     /// Oldest first.
-    idle: Mutex<Vec<(Instant, Connection)>>,
+    idle: [Mutex<Vec<(Instant, Connection)>>; LANES],
 }
 
 impl Pool {
@@ -27,7 +28,7 @@ impl Pool {
     pub(super) fn new(keep_alive: Duration) -> Arc<Self> {
         Arc::new(Self {
             longest_idle: keep_alive.saturating_sub(MARGIN.min(keep_alive / 2)),
-            idle: Mutex::default(),
+            idle: std::array::from_fn(|_| Mutex::default()),
         })
     }
 
@@ -47,14 +48,18 @@ impl Pool {
         if self.longest_idle.is_zero() {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle[lane::current()]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MOST_IDLE {
             idle.push((Instant::now(), connection));
         }
     }
 
     fn pop(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle[lane::current()]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let fresh = idle.partition_point(|(since, _)| since.elapsed() >= self.longest_idle);
         idle.drain(..fresh);
         idle.pop().map(|(_, connection)| connection)

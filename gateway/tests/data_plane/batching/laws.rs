@@ -12,21 +12,16 @@ use crate::fixture::{Answer, Gateway, Setup};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A gateway whose both slots are taken, and the two that took them.
+/// A gateway whose slot is taken, and the one that took it.
 pub(super) async fn taken<'a>(
     scorer: &mut Scorer,
     gateway: &'a Gateway,
 ) -> impl Future<Output = Vec<Answer>> + Unpin + use<'a> {
     scorer.hold();
-    let mut taking = Box::pin(join_all([
-        gateway.score("{\"inputs\": [0.5]}"),
-        gateway.score("{\"inputs\": [0.5]}"),
-    ]));
-    for _ in 0..2 {
-        tokio::select! {
-            _ = &mut taking => panic!("they were not allowed to answer"),
-            () = scorer.arrival() => {}
-        }
+    let mut taking = Box::pin(join_all([gateway.score("{\"inputs\": [0.5]}")]));
+    tokio::select! {
+        _ = &mut taking => panic!("it was not allowed to answer"),
+        () = scorer.arrival() => {}
     }
     taking
 }
@@ -38,7 +33,7 @@ pub(super) fn on() -> Setup {
 #[tokio::test]
 async fn one_more_than_may_wait_is_429_and_none_is_while_there_is_a_place() {
     let mut scorer = Scorer::of(numbers);
-    let gateway = on().places(3, 1).over([scorer.worker.upstream()]);
+    let gateway = on().places(2, 1).over([scorer.worker.upstream()]);
     let working = taken(&mut scorer, &gateway).await;
     let mut waiting = Box::pin(gateway.score("{\"inputs\": [1]}"));
     assert!((&mut waiting).now_or_never().is_none());
@@ -47,16 +42,16 @@ async fn one_more_than_may_wait_is_429_and_none_is_while_there_is_a_place() {
             .metrics()
             .contains(r#"queue_length{model="iris",version="7"} 1"#)
     );
-    // The queue is full, but a third place at work is free.
-    let mut third = Box::pin(gateway.score("{\"inputs\": [2]}"));
-    assert!((&mut third).now_or_never().is_none());
+    // The queue is full, but a second place at work is free.
+    let mut second = Box::pin(gateway.score("{\"inputs\": [2]}"));
+    assert!((&mut second).now_or_never().is_none());
     gateway
         .score("{\"inputs\": [3]}")
         .await
         .is(429, "RESOURCE_EXHAUSTED");
     scorer.release();
-    let (_, waiting, third) = tokio::join!(working, waiting, third);
-    assert_eq!([waiting.status, third.status], [200; 2]);
+    let (_, waiting, second) = tokio::join!(working, waiting, second);
+    assert_eq!([waiting.status, second.status], [200; 2]);
     assert!(
         gateway
             .metrics()
@@ -132,7 +127,7 @@ async fn calls_that_never_end_count_for_each_of_their_requests() {
         let working = taken(&mut scorer, &gateway).await;
         let score = |row: u32| gateway.score(format!("{{\"inputs\": [{row}]}}"));
         let waiting = join_all((1..4).map(score));
-        scorer.go_on(2);
+        scorer.go_on(1);
         let (_, late) = tokio::join!(working, waiting);
         for answer in late {
             answer.is(504, "DEADLINE_EXCEEDED");
@@ -235,7 +230,7 @@ async fn a_change_of_the_settings_holds_for_those_who_wait() {
     scorer.release();
     let (_, answers) = tokio::join!(working, waiting);
     assert!(answers.iter().all(|answer| answer.status == 200));
-    assert_eq!(scorer.worker.seen().len(), 4);
+    assert_eq!(scorer.worker.seen().len(), 3);
     assert!(!gateway.stack.batching().on);
 }
 

@@ -106,7 +106,7 @@ impl Scorer {
         self.go.add_permits(1000);
     }
 
-    /// Sends `bodies` while all slots are taken by requests of another kind, so that those of them that may go together do.
+    /// Sends `bodies` while the slot is taken by a request of another kind, so that those of them that may go together do.
     /// Returns their answers, and how many calls they took.
     pub(crate) async fn together(
         &mut self,
@@ -116,12 +116,10 @@ impl Scorer {
         let before = self.worker.seen().len();
         self.hold();
         let plug = "{\"inputs\": [0.5]}";
-        let mut plugs = join_all([gateway.score(plug), gateway.score(plug)]);
-        for _ in 0..2 {
-            tokio::select! {
-                _ = &mut plugs => panic!("they were not allowed to answer"),
-                () = self.arrival() => {}
-            }
+        let mut plugs = join_all([gateway.score(plug)]);
+        tokio::select! {
+            _ = &mut plugs => panic!("it was not allowed to answer"),
+            () = self.arrival() => {}
         }
         let requests = bodies
             .iter()
@@ -130,7 +128,7 @@ impl Scorer {
         assert!(futures_util::poll!(&mut requests).is_pending());
         self.release();
         let (_, answers) = tokio::join!(plugs, requests);
-        (answers, self.worker.seen().len() - before - 2)
+        (answers, self.worker.seen().len() - before - 1)
     }
 }
 

@@ -75,7 +75,7 @@ async fn in_a_call<'a>(
         gateway.score("{\"inputs\": [2]}"),
     ]));
     assert!((&mut both).now_or_never().is_none());
-    scorer.go_on(2);
+    scorer.go_on(1);
     let mut all = Box::pin(async { tokio::join!(working, &mut both) });
     tokio::select! {
         _ = &mut all => panic!("they were not allowed to answer"),
