@@ -9,20 +9,10 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::laws::{on, taken};
-use super::scorer::{Answers, Scorer};
+use super::scorer::{Scorer, much};
 use crate::fixture::{Gateway, INVOCATIONS, peer, post};
 
 const SOON: Duration = Duration::from_secs(30);
-
-/// Much text for each row above 1.
-#[expect(clippy::unnecessary_wraps, reason = "other models refuse")]
-fn much(rows: &[f64]) -> Answers {
-    let text = |row: &f64| {
-        let length = if *row > 1.0 { 300_000 } else { 3 };
-        format!("\"{}\"", "x".repeat(length))
-    };
-    Ok(rows.iter().map(text).collect())
-}
 
 /// The heads of answers to a row of 1 and one of 2, which share a call, each with the time of its connection.
 async fn shared(scorer: &mut Scorer, gateway: &Gateway) -> [(Response<Body>, Cutoff); 2] {

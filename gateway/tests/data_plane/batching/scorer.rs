@@ -232,3 +232,12 @@ pub(crate) fn less_the_mean(rows: &[f64]) -> Answers {
 pub(crate) fn one_for_all(rows: &[f64]) -> Answers {
     Ok(vec![format!("{}", rows.iter().sum::<f64>())])
 }
+
+/// Much text for each row above 1.
+pub(crate) fn much(rows: &[f64]) -> Answers {
+    let text = |row: &f64| {
+        let length = if *row > 1.0 { 300_000 } else { 3 };
+        format!("\"{}\"", "x".repeat(length))
+    };
+    Ok(rows.iter().map(text).collect())
+}

@@ -2,19 +2,19 @@
 
 use super::*;
 
-async fn is_ripe(queue: &Queue) -> bool {
+fn is_ripe(queue: &Queue) -> bool {
     queue.ripe().now_or_never().is_some()
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_is_ripe_at_once_and_stays_so_until_it_is_taken() {
     let queue = queue(99, 3, 0);
-    assert!(!is_ripe(&queue).await);
+    assert!(!is_ripe(&queue));
     let caller = offer(&queue, 1, 'a');
-    assert!(is_ripe(&queue).await);
-    assert!(is_ripe(&queue).await);
+    assert!(is_ripe(&queue));
+    assert!(is_ripe(&queue));
     assert_eq!(now(&queue), [1]);
-    assert!(!is_ripe(&queue).await);
+    assert!(!is_ripe(&queue));
     drop(caller);
 }
 
@@ -74,5 +74,5 @@ async fn the_end_is_ripe() {
     assert!((&mut ripe).now_or_never().is_none());
     queue.close();
     assert!((&mut ripe).now_or_never().is_some());
-    assert!(is_ripe(&queue).await);
+    assert!(is_ripe(&queue));
 }
