@@ -12,14 +12,13 @@ async fn an_answer_that_its_client_does_not_read_keeps_no_slot() {
     let (worker, mut pieces) = streaming("application/json");
     let gateway = on().over([worker.upstream()]);
     let request = post(INVOCATIONS, "{\"inputs\": [1]}".to_owned());
-    let mut answer = Box::pin(gateway.plane.handle(request, peer()));
-    let piece = tokio::select! {
-        _ = &mut answer => panic!("it has no answer yet"),
-        piece = pieces.recv() => piece.unwrap(),
-    };
     // The head and a beginning are there, and the end is not.
-    piece.send(Ok("{\"predictions\": [1")).await.unwrap();
-    let _unread = (answer.await, piece);
+    let begin = async {
+        let piece = pieces.recv().await.unwrap();
+        piece.send(Ok("{\"predictions\": [1")).await.unwrap();
+        piece
+    };
+    let _unread = tokio::join!(gateway.plane.handle(request, peer()), begin);
     let mut second = Box::pin(gateway.score("{\"inputs\": [3]}"));
     assert!((&mut second).now_or_never().is_none());
     let metrics = gateway.metrics();
