@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::program::command;
 
-/// The first argument of a program that is to be one; the second is the folder, the third may be [`KEEP`].
+/// The first argument of a program that is to be one; the second is the folder, the third may be `keep`.
 pub const WORD: &str = "reap";
 /// The folder stays.
 const KEEP: &str = "keep";
