@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 use super::*;
 use crate::upstream::{self, ANSWER, Listener};
@@ -10,15 +12,27 @@ use crate::upstream::{self, ANSWER, Listener};
 /// The upstream on a port of its own, for as long as it is held.
 struct Served {
     endpoint: Endpoint,
-    _runtime: tokio::runtime::Runtime,
+    _runtime: Runtime,
 }
 
-fn served() -> Served {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn runtime() -> Runtime {
+    Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+/// A port that nobody answers at yet, and what runs who does.
+fn listening() -> (Runtime, TcpListener, Endpoint) {
+    let runtime = runtime();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    (runtime, listener, endpoint)
+}
+
+fn served() -> Served {
+    let runtime = runtime();
     let (listener, address) = runtime.block_on(Listener::tcp()).unwrap();
     runtime.handle().spawn(upstream::serve(listener));
     Served {
@@ -71,14 +85,7 @@ fn an_open_loop_sends_what_is_due_and_no_more() {
 
 #[test]
 fn the_time_of_a_request_that_had_to_wait_begins_when_it_was_due() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
-    let listener = listener.unwrap();
-    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    let (runtime, listener, endpoint) = listening();
     // The first answer comes late, all others at once.
     runtime.handle().spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -109,14 +116,7 @@ fn the_time_of_a_request_that_had_to_wait_begins_when_it_was_due() {
 
 #[test]
 fn connections_that_hang_are_an_error_each_and_slow_down_nobody_else() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
-    let listener = listener.unwrap();
-    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    let (runtime, listener, endpoint) = listening();
     let answers = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&answers);
     // Two answer once and then never again; the third goes on.
