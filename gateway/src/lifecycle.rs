@@ -347,9 +347,14 @@ impl Household {
         };
         let access_log = config.observing.access_log;
         let access_log = access_log.enabled.then(|| {
+            let what = "writing the access log";
+            if telemetry::are_json() {
+                let (log, writer) = AccessLog::of_lines(access_log);
+                keepers.start(what, writer.run_all(close.clone(), telemetry::write_lines));
+                return log;
+            }
             let (log, writer) = AccessLog::new(access_log);
-            let writing = writer.run(close.clone(), telemetry::emit);
-            keepers.start("writing the access log", writing);
+            keepers.start(what, writer.run(close.clone(), telemetry::emit));
             log
         });
         Ok(Self {

@@ -8,6 +8,8 @@ mod access_line;
 mod access_log;
 mod access_record;
 mod collector;
+mod gathered;
+mod line_time;
 mod records;
 mod standard_error;
 mod trace_context;
@@ -18,7 +20,9 @@ mod watched;
 
 pub use access_log::{AccessLog, AccessLogWriter};
 pub use access_record::{AccessRecord, Outcome, emit};
+pub(crate) use records::are_json;
 pub use records::{InvalidLevel, init};
+pub(crate) use standard_error::write as write_lines;
 pub use traces::{Traces, TracesError};
 pub(crate) use trail::{Leg, Queued, Trail};
 pub(crate) use trails::Plane;

@@ -6,28 +6,23 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime as Now};
 
-use super::access_record::{AccessRecord, MESSAGE, TARGET, milliseconds};
-use crate::api::Timestamp;
+use super::access_record::{Entry, MESSAGE, TARGET, milliseconds};
+use super::line_time::LineTime;
 
 #[derive(Serialize)]
 struct Line<'a> {
-    timestamp: Written,
+    /// When it is written, as all records have it.
+    timestamp: LineTime,
     level: &'a str,
     fields: Fields<'a>,
     target: &'a str,
 }
 
-/// When a record is written, as all records have it.
-struct Written;
-
 #[derive(Serialize)]
 struct Fields<'a> {
     message: &'a str,
-    #[serde(serialize_with = "as_text")]
-    time: SystemTime,
+    time: LineTime,
     request_id: &'a str,
     #[serde(serialize_with = "as_displayed")]
     peer: std::net::SocketAddr,
@@ -66,43 +61,43 @@ thread_local! {
     static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Writes `record` to `place` in one go.
-pub(super) fn write(record: &AccessRecord, place: &mut impl Write) {
+/// Writes `entry` to `place` in one go.
+pub(super) fn write(entry: &Entry<'_>, place: &mut impl Write) {
     ROOM.with_borrow_mut(|room| {
         room.clear();
-        append(record, room);
+        append(entry, room);
         // Who cannot write counts it there.
         let _ = place.write_all(room);
     });
 }
 
-/// Appends `record` to `lines`, as the format of all records has it.
-fn append(record: &AccessRecord, lines: &mut Vec<u8>) {
+/// Appends `entry` to `lines`, as the format of all records has it.
+pub(super) fn append(entry: &Entry<'_>, lines: &mut Vec<u8>) {
     let line = Line {
-        timestamp: Written,
+        timestamp: LineTime::Microseconds(SystemTime::now()),
         level: "INFO",
         fields: Fields {
             message: MESSAGE,
-            time: record.arrived,
-            request_id: &record.request_id,
-            peer: record.peer,
-            principal: record.principal.as_deref(),
-            method: record.method.as_str(),
-            route: record.route.as_deref(),
-            model: record.model.as_deref(),
-            reference: record.reference.as_deref(),
-            version: record.version,
-            status: record.status,
-            error_code: record.error_code.as_deref(),
-            outcome: record.outcome.as_str(),
-            bytes_in: record.bytes_in,
-            bytes_out: record.bytes_out,
-            queue_ms: record.queued.map(milliseconds),
-            worker_ms: record.worked.map(milliseconds),
-            total_ms: milliseconds(record.took),
-            attempts: record.attempts,
-            user_agent: record.user_agent.as_deref(),
-            trace_id: record.trace_id.as_deref(),
+            time: LineTime::Milliseconds(entry.arrived),
+            request_id: entry.request_id,
+            peer: entry.peer,
+            principal: entry.principal.map(AsRef::as_ref),
+            method: entry.method.as_str(),
+            route: entry.route.map(AsRef::as_ref),
+            model: entry.model,
+            reference: entry.reference,
+            version: entry.version,
+            status: entry.status,
+            error_code: entry.error_code,
+            outcome: entry.outcome.as_str(),
+            bytes_in: entry.bytes_in,
+            bytes_out: entry.bytes_out,
+            queue_ms: entry.queued.map(milliseconds),
+            worker_ms: entry.worked.map(milliseconds),
+            total_ms: milliseconds(entry.took),
+            attempts: entry.attempts,
+            user_agent: entry.user_agent,
+            trace_id: entry.trace_id,
         },
         target: TARGET,
     };
@@ -112,19 +107,6 @@ fn append(record: &AccessRecord, lines: &mut Vec<u8>) {
         // Nothing of it fails, and half a line is none.
         Err(_) => lines.truncate(before),
     }
-}
-
-impl Serialize for Written {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity(32);
-        let formatted = Now.format_time(&mut Writer::new(&mut text));
-        formatted.map_err(serde::ser::Error::custom)?;
-        serializer.serialize_str(&text)
-    }
-}
-
-fn as_text<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Timestamp(*time))
 }
 
 fn as_displayed<S: Serializer>(
@@ -143,7 +125,7 @@ mod tests {
     use serde_json::Value;
     use tracing_subscriber::fmt;
 
-    use super::super::access_record::{Outcome, emit};
+    use super::super::access_record::{AccessRecord, Outcome, emit};
     use super::*;
 
     #[derive(Clone, Default)]
@@ -236,7 +218,7 @@ mod tests {
                     ..whole.clone()
                 };
                 for record in [whole, bare] {
-                    append(&record, &mut lines);
+                    append(&record.as_entry(), &mut lines);
                     all.extend(told(&record));
                 }
             }

@@ -1,4 +1,5 @@
 //! One entry of the access log: what is told of a request, and nothing else. No body, query or header has a place in it.
+//! An entry is made where the request ends, of what is at hand there; a record is an entry that is kept.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -63,6 +64,32 @@ pub struct AccessRecord {
     pub trace_id: Option<String>,
 }
 
+/// The same of a request that ends now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) arrived: SystemTime,
+    pub(super) request_id: &'a str,
+    pub(super) peer: SocketAddr,
+    pub(super) principal: Option<&'a Arc<str>>,
+    pub(super) method: &'a Method,
+    pub(super) route: Option<&'a Cow<'static, str>>,
+    pub(super) model: Option<&'a str>,
+    pub(super) reference: Option<&'a str>,
+    pub(super) version: Option<u64>,
+    pub(super) status: Option<u16>,
+    /// As the answer had it: it may be long.
+    pub(super) error_code: Option<&'a str>,
+    pub(super) outcome: Outcome,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) queued: Option<Duration>,
+    pub(super) worked: Option<Duration>,
+    pub(super) attempts: u32,
+    pub(super) took: Duration,
+    pub(super) user_agent: Option<&'a str>,
+    pub(super) trace_id: Option<&'a str>,
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -78,7 +105,63 @@ impl AccessRecord {
     /// Whether it was answered as the client wished. A client may close an answer that it has enough of: many streams end
     /// in no other way.
     pub fn is_success(&self) -> bool {
+        self.as_entry().is_success()
+    }
+
+    pub(super) fn as_entry(&self) -> Entry<'_> {
+        Entry {
+            arrived: self.arrived,
+            request_id: &self.request_id,
+            peer: self.peer,
+            principal: self.principal.as_ref(),
+            method: &self.method,
+            route: self.route.as_ref(),
+            model: self.model.as_deref(),
+            reference: self.reference.as_deref(),
+            version: self.version,
+            status: self.status,
+            error_code: self.error_code.as_deref(),
+            outcome: self.outcome,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            queued: self.queued,
+            worked: self.worked,
+            attempts: self.attempts,
+            took: self.took,
+            user_agent: self.user_agent.as_deref(),
+            trace_id: self.trace_id.as_deref(),
+        }
+    }
+}
+
+impl Entry<'_> {
+    pub(super) fn is_success(&self) -> bool {
         self.outcome != Outcome::BrokenOff && self.status.is_some_and(|status| status < 400)
+    }
+
+    pub(super) fn to_record(self) -> AccessRecord {
+        AccessRecord {
+            arrived: self.arrived,
+            request_id: self.request_id.to_owned(),
+            peer: self.peer,
+            principal: self.principal.cloned(),
+            method: self.method.clone(),
+            route: self.route.cloned(),
+            model: self.model.map(str::to_owned),
+            reference: self.reference.map(str::to_owned),
+            version: self.version,
+            status: self.status,
+            error_code: self.error_code.map(str::to_owned),
+            outcome: self.outcome,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            queued: self.queued,
+            worked: self.worked,
+            attempts: self.attempts,
+            took: self.took,
+            user_agent: self.user_agent.map(str::to_owned),
+            trace_id: self.trace_id.map(str::to_owned),
+        }
     }
 }
 
@@ -97,7 +180,7 @@ impl Outcome {
 pub fn emit(record: &AccessRecord) {
     if records::are_json() {
         if enabled!(target: TARGET, Level::INFO) {
-            access_line::write(record, &mut StandardError);
+            access_line::write(&record.as_entry(), &mut StandardError);
         }
         return;
     }

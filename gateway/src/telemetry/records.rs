@@ -17,7 +17,7 @@ const QUIET: &str = "rattler=error";
 static ARE_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Whether it was [`init`] that decided where records go, and they are lines of JSON.
-pub(super) fn are_json() -> bool {
+pub(crate) fn are_json() -> bool {
     ARE_JSON.load(Ordering::Relaxed)
 }
 

@@ -51,12 +51,16 @@ impl Drop for Batch {
     }
 }
 
+/// Writes whole records, or counts them as lost.
+pub(crate) fn write(records: &[u8]) {
+    put(records, &mut io::stderr());
+}
+
 /// How many records could not be written since the process began.
 pub(super) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
-/// Writes whole records, or counts them as lost.
 fn put(records: &[u8], place: &mut impl Write) {
     if records.is_empty() {
         return;

@@ -12,9 +12,9 @@ use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
 
 use super::access_log::AccessLog;
-use super::access_record::{AccessRecord, Outcome};
+use super::access_record::{Entry, Outcome};
 use super::trace_context;
-use super::traces::{Traces, trace_id};
+use super::traces::{Traces, trace_id as trace_id_of};
 use super::trail::{Facts, Notes, Tracing, Trail, cut, fail};
 use super::watched::Watched;
 use crate::data_plane::Body;
@@ -143,20 +143,23 @@ impl UnderWay {
         response.map(|body| Watched::over(body, self))
     }
 
-    fn record(&mut self, facts: Facts) -> AccessRecord {
+    fn log(&self, log: &AccessLog, facts: &Facts) {
         let error_code = self.error_code.as_deref();
-        AccessRecord {
+        let error_code = error_code.map(|code| cut(code, LONGEST_ERROR_CODE));
+        let trace_id = self.span();
+        let trace_id = trace_id.and_then(|span| trace_id_of(span.span().span_context()));
+        log.put(&Entry {
             arrived: self.arrived,
-            request_id: self.request_id.as_str().to_owned(),
+            request_id: self.request_id.as_str(),
             peer: self.peer,
-            principal: facts.principal,
-            method: self.method.clone(),
-            route: facts.route,
-            model: facts.model,
-            reference: facts.reference,
+            principal: facts.principal.as_ref(),
+            method: &self.method,
+            route: facts.route.as_ref(),
+            model: facts.model.as_deref(),
+            reference: facts.reference.as_deref(),
             version: facts.version,
             status: self.status,
-            error_code: error_code.map(|code| cut(code, LONGEST_ERROR_CODE)),
+            error_code: error_code.as_deref(),
             outcome: self.outcome,
             bytes_in: self.notes.bytes_in(),
             bytes_out: self.bytes_out,
@@ -164,11 +167,9 @@ impl UnderWay {
             worked: facts.worked,
             attempts: facts.attempts,
             took: self.since.elapsed(),
-            user_agent: self.user_agent.take(),
-            trace_id: self
-                .span()
-                .and_then(|span| trace_id(span.span().span_context())),
-        }
+            user_agent: self.user_agent.as_deref(),
+            trace_id: trace_id.as_deref(),
+        });
     }
 
     fn span(&self) -> Option<&Context> {
@@ -248,7 +249,7 @@ impl Drop for UnderWay {
         if let Some(log) = self.access_log.take()
             && (is_refused || self.plane != Plane::Guarded)
         {
-            log.put(self.record(facts));
+            self.log(&log, &facts);
         }
     }
 }
