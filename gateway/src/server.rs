@@ -1,5 +1,6 @@
 //! One listener for both planes: `/model/…` is scored where the connection is, everything else is done on another runtime.
 
+mod alarm;
 mod control;
 mod cores;
 mod impatient;
@@ -7,11 +8,15 @@ mod linger;
 mod request_body;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,6 +32,7 @@ use tracing::{debug, warn};
 
 use crate::data_plane::{Body, Cutoff, DataPlane};
 use crate::telemetry::{Plane, Trails};
+use alarm::Alarm;
 use impatient::Impatient;
 use linger::Lingering;
 
@@ -131,8 +137,7 @@ impl Server {
                 () = shutdown.cancelled() => break,
                 (stream, peer, place) = accept(&listener, &places) => {
                     let server = Arc::clone(&server);
-                    // Of its own: whoever waits for a token takes a lock in it each time it looks, and all connections look.
-                    let shutdown = shutdown.child_token();
+                    let shutdown = shutdown.clone();
                     let seat = server.cores.as_ref().and_then(Cores::seat);
                     let runtime = seat.as_ref().map_or_else(Handle::current, |seat| seat.handle.clone());
                     connections.spawn_on(async move {
@@ -180,10 +185,18 @@ impl Server {
             .max_buf_size(self.config.max_header_size.max(SMALLEST_BUFFER))
             .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
-        let mut stopping = false;
+        // Whoever waits for a token takes a lock in it each time it looks, and a connection looks at all that it waits for
+        // whenever anything happens to it: this looks only when the token is what happened.
+        let mut stop = FuturesUnordered::from_iter([shutdown.cancelled()]);
+        let mut alarm = Alarm::default();
         loop {
+            let cut = poll_fn(|context| match cutoff.time() {
+                Some(time) => alarm.poll_until(time, context),
+                None => Poll::Pending,
+            });
             tokio::select! {
-                // An answer that ends at its deadline says so itself, before the connection is cut.
+                // An answer that ends at its deadline says so itself, before the connection is cut. And what the connection
+                // does is what sets a time, which is looked at afterwards.
                 biased;
                 ended = connection.as_mut() => {
                     if let Err(reason) = ended {
@@ -191,14 +204,11 @@ impl Server {
                     }
                     return;
                 }
-                () = cutoff.passed() => {
+                () = cut => {
                     debug!(%peer, "an answer was not read before its deadline");
                     return;
                 }
-                () = shutdown.cancelled(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+                Some(()) = stop.next() => connection.as_mut().graceful_shutdown(),
             }
         }
     }
