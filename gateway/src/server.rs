@@ -3,6 +3,7 @@
 mod alarm;
 mod control;
 mod cores;
+mod head_timer;
 mod impatient;
 mod linger;
 mod request_body;
@@ -21,7 +22,7 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,6 +34,7 @@ use tracing::{debug, warn};
 use crate::data_plane::{Body, Cutoff, DataPlane};
 use crate::telemetry::{Plane, Trails};
 use alarm::Alarm;
+use head_timer::HeadTimer;
 use impatient::Impatient;
 use linger::Lingering;
 
@@ -179,7 +181,7 @@ impl Server {
         let io = TokioIo::new(Lingering::new(stream, Arc::clone(&unread)));
         let service = service_fn(|request| self.answer(request, peer, &cutoff, &unread));
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(HeadTimer::default())
             .header_read_timeout(self.config.header_read_timeout)
             .max_header_size(self.config.max_header_size)
             .max_buf_size(self.config.max_header_size.max(SMALLEST_BUFFER))
