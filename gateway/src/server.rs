@@ -31,7 +31,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::data_plane::{Body, Cutoff, DataPlane};
+use crate::data_plane::{Body, Caller, Cutoff, DataPlane};
 use crate::telemetry::{Plane, Trails};
 use alarm::Alarm;
 use head_timer::HeadTimer;
@@ -217,18 +217,21 @@ impl Server {
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         peer: SocketAddr,
         cutoff: &Cutoff,
         unread: &AtomicBool,
     ) -> Result<Response<Body>, Infallible> {
-        request.extensions_mut().insert(cutoff.clone());
         let plane = self.plane(request.uri().path());
-        let under_way = self.trails.begin(&mut request, peer, plane);
-        let (request, progress) = request_body::follow(request);
+        let mut caller = Caller::new(peer, request.headers()).cut_at(cutoff);
+        let under_way = self.trails.begin(&request, &caller, plane);
+        if let Some(under_way) = &under_way {
+            caller = caller.followed_on(under_way.trail());
+        }
+        let (request, progress) = request_body::follow(request, &caller.trail);
         let mut response = match &self.data_plane {
-            Some(data_plane) if plane == Plane::Data => data_plane.handle(request, peer).await,
-            _ => self.control_plane.handle(request, peer).await,
+            Some(data_plane) if plane == Plane::Data => data_plane.answer(request, &caller).await,
+            _ => self.control_plane.handle(request, &caller).await,
         };
         if progress.leaves_much() {
             // More is coming than is worth reading for the sake of the connection.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One connection's time, put by the server into the extensions of its requests. Whoever serves the connection looks at it
+/// One connection's time, known to whoever answers a request on it. Whoever serves the connection looks at it
 /// each time an answer has come further: it changes only then, and nobody is woken.
 #[derive(Clone, Debug)]
 pub struct Cutoff(Arc<Cell>);

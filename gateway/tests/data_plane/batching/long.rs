@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use gateway::data_plane::{Body, Cutoff};
+use gateway::data_plane::{Body, Caller, Cutoff};
 use http::Response;
 use http_body_util::BodyExt;
 use tokio::time::{sleep_until, timeout};
@@ -19,9 +19,10 @@ async fn shared(scorer: &mut Scorer, gateway: &Gateway) -> [(Response<Body>, Cut
     let working = taken(scorer, gateway).await;
     let ask = |row: u32| async move {
         let cutoff = Cutoff::new();
-        let mut request = post(INVOCATIONS, format!("{{\"inputs\": [{row}]}}"));
-        request.extensions_mut().insert(cutoff.clone());
-        (gateway.plane.handle(request, peer()).await, cutoff)
+        let request = post(INVOCATIONS, format!("{{\"inputs\": [{row}]}}"));
+        let caller = Caller::new(peer(), request.headers()).cut_at(&cutoff);
+        let answer = gateway.plane.answer(request, &caller).await;
+        (answer, cutoff)
     };
     let mut asking = Box::pin(async { tokio::join!(ask(1), ask(2)) });
     assert!((&mut asking).now_or_never().is_none());
