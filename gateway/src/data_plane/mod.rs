@@ -139,7 +139,6 @@ impl DataPlane {
         B::Error: Into<BodyError>,
     {
         let Caller { id, trail, .. } = caller;
-        let challenge = auth::challenge(request.headers());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let target = Target::parse(request.uri().path());
         if let Ok(target) = &target {
@@ -160,11 +159,6 @@ impl DataPlane {
             }
             refusal.into_response(id)
         });
-        if response.headers().contains_key(header::WWW_AUTHENTICATE) {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
-        }
         reply::stamp(response.headers_mut(), id);
         if is_read {
             reply::keep_out_of_caches(response.headers_mut());
@@ -183,7 +177,8 @@ impl DataPlane {
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        self.authorise(&request, target, caller).await?;
+        let authorised = self.authorise(&request, target, caller).await;
+        authorised.map_err(|refusal| refusal.challenging(request.headers()))?;
         let references = target::references(&target.reference);
         match target.operation {
             Operation::Score => self.score(request, target, &references, caller).await,
