@@ -59,7 +59,8 @@ impl AccessLog {
 
     /// Takes an entry if it is a failure or in the sample, and there is room. Never waits.
     pub(super) fn put(&self, record: AccessRecord) {
-        if record.is_success() && rand::random::<f64>() >= self.sample {
+        let is_sampled = self.sample < 1.0;
+        if is_sampled && record.is_success() && rand::random::<f64>() >= self.sample {
             return;
         }
         if self.queue.try_send(Box::new(record)).is_err() {

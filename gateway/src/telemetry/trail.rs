@@ -46,8 +46,8 @@ pub(super) struct Tracing {
 pub(super) struct Facts {
     pub(super) principal: Option<Arc<str>>,
     pub(super) route: Option<Cow<'static, str>>,
-    pub(super) model: Option<String>,
-    pub(super) reference: Option<String>,
+    pub(super) model: Option<Arc<str>>,
+    pub(super) reference: Option<Arc<str>>,
     pub(super) version: Option<u64>,
     pub(super) queued: Option<Duration>,
     pub(super) worked: Option<Duration>,
@@ -102,10 +102,10 @@ impl Trail {
     }
 
     /// The path names this model and this reference.
-    pub(crate) fn asked_for(&self, model: &str, reference: &str) {
+    pub(crate) fn asked_for(&self, model: &Arc<str>, reference: &Arc<str>) {
         self.note(|facts| {
-            facts.model = Some(cut(model, LONGEST_NAME));
-            facts.reference = Some(cut(reference, LONGEST_NAME));
+            facts.model = Some(shared(model));
+            facts.reference = Some(shared(reference));
         });
     }
 
@@ -276,6 +276,14 @@ impl Drop for Leg {
             }
         }
     }
+}
+
+/// The same name, unless it is too long.
+fn shared(name: &Arc<str>) -> Arc<str> {
+    if name.len() <= LONGEST_NAME {
+        return Arc::clone(name);
+    }
+    cut(name, LONGEST_NAME).into()
 }
 
 /// The first characters of a text that somebody sent.

@@ -31,7 +31,7 @@ const LONGEST_ERROR_CODE: usize = 64;
 /// Who wants to know what requests did. By default nobody.
 #[derive(Clone, Debug, Default)]
 pub struct Trails {
-    access_log: Option<AccessLog>,
+    access_log: Option<Arc<AccessLog>>,
     traces: Option<Traces>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Plane {
 pub(crate) struct UnderWay {
     notes: Arc<Notes>,
     plane: Plane,
-    access_log: Option<AccessLog>,
+    access_log: Option<Arc<AccessLog>>,
     arrived: SystemTime,
     since: Instant,
     request_id: RequestId,
@@ -70,7 +70,10 @@ pub(crate) struct UnderWay {
 impl Trails {
     /// For these.
     pub fn new(access_log: Option<AccessLog>, traces: Option<Traces>) -> Self {
-        Self { access_log, traces }
+        Self {
+            access_log: access_log.map(Arc::new),
+            traces,
+        }
     }
 
     /// Lays a trail for `request`, if somebody wants to know.
@@ -198,8 +201,14 @@ impl UnderWay {
                     "sluicegate.request_id",
                     Some(self.request_id.as_str().to_owned()),
                 ),
-                ("sluicegate.model", facts.model.clone()),
-                ("sluicegate.reference", facts.reference.clone()),
+                (
+                    "sluicegate.model",
+                    facts.model.as_deref().map(str::to_owned),
+                ),
+                (
+                    "sluicegate.reference",
+                    facts.reference.as_deref().map(str::to_owned),
+                ),
                 ("sluicegate.outcome", Some(self.outcome.as_str().to_owned())),
             ];
             let numbers = [
