@@ -1,22 +1,28 @@
 //! One listener for both planes: `/model/…` is scored where the connection is, everything else is done on another runtime.
 
+mod alarm;
 mod control;
 mod cores;
+mod head_timer;
 mod impatient;
 mod linger;
 mod request_body;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,8 +31,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::data_plane::{Body, Cutoff, DataPlane};
+use crate::data_plane::{Body, Caller, Cutoff, DataPlane};
 use crate::telemetry::{Plane, Trails};
+use alarm::Alarm;
+use head_timer::HeadTimer;
 use impatient::Impatient;
 use linger::Lingering;
 
@@ -131,8 +139,7 @@ impl Server {
                 () = shutdown.cancelled() => break,
                 (stream, peer, place) = accept(&listener, &places) => {
                     let server = Arc::clone(&server);
-                    // Of its own: whoever waits for a token takes a lock in it each time it looks, and all connections look.
-                    let shutdown = shutdown.child_token();
+                    let shutdown = shutdown.clone();
                     let seat = server.cores.as_ref().and_then(Cores::seat);
                     let runtime = seat.as_ref().map_or_else(Handle::current, |seat| seat.handle.clone());
                     connections.spawn_on(async move {
@@ -174,16 +181,24 @@ impl Server {
         let io = TokioIo::new(Lingering::new(stream, Arc::clone(&unread)));
         let service = service_fn(|request| self.answer(request, peer, &cutoff, &unread));
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(HeadTimer::default())
             .header_read_timeout(self.config.header_read_timeout)
             .max_header_size(self.config.max_header_size)
             .max_buf_size(self.config.max_header_size.max(SMALLEST_BUFFER))
             .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
-        let mut stopping = false;
+        // Whoever waits for a token takes a lock in it each time it looks, and a connection looks at all that it waits for
+        // whenever anything happens to it: this looks only when the token is what happened.
+        let mut stop = FuturesUnordered::from_iter([shutdown.cancelled()]);
+        let mut alarm = Alarm::default();
         loop {
+            let cut = poll_fn(|context| match cutoff.time() {
+                Some(time) => alarm.poll_until(time, context),
+                None => Poll::Pending,
+            });
             tokio::select! {
-                // An answer that ends at its deadline says so itself, before the connection is cut.
+                // An answer that ends at its deadline says so itself, before the connection is cut. And what the connection
+                // does is what sets a time, which is looked at afterwards.
                 biased;
                 ended = connection.as_mut() => {
                     if let Err(reason) = ended {
@@ -191,32 +206,32 @@ impl Server {
                     }
                     return;
                 }
-                () = cutoff.passed() => {
+                () = cut => {
                     debug!(%peer, "an answer was not read before its deadline");
                     return;
                 }
-                () = shutdown.cancelled(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+                Some(()) = stop.next() => connection.as_mut().graceful_shutdown(),
             }
         }
     }
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         peer: SocketAddr,
         cutoff: &Cutoff,
         unread: &AtomicBool,
     ) -> Result<Response<Body>, Infallible> {
-        request.extensions_mut().insert(cutoff.clone());
         let plane = self.plane(request.uri().path());
-        let under_way = self.trails.begin(&mut request, peer, plane);
-        let (request, progress) = request_body::follow(request);
+        let mut caller = Caller::new(peer, request.headers()).cut_at(cutoff);
+        let under_way = self.trails.begin(&request, &caller, plane);
+        if let Some(under_way) = &under_way {
+            caller = caller.followed_on(under_way.trail());
+        }
+        let (request, progress) = request_body::follow(request, &caller.trail);
         let mut response = match &self.data_plane {
-            Some(data_plane) if plane == Plane::Data => data_plane.handle(request, peer).await,
-            _ => self.control_plane.handle(request, peer).await,
+            Some(data_plane) if plane == Plane::Data => data_plane.answer(request, &caller).await,
+            _ => self.control_plane.handle(request, &caller).await,
         };
         if progress.leaves_much() {
             // More is coming than is worth reading for the sake of the connection.

@@ -77,6 +77,12 @@ impl<S> Replicas<S> {
         Arc::clone(&self.set.borrow())
     }
 
+    /// The same for a short look, without a count of who looks. Whoever changes them waits until the look is dropped, and
+    /// a second look meanwhile may wait for that in turn: take one at a time, across no wait.
+    pub fn look(&self) -> watch::Ref<'_, Arc<ReplicaSet<S>>> {
+        self.set.borrow()
+    }
+
     /// The replicas as they change. Its first `changed` may report the value that is there already.
     pub fn subscribe(&self) -> watch::Receiver<Arc<ReplicaSet<S>>> {
         self.set.clone()

@@ -11,7 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
 use super::body_memory::Held;
-use crate::protocol::Segments;
+use crate::protocol::{IntoParts, Segments};
 
 /// Why a body ended before its end. The connection is cut then, so that nobody takes a part for the whole.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,7 +29,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 /// Segments on their way to a worker, with a known length. Cheap to make again for another try.
 #[derive(Debug)]
 pub(super) struct SegmentsBody {
-    parts: std::vec::IntoIter<Bytes>,
+    parts: IntoParts,
     left: u64,
     _memory: Option<Held>,
 }
@@ -38,7 +38,7 @@ impl SegmentsBody {
     pub(super) fn new(segments: Segments) -> Self {
         Self {
             left: segments.len() as u64,
-            parts: segments.into_parts().into_iter(),
+            parts: segments.into_parts(),
             _memory: None,
         }
     }

@@ -101,14 +101,14 @@ impl DataPlane {
         let table = self.router.table();
         let routes = table
             .models
-            .get(target.model.as_str())
+            .get(&*target.model)
             .ok_or_else(|| unknown_model(target))?;
         let description =
             description(target, version, routes).ok_or_else(|| unknown_reference(target))?;
         let text = serde_json::to_string(&description)
             .map_err(|reason| Refusal::new(ErrorCode::InternalError, reason.to_string()))?;
         let mut response = json(StatusCode::OK, text);
-        let id = serving_core::ServableId::new(target.model.as_str(), version);
+        let id = serving_core::ServableId::new(&*target.model, version);
         sign(response.headers_mut(), &id);
         Ok(response)
     }

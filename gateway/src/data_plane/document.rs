@@ -27,7 +27,7 @@ impl DataPlane {
             Err(Unrouted::UnknownReference) => return Err(unknown_reference(target)),
         };
         let table = self.router.table();
-        let routes = table.models.get(target.model.as_str());
+        let routes = table.models.get(&*target.model);
         let routes = routes.ok_or_else(|| unknown_model(target))?;
         let route = routes.versions.get(&version);
         let (about, trouble) = match route.ok_or_else(|| unknown_reference(target))? {
@@ -46,7 +46,7 @@ impl DataPlane {
             about: about.as_deref(),
         });
         let mut response = json(StatusCode::OK, document.to_string());
-        let id = ServableId::new(target.model.as_str(), version);
+        let id = ServableId::new(&*target.model, version);
         sign(response.headers_mut(), &id);
         Ok(response)
     }

@@ -85,7 +85,7 @@ impl Call {
     pub(super) fn begin(entered: Entered<Arc<VersionStack>>, arrival: Instant) -> Self {
         let stack = &entered.target;
         Self {
-            deadline: arrival + stack.settings().timeout,
+            deadline: arrival + stack.timeout(),
             _in_flight: Counted::up(&stack.metrics().in_flight),
             admitted: None,
             told: None,
@@ -123,10 +123,10 @@ impl Owner {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let metrics = self.stack().metrics();
-        metrics.took(self.arrival.elapsed());
+        let (metrics, now) = (self.stack().metrics(), Instant::now());
+        metrics.took(now - self.arrival);
         if let Some(admitted) = self.admitted {
-            metrics.was_at_work(admitted.elapsed());
+            metrics.was_at_work(now - admitted);
         }
         if let Some(bytes) = self.told {
             metrics.was_told(bytes);

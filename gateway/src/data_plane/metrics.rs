@@ -16,20 +16,23 @@ use prometheus_client::registry::{Registry, Unit};
 use serving_core::ServableId;
 
 use crate::figures::{Recent, Recents};
-use histogram::Histogram;
+use histogram::{Histogram, Measure};
 
-/// Seconds. From a small model on a warm worker to the longest usual deadline.
-const BUCKETS: [f64; 15] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+/// From a small model on a warm worker to the longest usual deadline.
+const BUCKETS: [u64; 15] = of_microseconds([
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000, 60_000_000,
+]);
 
-/// Seconds. Of the parts of a request: fewer, for there are a thousand versions' of them to be scraped.
-const SPLIT_BUCKETS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
+/// Of the parts of a request: fewer, for there are a thousand versions' of them to be scraped.
+const SPLIT_BUCKETS: [u64; 8] = of_microseconds([
+    1_000, 5_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000, 60_000_000,
+]);
 /// Bytes, from one row to the usual limit of a body.
-const SIZE_BUCKETS: [f64; 4] = [1024.0, 32_768.0, 1_048_576.0, 16_777_216.0];
+const SIZE_BUCKETS: [u64; 4] = [1024, 32_768, 1_048_576, 16_777_216];
 
 /// Rows of a call, from one that is shared with nobody to the usual limit.
-const ROWS_BUCKETS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0];
+const ROWS_BUCKETS: [u64; 6] = [1, 4, 16, 64, 256, 1024];
 
 /// The data plane's metrics.
 #[derive(Debug)]
@@ -132,10 +135,10 @@ struct RequestLabels {
 impl DataPlaneMetrics {
     /// New metrics, registered in `registry`.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
-        let total: fn() -> Histogram = || Histogram::new(&BUCKETS);
-        let split: fn() -> Histogram = || Histogram::new(&SPLIT_BUCKETS);
-        let size: fn() -> Histogram = || Histogram::new(&SIZE_BUCKETS);
-        let rows: fn() -> Histogram = || Histogram::new(&ROWS_BUCKETS);
+        let total: fn() -> Histogram = || Histogram::new(Measure::Time, &BUCKETS);
+        let split: fn() -> Histogram = || Histogram::new(Measure::Time, &SPLIT_BUCKETS);
+        let size: fn() -> Histogram = || Histogram::new(Measure::Size, &SIZE_BUCKETS);
+        let rows: fn() -> Histogram = || Histogram::new(Measure::Size, &ROWS_BUCKETS);
         let metrics = Self {
             requests: Family::default(),
             durations: Family::new_with_constructor(total),
@@ -308,29 +311,33 @@ impl VersionMetrics {
     }
 
     pub(super) fn may_wait(&self, requests: u32) {
-        self.queue_limit.set(requests.into());
+        let requests = requests.into();
+        // Said with each request, and nearly never news: what is only read stays where all cores have it.
+        if self.queue_limit.get() != requests {
+            self.queue_limit.set(requests);
+        }
     }
 
     pub(super) fn took(&self, time: Duration) {
-        self.durations.observe(time.as_secs_f64());
+        self.durations.took(time);
         self.recent.took(time);
     }
 
     pub(super) fn waited(&self, time: Duration) {
-        self.queue_durations.observe(time.as_secs_f64());
+        self.queue_durations.took(time);
     }
 
     pub(super) fn was_at_work(&self, time: Duration) {
-        self.worker_durations.observe(time.as_secs_f64());
+        self.worker_durations.took(time);
     }
 
     pub(super) fn was_asked(&self, bytes: usize) {
-        self.request_sizes.observe(in_floating_point(bytes as u64));
+        self.request_sizes.observe(bytes as u64);
     }
 
     /// A worker is called with so many rows.
     pub(super) fn called(&self, rows: usize) {
-        self.batch_rows.observe(in_floating_point(rows as u64));
+        self.batch_rows.observe(rows as u64);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.recent.called(rows);
@@ -349,7 +356,7 @@ impl VersionMetrics {
     }
 
     pub(super) fn was_told(&self, bytes: u64) {
-        self.response_sizes.observe(in_floating_point(bytes));
+        self.response_sizes.observe(bytes);
     }
 }
 
@@ -428,10 +435,20 @@ impl Sharing {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "bodies are far below 2^53 bytes, and end in buckets"
+    reason = "calls and rows are far below 2^53, and end in an average"
 )]
-fn in_floating_point(bytes: u64) -> f64 {
-    bytes as f64
+fn in_floating_point(count: u64) -> f64 {
+    count as f64
+}
+
+/// Bounds of times, in nanoseconds as they are counted.
+const fn of_microseconds<const N: usize>(mut bounds: [u64; N]) -> [u64; N] {
+    let mut place = 0;
+    while place < N {
+        bounds[place] *= 1_000;
+        place += 1;
+    }
+    bounds
 }
 
 impl Counted {

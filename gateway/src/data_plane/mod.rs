@@ -12,6 +12,7 @@ mod attempt;
 mod batching;
 mod body;
 mod body_memory;
+mod caller;
 mod cutoff;
 mod decode;
 mod describe;
@@ -34,13 +35,11 @@ use auth::{Authenticator, Rights};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use serving_core::Router;
-use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{ApiError, ErrorCode};
 use crate::ports::WorkerFiles;
 use crate::request_id::RequestId;
-use crate::telemetry::Trail;
 use body_memory::BodyMemory;
 use reply::Refusal;
 use target::{InvalidTarget, Operation, Target};
@@ -48,6 +47,7 @@ use target::{InvalidTarget, Operation, Target};
 pub use about::{About, Example, Signature};
 pub use batching::BatchingState;
 pub use body::{Body, BodyError, full};
+pub use caller::Caller;
 pub use cutoff::Cutoff;
 #[doc(hidden)]
 pub use measured::read_path;
@@ -128,10 +128,17 @@ impl DataPlane {
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        let arrival = Instant::now();
-        let id = RequestId::take_or_make(request.headers());
-        let trail = Trail::of(request.extensions());
-        let challenge = auth::challenge(request.headers());
+        let caller = Caller::new(peer, request.headers());
+        self.answer(request, &caller).await
+    }
+
+    /// The same for a `caller` of whom more is known.
+    pub async fn answer<B>(&self, request: Request<B>, caller: &Caller<'_>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        let Caller { id, trail, .. } = caller;
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let target = Target::parse(request.uri().path());
         if let Ok(target) = &target {
@@ -141,23 +148,18 @@ impl DataPlane {
         let is_score = matches!(&target, Ok(target) if target.operation == Operation::Score);
         let answered = match target {
             Ok(target) if !target.operation.takes(request.method()) => {
-                Ok(method_not_allowed(target.operation, &id))
+                Ok(method_not_allowed(target.operation, id))
             }
-            Ok(target) => self.perform(request, &target, peer, &id, arrival).await,
+            Ok(target) => self.perform(request, &target, caller).await,
             Err(reason) => Err(no_target(reason)),
         };
         let mut response = answered.unwrap_or_else(|refusal| {
             if is_score {
                 self.metrics.answered_unrouted(refusal.status);
             }
-            refusal.into_response(&id)
+            refusal.into_response(id)
         });
-        if response.headers().contains_key(header::WWW_AUTHENTICATE) {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        reply::stamp(response.headers_mut(), &id);
+        reply::stamp(response.headers_mut(), id);
         if is_read {
             reply::keep_out_of_caches(response.headers_mut());
         }
@@ -169,18 +171,17 @@ impl DataPlane {
         &self,
         request: Request<B>,
         target: &Target,
-        peer: SocketAddr,
-        id: &RequestId,
-        arrival: Instant,
+        caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        self.authorise(&request, target, peer).await?;
+        let authorised = self.authorise(&request, target, caller).await;
+        authorised.map_err(|refusal| refusal.challenging(request.headers()))?;
         let references = target::references(&target.reference);
         match target.operation {
-            Operation::Score => self.score(request, target, &references, id, arrival).await,
+            Operation::Score => self.score(request, target, &references, caller).await,
             Operation::Ping => self.ping(target, &references),
             Operation::Describe => self.describe(target, &references),
             Operation::Document => self.document(target, &references),
@@ -192,17 +193,17 @@ impl DataPlane {
         &self,
         request: &Request<B>,
         target: &Target,
-        peer: SocketAddr,
+        caller: &Caller<'_>,
     ) -> Result<(), Refusal> {
         let (method, headers) = (request.method(), request.headers());
         let admitted = self.authenticator.admit(method, headers);
         admitted.map_err(ApiError::from)?;
         let principal = self
             .authenticator
-            .authenticate_request(method, headers, peer.ip())
+            .authenticate_request(method, headers, caller.peer.ip())
             .await
             .map_err(ApiError::from)?;
-        Trail::of(request.extensions()).called_by(&principal);
+        caller.trail.called_by(&principal);
         let right = self.rights.right(&principal, &target.model).await;
         match right.map_err(ApiError::from)? {
             Some(_) => Ok(()),

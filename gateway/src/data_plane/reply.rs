@@ -29,11 +29,21 @@ pub(super) struct Refusal {
     pub(super) retry_after: Option<Duration>,
     /// Shown only where the setting says so.
     pub(super) stack_trace: Option<String>,
+    /// What the caller is asked for, where it is not known who that is.
+    challenge: Option<Box<HeaderValue>>,
 }
 
 impl Refusal {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         ApiError::new(code, message).into()
+    }
+
+    /// Asks whoever sent `headers` for a credential, if the want of one is what is refused.
+    pub(super) fn challenging(mut self, headers: &HeaderMap) -> Self {
+        if self.status == StatusCode::UNAUTHORIZED {
+            self.challenge = Some(Box::new(auth::challenge(headers)));
+        }
+        self
     }
 
     pub(super) fn into_response(self, id: &RequestId) -> Response<Body> {
@@ -51,8 +61,8 @@ impl Refusal {
         if let Some(pause) = self.retry_after {
             headers.insert(header::RETRY_AFTER, whole_seconds(pause).into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, *challenge);
         }
         response
     }
@@ -66,6 +76,7 @@ impl From<ApiError> for Refusal {
             message: error.message,
             retry_after: error.retry_after,
             stack_trace: None,
+            challenge: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::answer::{self, CutShort};
 use super::attempt::{Answered, Question, no_answer_in_time};
 use super::batching::Turn;
 use super::body::{Body, BodyError};
-use super::cutoff::Cutoff;
+use super::caller::Caller;
 use super::decode::Encoding;
 use super::exchange::{Call, Exchange};
 use super::intake;
@@ -24,7 +24,6 @@ use super::worker_error;
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::MediaType;
 use crate::request_id::RequestId;
-use crate::telemetry::Trail;
 
 /// Longer error messages of a worker are not repeated. They may echo the request.
 const LONGEST_ERROR: usize = 4 << 20;
@@ -38,18 +37,17 @@ impl DataPlane {
         request: Request<B>,
         target: &Target,
         references: &[Reference],
-        id: &RequestId,
-        arrival: Instant,
+        caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
         let entered = self.enter(target, references)?;
-        Trail::of(request.extensions()).reached(&entered.id);
+        caller.trail.reached(&entered.id);
         let stack = Arc::clone(&entered.target);
-        let scored = self.scored(request, entered, id, arrival).await;
-        let mut response = scored.unwrap_or_else(|refusal| refusal.into_response(id));
+        let scored = self.scored(request, entered, caller).await;
+        let mut response = scored.unwrap_or_else(|refusal| refusal.into_response(&caller.id));
         stack.signed().put(response.headers_mut());
         stack.metrics().answered(response.status());
         Ok(response)
@@ -75,23 +73,24 @@ impl DataPlane {
         &self,
         request: Request<B>,
         entered: Entered<Arc<VersionStack>>,
-        id: &RequestId,
-        arrival: Instant,
+        caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        let mut call = Call::begin(entered, arrival);
+        let Caller {
+            id, trail, cutoff, ..
+        } = caller;
+        let mut call = Call::begin(entered, caller.arrival);
         let stack = Arc::clone(call.stack());
         let (parts, body) = request.into_parts();
         // A body that will be refused anyway is not worth its memory.
         stack.refuses_now()?;
         let question = self.read(&parts.headers, body, id, call.deadline).await?;
         stack.metrics().was_asked(question.size());
-        let trail = Trail::of(&parts.extensions);
         let since = Instant::now();
-        let turn = stack.turn(&question, &trail, call.deadline).await;
+        let turn = stack.turn(&question, trail, call.deadline).await;
         let began = match &turn {
             Ok(Turn::Shared(answer)) => answer.began(),
             _ => Instant::now(),
@@ -103,8 +102,7 @@ impl DataPlane {
             Turn::Alone(place) => place,
             Turn::Shared(answer) => {
                 call.was_shared(answer.began(), answer.size());
-                let cutoff = parts.extensions.get::<Cutoff>();
-                return Ok(answer.into_response(call.deadline, cutoff));
+                return Ok(answer.into_response(call.deadline, *cutoff));
             }
         };
         let Answered {
@@ -112,7 +110,11 @@ impl DataPlane {
             shape,
             mut exchange,
         } = question
-            .ask(&stack, Exchange::new(place, call), &[trail])
+            .ask(
+                &stack,
+                Exchange::new(place, call),
+                std::slice::from_ref(trail),
+            )
             .await?;
         if !head.status.is_success() {
             if head.status == StatusCode::GATEWAY_TIMEOUT {
@@ -123,8 +125,7 @@ impl DataPlane {
             let refusal = worker_error::translate(head.status, body.as_deref());
             return Err(self.without_traces(refusal, &stack, id));
         }
-        let cutoff = parts.extensions.get::<Cutoff>();
-        let body = answer::open(exchange, shape, cutoff).await;
+        let body = answer::open(exchange, shape, *cutoff).await;
         let mut response = Response::new(body.map_err(|reason| lost(&stack, &reason))?);
         *response.status_mut() = head.status;
         *response.headers_mut() = answer::headers(&head.headers, shape);

@@ -126,7 +126,7 @@ impl VersionStack {
 
     /// What the version's workers speak, while one lives.
     pub(super) fn dialect(&self) -> Option<Dialect> {
-        let set = self.replicas.current();
+        let set = self.replicas.look();
         Some(set.live.first()?.servable.dialect())
     }
 
@@ -134,6 +134,11 @@ impl VersionStack {
     pub(super) fn tell(&self, on: bool, reason: &str) {
         info!(version = %self.id, on, reason, "whether requests share calls");
         self.events.decided(&self.id, on, reason);
+    }
+
+    /// How long a request that comes now may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.settings.borrow().timeout
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {
@@ -233,7 +238,7 @@ impl VersionStack {
 
     /// Fits the number of places to replicas and settings. Returns how many may wait.
     pub(super) fn resize(&self) -> Result<usize, ApiError> {
-        let set = self.replicas.current();
+        let set = self.replicas.look();
         self.is_called(&set);
         if let Some(failure) = &set.failure {
             return Err(self.given_up(failure));
@@ -253,14 +258,9 @@ impl VersionStack {
     ) -> Result<Chosen, ApiError> {
         let mut replicas = None;
         loop {
-            let set = self.replicas.current();
-            if let Some(failure) = &set.failure {
-                return Err(self.given_up(failure));
-            }
-            if let Some(chosen) = pick(&set, avoid) {
+            if let Some(chosen) = self.choose_now(avoid)? {
                 return Ok(chosen);
             }
-            self.is_called(&set);
             // Only who has to wait listens; the first change may be one that was seen already.
             let replicas = replicas.get_or_insert_with(|| self.replicas.subscribe());
             tokio::select! {
@@ -268,6 +268,19 @@ impl VersionStack {
                 () = sleep_until(deadline) => return Err(self.late()),
             }
         }
+    }
+
+    /// The same without waiting; `None` if nobody is there who takes a request.
+    fn choose_now(&self, avoid: Option<ReplicaId>) -> Result<Option<Chosen>, ApiError> {
+        let set = self.replicas.look();
+        if let Some(failure) = &set.failure {
+            return Err(self.given_up(failure));
+        }
+        let chosen = pick(&set, avoid);
+        if chosen.is_none() {
+            self.is_called(&set);
+        }
+        Ok(chosen)
     }
 
     /// Waits until the replicas have changed, for `pause` at most.

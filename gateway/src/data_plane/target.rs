@@ -1,5 +1,7 @@
 //! The path of a scoring URL: `/model/{name}/{reference}/invocations`, `…/ping`, `…/openapi.json`, or none.
 
+use std::sync::Arc;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 use serving_core::{Label, Reference, Version};
@@ -8,9 +10,9 @@ use serving_core::{Label, Reference, Version};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// The model's name, decoded.
-    pub(super) model: String,
+    pub(super) model: Arc<str>,
     /// The reference as it was typed, decoded.
-    pub(super) reference: String,
+    pub(super) reference: Arc<str>,
     pub(super) operation: Operation,
 }
 
@@ -125,7 +127,7 @@ pub(super) fn references(typed: &str) -> Vec<Reference> {
     vec![alias(typed)]
 }
 
-fn decode(segment: &str) -> Result<String, InvalidTarget> {
+fn decode(segment: &str) -> Result<Arc<str>, InvalidTarget> {
     // The decoder lets a broken escape pass as it is; a client that sends one meant something else.
     let mut escapes = segment.split('%').skip(1);
     let is_escape = |rest: &str| {
@@ -137,14 +139,14 @@ fn decode(segment: &str) -> Result<String, InvalidTarget> {
     }
     let decoded = percent_decode_str(segment).decode_utf8();
     let decoded = decoded.map_err(|_| InvalidTarget::Encoding)?;
-    Ok(decoded.into_owned())
+    Ok(decoded.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn target(path: &str) -> Result<(String, String, Operation), InvalidTarget> {
+    fn target(path: &str) -> Result<(Arc<str>, Arc<str>, Operation), InvalidTarget> {
         Target::parse(path).map(|it| (it.model, it.reference, it.operation))
     }
 
@@ -184,7 +186,7 @@ mod tests {
             ),
             ("/model/../1", "..", "1", Operation::Describe),
         ] {
-            let expected = (model.to_owned(), reference.to_owned(), operation);
+            let expected = (model.into(), reference.into(), operation);
             assert_eq!(target(path), Ok(expected), "{path}");
         }
     }

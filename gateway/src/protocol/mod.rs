@@ -17,4 +17,5 @@ pub use answer::{AnswerShape, Rewrite, UnexpectedAnswer, rewrite_whole};
 pub use dialect::Dialect;
 pub use media_type::{ACCEPTED, MediaType, UnsupportedMediaType};
 pub use request::{Rejection, Translation, translate};
+pub(crate) use segments::IntoParts;
 pub use segments::Segments;

@@ -3,7 +3,6 @@
 //! A request goes over as a task, the answer comes back through channels: a slow page, a slow disk or a busy handler
 //! never holds a thread that scores.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -21,8 +20,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::request_body::RequestBody;
-use crate::data_plane::{Body, BodyError, full};
+use crate::data_plane::{Body, BodyError, Caller, full};
 use crate::error::{ApiError, ErrorCode};
+use crate::request_id::X_REQUEST_ID;
 
 /// Chunks of an answer on their way from one runtime to the other.
 const CHUNKS: usize = 8;
@@ -67,9 +67,14 @@ impl ControlPlane {
     pub(super) async fn handle(
         &self,
         mut request: Request<RequestBody>,
-        peer: SocketAddr,
+        caller: &Caller<'_>,
     ) -> Response<Body> {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(caller.peer));
+        extensions.insert(caller.trail.clone());
+        request
+            .headers_mut()
+            .insert(X_REQUEST_ID, caller.id.header());
         let request = request.map(axum::body::Body::new);
         let routes = TowerToHyperService::new(self.routes.clone());
         let (answer, answered) = oneshot::channel();

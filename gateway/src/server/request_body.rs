@@ -33,7 +33,10 @@ pub(super) struct Progress {
 }
 
 /// Gives a request's body away and keeps an eye on it.
-pub(super) fn follow(request: Request<Incoming>) -> (Request<RequestBody>, Progress) {
+pub(super) fn follow(
+    request: Request<Incoming>,
+    trail: &Trail,
+) -> (Request<RequestBody>, Progress) {
     let incoming = request.body();
     let read = Arc::new(AtomicBool::new(incoming.is_end_stream()));
     let is_little = incoming
@@ -44,11 +47,10 @@ pub(super) fn follow(request: Request<Incoming>) -> (Request<RequestBody>, Progr
         read: Arc::clone(&read),
         is_little,
     };
-    let trail = Trail::of(request.extensions());
     let request = request.map(|incoming| RequestBody {
         incoming,
         progress: read,
-        trail,
+        trail: trail.clone(),
     });
     (request, progress)
 }

@@ -170,7 +170,7 @@ mod tests {
             principal: Some(name.into()),
             method: http::Method::POST,
             route: Some("/model/{name}".into()),
-            model: Some(name.to_owned()),
+            model: Some(name.into()),
             reference: None,
             version: Some(u64::MAX),
             status: Some(200),
@@ -212,7 +212,7 @@ mod tests {
                     queued: None,
                     worked: None,
                     user_agent: None,
-                    reference: Some(name.to_owned()),
+                    reference: Some(name.into()),
                     error_code: Some(name.to_owned()),
                     trace_id: Some(name.to_owned()),
                     ..whole.clone()

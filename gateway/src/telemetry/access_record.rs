@@ -35,9 +35,9 @@ pub struct AccessRecord {
     /// The path's pattern; `None` where nothing is.
     pub route: Option<Cow<'static, str>>,
     /// The model that was asked for, cut where it is too long to be one.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// The reference to a version as it was written, cut likewise.
-    pub reference: Option<String>,
+    pub reference: Option<Arc<str>>,
     /// The version that it meant.
     pub version: Option<u64>,
     /// The answer's status; `None` if there was none.
@@ -147,8 +147,8 @@ impl Entry<'_> {
             principal: self.principal.cloned(),
             method: self.method.clone(),
             route: self.route.cloned(),
-            model: self.model.map(str::to_owned),
-            reference: self.reference.map(str::to_owned),
+            model: self.model.map(Into::into),
+            reference: self.reference.map(Into::into),
             version: self.version,
             status: self.status,
             error_code: self.error_code.map(str::to_owned),
@@ -192,8 +192,8 @@ pub fn emit(record: &AccessRecord) {
         principal = record.principal.as_deref(),
         method = record.method.as_str(),
         route = record.route.as_deref(),
-        model = record.model,
-        reference = record.reference,
+        model = record.model.as_deref(),
+        reference = record.reference.as_deref(),
         version = record.version,
         status = record.status,
         error_code = record.error_code,

@@ -46,31 +46,35 @@ pub(super) struct Tracing {
 pub(super) struct Facts {
     pub(super) principal: Option<Arc<str>>,
     pub(super) route: Option<Cow<'static, str>>,
-    pub(super) model: Option<String>,
-    pub(super) reference: Option<String>,
+    pub(super) model: Option<Arc<str>>,
+    pub(super) reference: Option<Arc<str>>,
     pub(super) version: Option<u64>,
     pub(super) queued: Option<Duration>,
     pub(super) worked: Option<Duration>,
     pub(super) attempts: u32,
 }
 
+/// Where something is noted, and its span where there are traces.
+type Noted = (Arc<Notes>, Option<Context>);
+
 /// A wait in the queue, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Queued {
     since: Instant,
-    notes: Option<(Arc<Notes>, Option<Context>)>,
+    notes: Option<Noted>,
 }
 
 /// A request in the hands of one worker, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Leg {
     since: Instant,
-    /// Of each request that the worker was given at once.
-    notes: Vec<(Arc<Notes>, Option<Context>)>,
+    /// Of each request that the worker was given at once: mostly there is only one.
+    first: Option<Noted>,
+    others: Vec<Noted>,
 }
 
 impl Trail {
-    /// The one of the request with these extensions.
+    /// The one of the request with these extensions, as the control plane finds it.
     pub(crate) fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
@@ -98,10 +102,10 @@ impl Trail {
     }
 
     /// The path names this model and this reference.
-    pub(crate) fn asked_for(&self, model: &str, reference: &str) {
+    pub(crate) fn asked_for(&self, model: &Arc<str>, reference: &Arc<str>) {
         self.note(|facts| {
-            facts.model = Some(cut(model, LONGEST_NAME));
-            facts.reference = Some(cut(reference, LONGEST_NAME));
+            facts.model = Some(shared(model));
+            facts.reference = Some(shared(reference));
         });
     }
 
@@ -149,13 +153,14 @@ impl Trail {
             let span = notes.begin("worker", SpanKind::Client, attributes);
             (Arc::clone(notes), span)
         };
+        let mut notes = trails
+            .iter()
+            .filter_map(|trail| trail.0.as_ref())
+            .map(begin);
         Leg {
             since: Instant::now(),
-            notes: trails
-                .iter()
-                .filter_map(|trail| trail.0.as_ref())
-                .map(begin)
-                .collect(),
+            first: notes.next(),
+            others: notes.collect(),
         }
     }
 }
@@ -236,7 +241,8 @@ impl Leg {
     }
 
     fn spans(&self) -> impl Iterator<Item = &Context> {
-        self.notes.iter().filter_map(|(_, span)| span.as_ref())
+        let noted = self.first.iter().chain(&self.others);
+        noted.filter_map(|(_, span)| span.as_ref())
     }
 }
 
@@ -260,14 +266,24 @@ impl Drop for Queued {
 
 impl Drop for Leg {
     fn drop(&mut self) {
-        for (notes, span) in self.notes.drain(..) {
+        let took = self.since.elapsed();
+        for (notes, span) in self.first.iter().chain(&self.others) {
             let mut facts = notes.facts();
-            facts.worked = Some(facts.worked.unwrap_or_default() + self.since.elapsed());
+            facts.worked = Some(facts.worked.unwrap_or_default() + took);
+            drop(facts);
             if let Some(span) = span {
                 span.span().end();
             }
         }
     }
+}
+
+/// The same name, unless it is too long.
+fn shared(name: &Arc<str>) -> Arc<str> {
+    if name.len() <= LONGEST_NAME {
+        return Arc::clone(name);
+    }
+    cut(name, LONGEST_NAME).into()
 }
 
 /// The first characters of a text that somebody sent.

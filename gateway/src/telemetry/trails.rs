@@ -17,9 +17,9 @@ use super::trace_context;
 use super::traces::{Traces, trace_id as trace_id_of};
 use super::trail::{Facts, Notes, Tracing, Trail, cut, fail};
 use super::watched::Watched;
-use crate::data_plane::Body;
+use crate::data_plane::{Body, Caller};
 use crate::error::ToldCode;
-use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::request_id::RequestId;
 
 /// Longer names of programs are cut.
 const LONGEST_USER_AGENT: usize = 256;
@@ -31,7 +31,7 @@ const LONGEST_ERROR_CODE: usize = 64;
 /// Who wants to know what requests did. By default nobody.
 #[derive(Clone, Debug, Default)]
 pub struct Trails {
-    access_log: Option<AccessLog>,
+    access_log: Option<Arc<AccessLog>>,
     traces: Option<Traces>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Plane {
 pub(crate) struct UnderWay {
     notes: Arc<Notes>,
     plane: Plane,
-    access_log: Option<AccessLog>,
+    access_log: Option<Arc<AccessLog>>,
     arrived: SystemTime,
     since: Instant,
     request_id: RequestId,
@@ -70,15 +70,17 @@ pub(crate) struct UnderWay {
 impl Trails {
     /// For these.
     pub fn new(access_log: Option<AccessLog>, traces: Option<Traces>) -> Self {
-        Self { access_log, traces }
+        Self {
+            access_log: access_log.map(Arc::new),
+            traces,
+        }
     }
 
-    /// Lays a trail for `request`, if somebody wants to know. Its id is decided here then: it must be known even if
-    /// nothing answers.
+    /// Lays a trail for `request`, if somebody wants to know.
     pub(crate) fn begin<B>(
         &self,
-        request: &mut Request<B>,
-        peer: SocketAddr,
+        request: &Request<B>,
+        caller: &Caller<'_>,
         plane: Plane,
     ) -> Option<UnderWay> {
         if self.access_log.is_none() && self.traces.is_none() || plane == Plane::Probe {
@@ -93,9 +95,7 @@ impl Trails {
             return None;
         }
         let arrived = SystemTime::now();
-        let headers = request.headers_mut();
-        let request_id = RequestId::take_or_make(headers);
-        headers.insert(X_REQUEST_ID, request_id.header());
+        let headers = request.headers();
         let tracing = traces.map(|traces| Tracing {
             traces: traces.clone(),
             parent: trace_context::of_the_caller(headers),
@@ -106,13 +106,13 @@ impl Trails {
             let text = String::from_utf8_lossy(text.as_bytes());
             cut(&text, LONGEST_USER_AGENT)
         });
-        let under_way = UnderWay {
+        Some(UnderWay {
             access_log: access_log.cloned(),
             plane,
             arrived,
-            since: Instant::now(),
-            request_id,
-            peer,
+            since: caller.arrival,
+            request_id: caller.id.clone(),
+            peer: caller.peer,
             method: request.method().clone(),
             path: traces.map(|_| cut(request.uri().path(), LONGEST_PATH)),
             user_agent,
@@ -121,14 +121,16 @@ impl Trails {
             bytes_out: 0,
             outcome: Outcome::ClientGone,
             notes: Arc::new(Notes::new(tracing)),
-        };
-        let trail = Trail::new(Arc::clone(&under_way.notes));
-        request.extensions_mut().insert(trail);
-        Some(under_way)
+        })
     }
 }
 
 impl UnderWay {
+    /// What the modules that the request goes through write on.
+    pub(crate) fn trail(&self) -> Trail {
+        Trail::new(Arc::clone(&self.notes))
+    }
+
     /// Follows the answer to its end.
     pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
         self.status = Some(response.status().as_u16());
@@ -200,8 +202,14 @@ impl UnderWay {
                     "sluicegate.request_id",
                     Some(self.request_id.as_str().to_owned()),
                 ),
-                ("sluicegate.model", facts.model.clone()),
-                ("sluicegate.reference", facts.reference.clone()),
+                (
+                    "sluicegate.model",
+                    facts.model.as_deref().map(str::to_owned),
+                ),
+                (
+                    "sluicegate.reference",
+                    facts.reference.as_deref().map(str::to_owned),
+                ),
                 ("sluicegate.outcome", Some(self.outcome.as_str().to_owned())),
             ];
             let numbers = [

@@ -319,6 +319,25 @@ async fn a_client_that_never_finishes_its_head_is_sent_away() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_idle_or_slow_after_an_answer_is_closed_without_a_word() {
+    let worker = FakeWorker::predicting();
+    let config = ServerConfig {
+        header_read_timeout: Duration::from_millis(50),
+        ..ServerConfig::default()
+    };
+    let server = Running::start(Setup::default(), vec![worker.upstream()], config).await;
+    for begun in ["", "GET /healthz HTTP/1.1\r\nHost:"] {
+        let mut stream = server.connect().await;
+        stream.write_all(&scoring("", "[1]")).await.unwrap();
+        let answer = read_until(&mut stream, "[0, 2]").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        assert_eq!(read_all(&mut stream).await, "");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_frees_its_place() {
     let (arrived, mut arrivals) = mpsc::channel(4);
     let worker = FakeWorker::start(move |_| {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use gateway::data_plane::{Body, Cutoff};
+use gateway::data_plane::{Body, Caller, Cutoff};
 use http::Response;
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use super::laws::{on, taken};
 use super::scorer::{Scorer, much};
@@ -19,9 +19,10 @@ async fn shared(scorer: &mut Scorer, gateway: &Gateway) -> [(Response<Body>, Cut
     let working = taken(scorer, gateway).await;
     let ask = |row: u32| async move {
         let cutoff = Cutoff::new();
-        let mut request = post(INVOCATIONS, format!("{{\"inputs\": [{row}]}}"));
-        request.extensions_mut().insert(cutoff.clone());
-        (gateway.plane.handle(request, peer()).await, cutoff)
+        let request = post(INVOCATIONS, format!("{{\"inputs\": [{row}]}}"));
+        let caller = Caller::new(peer(), request.headers()).cut_at(&cutoff);
+        let answer = gateway.plane.answer(request, &caller).await;
+        (answer, cutoff)
     };
     let mut asking = Box::pin(async { tokio::join!(ask(1), ask(2)) });
     assert!((&mut asking).now_or_never().is_none());
@@ -37,10 +38,11 @@ async fn a_long_share_that_is_not_read_ends_with_its_connection_at_the_deadline(
     let gateway = on().timeout(1000).over([scorer.worker.upstream()]);
     let [(short, unhurried), (long, cutoff)] = shared(&mut scorer, &gateway).await;
     assert_eq!([short.status(), long.status()], [200; 2]);
-    timeout(SOON, cutoff.passed()).await.unwrap();
+    let end = cutoff.time().expect("its connection is cut some time");
+    timeout(SOON, sleep_until(end)).await.unwrap();
     assert!(long.into_body().collect().await.is_err());
     // What is short has left the gateway long ago.
-    assert!(unhurried.passed().now_or_never().is_none());
+    assert_eq!(unhurried.time(), None);
     let short = short.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(short, "{\"predictions\": [\"xxx\"]}");
 }
