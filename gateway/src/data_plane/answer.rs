@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
@@ -15,12 +15,11 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use super::body::{Body, BodyError, SegmentsBody};
 use super::cutoff::{Cutoff, Standing};
 use super::exchange::Exchange;
+use super::upstream::BrokenOff;
 use crate::protocol::{AnswerShape, Rewrite, Segments, rewrite_whole};
 
 /// Bytes of an answer that is taken in whole.
 pub(super) const SHORT: u64 = 64 * 1024;
-/// Headers that the gateway adds to a worker's, so that they are not made room for one by one.
-const ADDED: usize = 8;
 
 /// The deadline passed while an answer was on its way: what was sent of it is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,58 +84,18 @@ async fn gather(exchange: &mut Exchange) -> Result<Bytes, BodyError> {
     })
 }
 
-/// Of the worker's headers, those that describe the answer. All others stay behind: those of its connection (RFC 9110,
-/// section 7.6.1), of itself, and those by which it would speak for the gateway's whole origin. A model sets no cookie, lets no
-/// other site in and sends nobody elsewhere, with whatever headers browsers will know one day.
-/// Where the body changes, its length is another one.
-pub(super) fn headers(worker: &HeaderMap, shape: AnswerShape) -> HeaderMap {
-    const ITS_OWN: [HeaderName; 7] = [
-        header::CONTENT_TYPE,
-        header::CONTENT_LENGTH,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LANGUAGE,
-        header::CACHE_CONTROL,
-        header::RETRY_AFTER,
-        header::VARY,
-    ];
-    /// Of those that begin as a model's own do, the ones that browsers and proxies act on.
-    const ACTED_ON: [&str; 6] = [
-        "x-frame-options",
-        "x-content-type-options",
-        "x-xss-protection",
-        "x-dns-prefetch-control",
-        "x-permitted-cross-domain-policies",
-        "x-request-id",
-    ];
-    let of_its_connection: Vec<HeaderName> = worker
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    let is_kept = |name: &HeaderName| {
-        let text = name.as_str();
-        // Proxies in front obey these: nginx would fetch another file in place of the answer.
-        let is_obeyed =
-            text == "x-sendfile" || (text.starts_with("x-accel-") && text != "x-accel-buffering");
-        let is_ours = ACTED_ON.contains(&text) || text.starts_with("x-sluicegate-");
-        let is_invented = text.starts_with("x-") && !is_obeyed && !is_ours;
-        (is_invented || ITS_OWN.contains(name)) && !of_its_connection.contains(name)
-    };
-    let mut kept = HeaderMap::with_capacity(worker.len() + ADDED);
-    for (name, value) in worker.iter().filter(|(name, _)| is_kept(name)) {
-        kept.append(name, value.clone());
-    }
+/// The headers of a worker's answer, which only describe it, as those of an answer in this shape: where the body changes, its
+/// length is another one.
+pub(super) fn headers(mut worker: HeaderMap, shape: AnswerShape) -> HeaderMap {
     if shape != AnswerShape::AsItIs {
-        kept.remove(header::CONTENT_LENGTH);
+        worker.remove(header::CONTENT_LENGTH);
     }
-    kept
+    worker
 }
 
 impl Streamed {
     /// Takes in what the worker gave.
-    fn take(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), BodyError> {
+    fn take(&mut self, frame: Option<Result<Frame<Bytes>, BrokenOff>>) -> Result<(), BodyError> {
         if let Some(frame) = frame.transpose()? {
             let chunk = frame.into_data().unwrap_or_default();
             if let Some(rewrite) = &mut self.rewrite {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, header};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -13,13 +13,13 @@ use super::body_memory::Held;
 use super::exchange::Exchange;
 use super::intake::Read;
 use super::stack::VersionStack;
-use super::upstream::{Reuse, SendError};
+use super::upstream::{Connection, Outgoing, RequestHead, Reuse, SendError};
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::{
     AnswerShape, Dialect, MediaType, Rejection, Segments, Translation, translate,
 };
 use crate::request_id::{RequestId, X_REQUEST_ID};
-use crate::telemetry::Trail;
+use crate::telemetry::{Leg, Trail};
 
 /// A request is put to this many more workers after the first died with it. A request that kills workers must not
 /// go through all of them.
@@ -31,17 +31,18 @@ const RETRIES_TOGETHER: usize = 1;
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Of the client's headers, what a worker is told besides the type and length of the body.
-const PASSED_ON: [HeaderName; 3] = [
-    header::ACCEPT,
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-];
+const PASSED_ON: [HeaderName; 3] = [header::ACCEPT, TRACEPARENT, TRACESTATE];
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// One request, read and ready to be put to any worker.
 #[derive(Debug)]
 pub(super) struct Question {
     asked: Asked,
-    uri: Uri,
+    /// Of the first, if several ask.
+    id: RequestId,
+    /// How many ask, if several do.
+    several: Option<usize>,
     headers: HeaderMap,
     memory: Held,
 }
@@ -77,14 +78,14 @@ impl Question {
                 headers.append(&name, value.clone());
             }
         }
-        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         headers.insert(X_REQUEST_ID, id.header());
         Self {
             asked: Asked::Alone {
                 media_type,
                 body: body.segments,
             },
-            uri: invocations(id),
+            id: id.clone(),
+            several: None,
             headers,
             memory: Arc::new(body.reserved),
         }
@@ -94,14 +95,13 @@ impl Question {
     pub(super) fn together(
         dialect: Dialect,
         translation: Translation,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         requests: usize,
         memory: Held,
     ) -> Self {
-        // What nobody asked for has none yet, and a worker refuses a request without (RFC 9112, section 3.2).
-        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         Self {
-            uri: invocations_of_several(&headers, requests),
+            id: RequestId::take_or_make(&headers),
+            several: Some(requests),
             asked: Asked::Together {
                 dialect,
                 translation,
@@ -190,9 +190,9 @@ impl Question {
                     continue;
                 }
             };
-            let mut request = self.request(&translation);
-            leg.tell(request.headers_mut());
-            let sending = exchange.send(request, connection, chosen, leg);
+            let request = self.request(connection, &translation, &leg);
+            let body = SegmentsBody::holding(&translation.body, &self.memory);
+            let sending = exchange.send(request, body, chosen, leg);
             let Ok(sent) = timeout_at(deadline, sending).await else {
                 return Err(no_answer_in_time(stack));
             };
@@ -214,40 +214,36 @@ impl Question {
                 Err(reason @ SendError::Garbled(_)) => {
                     return Err(ApiError::new(ErrorCode::BadGateway, reason.to_string()));
                 }
+                Err(reason @ SendError::Body(_)) => {
+                    return Err(ApiError::new(ErrorCode::BadRequest, reason.to_string()));
+                }
             }
         }
     }
 
-    fn request(&self, translation: &Translation) -> Request<SegmentsBody> {
-        let mut request = Request::new(SegmentsBody::holding(&translation.body, &self.memory));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        let content_type = HeaderValue::from_static(translation.content_type);
-        let length = HeaderValue::from(translation.body.len());
-        // A clone has room for nothing more, and would be made anew for the two that follow.
-        let headers = request.headers_mut();
-        headers.reserve(self.headers.len() + 2);
-        headers.extend(self.headers.clone());
-        headers.insert(header::CONTENT_TYPE, content_type);
-        headers.insert(header::CONTENT_LENGTH, length);
-        request
+    /// The request as bytes, in the connection's own buffer: another try costs nothing but writing it again.
+    fn request(&self, connection: Connection, translation: &Translation, leg: &Leg) -> Outgoing {
+        let several = self.several.map(|requests| format!("&requests={requests}"));
+        // MLflow's servers look at no query, but show it in the line that they print for each request.
+        let target = std::iter::once("/invocations?request_id=")
+            .chain(self.id.in_a_query())
+            .chain(several.as_deref());
+        // Where there are traces, what the client said of them is replaced; otherwise this stays empty.
+        let mut traced = HeaderMap::new();
+        leg.tell(&mut traced);
+        let write = |head: &mut RequestHead<'_>| {
+            for (name, value) in &self.headers {
+                if traced.is_empty() || (*name != TRACEPARENT && *name != TRACESTATE) {
+                    head.header(name, value);
+                }
+            }
+            for (name, value) in &traced {
+                head.header(name, value);
+            }
+        };
+        let length = translation.body.len() as u64;
+        connection.post(target, write, translation.content_type, length)
     }
-}
-
-/// MLflow's servers look at no query, but show it in the line that they print for each request.
-fn invocations(id: &RequestId) -> Uri {
-    let uri = format!("/invocations?request_id={}", id.in_a_query());
-    Uri::try_from(uri).unwrap_or_else(|_| Uri::from_static("/invocations"))
-}
-
-/// The first one's id, and how many there are.
-fn invocations_of_several(headers: &HeaderMap, requests: usize) -> Uri {
-    let id = RequestId::take_or_make(headers);
-    let uri = format!(
-        "/invocations?request_id={}&requests={requests}",
-        id.in_a_query()
-    );
-    Uri::try_from(uri).unwrap_or_else(|_| Uri::from_static("/invocations"))
 }
 
 impl From<Rejection> for ApiError {

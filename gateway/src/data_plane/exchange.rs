@@ -13,18 +13,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::Response;
 use http::response::Parts;
-use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use serving_core::Entered;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admission::Place;
-use super::body::SegmentsBody;
+use super::body::BodyError;
 use super::metrics::Counted;
 use super::stack::{Chosen, VersionStack};
-use super::upstream::{Connection, SendError, WorkerBody};
+use super::upstream::{BrokenOff, Outgoing, SendError, WorkerBody};
 use crate::telemetry::Leg;
 
 /// How long an abandoned request is listened to. One that takes longer counts as stuck for good.
@@ -169,14 +169,18 @@ impl Exchange {
     }
 
     /// Sends the request and waits for the head of the answer. After a failure it can be sent again.
-    pub(super) async fn send(
+    pub(super) async fn send<B>(
         &mut self,
-        request: Request<SegmentsBody>,
-        connection: Connection,
+        request: Outgoing,
+        body: B,
         by: Chosen,
         leg: Leg,
-    ) -> Result<Parts, SendError> {
-        let head = Box::pin(by.servable.send(request, connection));
+    ) -> Result<Parts, SendError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let head = Box::pin(by.servable.send(request, body));
         self.by = Some(by);
         let leg = self.leg.insert(leg);
         let answered = self.head.insert(head).await;
@@ -185,6 +189,7 @@ impl Exchange {
             Ok(response) => leg.answered(response.status()),
             Err(SendError::Unanswered(_)) => leg.failed("unanswered"),
             Err(SendError::Garbled(_)) => leg.failed("garbled"),
+            Err(SendError::Body(_)) => leg.failed("request"),
         }
         match answered {
             Ok(response) => {
@@ -210,7 +215,7 @@ impl Exchange {
     pub(super) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
@@ -226,7 +231,7 @@ impl Exchange {
         Poll::Ready(frame)
     }
 
-    pub(super) async fn frame(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    pub(super) async fn frame(&mut self) -> Option<Result<Frame<Bytes>, BrokenOff>> {
         poll_fn(|context| self.poll_frame(context)).await
     }
 

@@ -128,7 +128,7 @@ impl DataPlane {
         let body = answer::open(exchange, shape, *cutoff).await;
         let mut response = Response::new(body.map_err(|reason| lost(&stack, &reason))?);
         *response.status_mut() = head.status;
-        *response.headers_mut() = answer::headers(&head.headers, shape);
+        *response.headers_mut() = answer::headers(head.headers, shape);
         Ok(response)
     }
 

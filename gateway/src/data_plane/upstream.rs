@@ -6,7 +6,11 @@
 
 mod answer;
 mod connection;
+mod outgoing;
 mod pool;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::future::Future;
 use std::io;
@@ -15,15 +19,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Response;
 
 pub(super) use answer::WorkerBody;
 pub(super) use connection::Connection;
-use connection::Failed;
+use outgoing::Answering;
+pub(super) use outgoing::Outgoing;
 use pool::Pool;
+use wire::Garbled;
+pub(super) use wire::{BrokenOff, RequestHead};
 
 use super::about::About;
-use super::body::SegmentsBody;
+use super::body::BodyError;
 use crate::protocol::Dialect;
 
 /// Where a worker listens.
@@ -64,10 +72,13 @@ pub struct Upstream {
 pub(super) enum SendError {
     /// The connection ended before the answer began. Perhaps the worker has the request, perhaps it is dead.
     #[error("the worker closed the connection without an answer: {0}")]
-    Unanswered(#[source] hyper::Error),
+    Unanswered(#[source] io::Error),
     /// Something was answered that is no HTTP.
     #[error("the worker's answer is no HTTP: {0}")]
-    Garbled(#[source] hyper::Error),
+    Garbled(#[source] Garbled),
+    /// The request's own body broke off. Nothing is wrong with the worker, which has a part of it.
+    #[error("the request's body broke off on its way to the worker: {0}")]
+    Body(#[source] BodyError),
 }
 
 /// Whether a connection that was used before may be used.
@@ -108,7 +119,7 @@ impl Upstream {
     /// A connection to send a request over.
     pub(super) async fn connect(&self, reuse: Reuse) -> io::Result<Connection> {
         let kept = match reuse {
-            Reuse::Allowed => self.pool.take().await,
+            Reuse::Allowed => self.pool.take(),
             Reuse::Never => None,
         };
         match kept {
@@ -118,18 +129,23 @@ impl Upstream {
     }
 
     /// Sends one request and waits for the head of its answer. Dropping the future closes the connection.
-    pub(super) fn send(
+    pub(super) fn send<B>(
         &self,
-        request: http::Request<SegmentsBody>,
-        mut connection: Connection,
-    ) -> impl Future<Output = Result<Response<WorkerBody>, SendError>> + Send + use<> {
+        request: Outgoing,
+        body: B,
+    ) -> impl Future<Output = Result<Response<WorkerBody>, SendError>> + Send + use<B>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<BodyError>,
+    {
         let pool = Arc::clone(&self.pool);
         async move {
-            match connection.send(request).await {
-                Ok(answer) => Ok(answer.map(|body| WorkerBody::new(body, connection, pool))),
-                Err(Failed(error)) if error.is_parse() => Err(SendError::Garbled(error)),
-                Err(Failed(error)) => Err(SendError::Unanswered(error)),
-            }
+            let Answering { head, connection } = request.send(body).await?;
+            let body = WorkerBody::new(head.body, connection, head.keeps_open, pool);
+            let mut answer = Response::new(body);
+            *answer.status_mut() = head.status;
+            *answer.headers_mut() = head.headers;
+            Ok(answer)
         }
     }
 

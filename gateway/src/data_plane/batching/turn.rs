@@ -132,7 +132,7 @@ impl SharedAnswer {
         cutoff: Option<&Cutoff>,
     ) -> Response<Body> {
         let Share { head, body, .. } = self.share;
-        let mut headers = answer::headers(&head.headers, self.shape);
+        let mut headers = answer::headers(head.headers.clone(), self.shape);
         if headers.contains_key(header::CONTENT_LENGTH) {
             // That was the length of all parts together.
             headers.insert(header::CONTENT_LENGTH, body.len().into());

@@ -1,8 +1,6 @@
 //! The idle connections of one worker; the one that was used last is used next.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -32,12 +30,12 @@ impl Pool {
         })
     }
 
-    /// A connection that is open as far as one can know. Does not wait.
-    pub(super) async fn take(&self) -> Option<Connection> {
+    /// A connection that is open as far as one can know.
+    pub(super) fn take(&self) -> Option<Connection> {
+        let now = Instant::now();
         loop {
-            let mut connection = self.pop()?;
-            let is_free = poll_fn(|context| Poll::Ready(connection.is_free(context))).await;
-            if is_free {
+            let connection = self.pop(now)?;
+            if connection.is_free() {
                 return Some(connection);
             }
         }
@@ -56,11 +54,12 @@ impl Pool {
         }
     }
 
-    fn pop(&self) -> Option<Connection> {
+    fn pop(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle[lane::current()]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let fresh = idle.partition_point(|(since, _)| since.elapsed() >= self.longest_idle);
+        let fresh =
+            idle.partition_point(|(since, _)| now.duration_since(*since) >= self.longest_idle);
         idle.drain(..fresh);
         idle.pop().map(|(_, connection)| connection)
     }
