@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
-
 use crate::api::Timestamp;
 
 /// Bytes of `2026-03-01T12:00:00`.
@@ -25,6 +23,16 @@ pub(super) enum LineTime {
 }
 
 impl LineTime {
+    /// Appends its text to a line.
+    pub(super) fn append(self, line: &mut Vec<u8>) {
+        let mut place = [0; LONGEST];
+        if let Some(text) = self.write(&mut place).and_then(|end| place.get(..end)) {
+            return line.extend_from_slice(text);
+        }
+        let (Self::Milliseconds(time) | Self::Microseconds(time)) = self;
+        line.extend_from_slice(Timestamp(time).to_string().as_bytes());
+    }
+
     /// Its text, in the first so many bytes of `place`. `None` outside of the years 1970 to 9999.
     fn write(self, place: &mut [u8; LONGEST]) -> Option<usize> {
         let (time, digits) = match self {
@@ -58,20 +66,6 @@ fn second(number: u64) -> Option<[u8; SECOND]> {
     Some(text)
 }
 
-impl Serialize for LineTime {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut place = [0; LONGEST];
-        let text = self
-            .write(&mut place)
-            .and_then(|length| place.get(..length));
-        if let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) {
-            return serializer.serialize_str(text);
-        }
-        let (Self::Milliseconds(time) | Self::Microseconds(time)) = *self;
-        serializer.collect_str(&Timestamp(time))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tracing_subscriber::fmt::format::Writer;
@@ -80,7 +74,9 @@ mod tests {
     use super::*;
 
     fn shown(time: LineTime) -> String {
-        serde_json::to_string(&time).unwrap()
+        let mut line = Vec::new();
+        time.append(&mut line);
+        String::from_utf8(line).unwrap()
     }
 
     fn at(seconds: u64, nanoseconds: u32) -> SystemTime {
@@ -99,30 +95,30 @@ mod tests {
         ] {
             for nanoseconds in [0, 999, 1_000, 7_089_999, 123_456_789, 999_999_999] {
                 let time = at(seconds, nanoseconds);
-                let expected = format!("\"{}\"", Timestamp(time));
+                let expected = Timestamp(time).to_string();
                 assert_eq!(shown(LineTime::Milliseconds(time)), expected);
-                let before = &expected[..=SECOND];
-                let micros = format!("{before}.{:06}Z\"", nanoseconds / 1_000);
+                let before = &expected[..SECOND];
+                let micros = format!("{before}.{:06}Z", nanoseconds / 1_000);
                 assert_eq!(shown(LineTime::Microseconds(time)), micros);
             }
         }
         // Twice in the same second, and back.
         assert_eq!(
             shown(LineTime::Milliseconds(at(1, 0))),
-            "\"1970-01-01T00:00:01.000Z\""
+            "1970-01-01T00:00:01.000Z"
         );
         assert_eq!(
             shown(LineTime::Milliseconds(at(0, 0))),
-            "\"1970-01-01T00:00:00.000Z\""
+            "1970-01-01T00:00:00.000Z"
         );
     }
 
     #[test]
     fn what_no_year_of_ours_has_is_written_somehow() {
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        assert!(shown(LineTime::Milliseconds(before)).starts_with("\"1970-"));
+        assert!(shown(LineTime::Milliseconds(before)).starts_with("1970-"));
         let after = at(253_402_300_800, 5_000_000);
-        assert!(shown(LineTime::Microseconds(after)).starts_with("\"9999-12-31T23:59:59"));
+        assert!(shown(LineTime::Microseconds(after)).starts_with("9999-12-31T23:59:59"));
     }
 
     #[test]
@@ -130,7 +126,7 @@ mod tests {
         let mut text = String::new();
         Now.format_time(&mut Writer::new(&mut text)).unwrap();
         let ours = shown(LineTime::Microseconds(SystemTime::now()));
-        assert_eq!(text.len() + 2, ours.len());
-        assert_eq!(text[..10], ours[1..11]);
+        assert_eq!(text.len(), ours.len());
+        assert_eq!(text[..10], ours[..10]);
     }
 }
