@@ -231,7 +231,8 @@ impl Server {
         let (request, progress) = request_body::follow(request, &caller.trail);
         let mut response = match &self.data_plane {
             Some(data_plane) if plane == Plane::Data => data_plane.answer(request, &caller).await,
-            _ => self.control_plane.handle(request, &caller).await,
+            // Boxed: scoring should not carry along what this takes.
+            _ => Box::pin(self.control_plane.handle(request, &caller)).await,
         };
         if progress.leaves_much() {
             // More is coming than is worth reading for the sake of the connection.

@@ -170,7 +170,7 @@ impl VersionStack {
         let max_queue = self.resize()?;
         match self.admission.enter(max_queue) {
             Admitted::Now(permit) => Ok(permit),
-            Admitted::Later(waiting) => self.admit_in_turn(waiting, deadline).await,
+            Admitted::Later(waiting) => Box::pin(self.admit_in_turn(waiting, deadline)).await,
             Admitted::Refused => Err(self.queue_full(max_queue)),
         }
     }
@@ -180,7 +180,7 @@ impl VersionStack {
         self.resize()?;
         match self.admission.enter(usize::MAX) {
             Admitted::Now(permit) => Ok(permit),
-            Admitted::Later(waiting) => self.admit_in_turn(waiting, deadline).await,
+            Admitted::Later(waiting) => Box::pin(self.admit_in_turn(waiting, deadline)).await,
             Admitted::Refused => Err(self.queue_full(usize::MAX)),
         }
     }

@@ -147,7 +147,8 @@ impl VersionStack {
     ) -> Result<Turn, ApiError> {
         let settings = self.settings();
         if let Some(rows) = self.asked(question, trail, &settings) {
-            return self.in_company(rows, trail, deadline).await;
+            // Boxed: what it takes would be moved along by every request that goes alone.
+            return Box::pin(self.in_company(rows, trail, deadline)).await;
         }
         self.alone(trail, deadline).await
     }
