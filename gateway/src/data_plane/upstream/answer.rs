@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -90,7 +90,7 @@ impl Body for WorkerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        let polled = std::task::ready!(self.poll_piece(context));
+        let polled = ready!(self.poll_piece(context));
         if polled.is_err() {
             self.decoder.give_up();
             self.connection = None;

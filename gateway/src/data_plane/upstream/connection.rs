@@ -34,7 +34,6 @@ pub(super) const MOST_PIECES: usize = 64;
 type Stream = Either<UnixStream, TcpStream>;
 
 /// Open, and with at most one request on it.
-#[derive(Debug)]
 pub(in crate::data_plane) struct Connection {
     stream: Stream,
     /// What has come and was not looked at.
@@ -205,5 +204,16 @@ impl Connection {
             self.incoming.reserve(wanted);
             self.is_long |= self.incoming.capacity() > 2 * USUAL_READ;
         }
+    }
+}
+
+/// Of what people send and models answer only how much there is: this may end up in a log.
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Connection")
+            .field("incoming", &self.incoming.len())
+            .field("pieces", &self.pieces.len())
+            .finish_non_exhaustive()
     }
 }
