@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::pattern::ModelPattern;
 use crate::permission::{Permission, Right, strongest};
 use crate::principal::Principal;
-use crate::rights::{Rights, RightsError};
+use crate::rights::{MustAsk, Rights, RightsError};
 
 /// One thing given to a principal. Grants add up; each is taken back by naming it again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +75,10 @@ impl Rights for Grants {
         principal: &Principal,
         model: &str,
     ) -> Result<Option<Right>, RightsError> {
+        Ok(self.strongest(principal, model))
+    }
+
+    fn at_hand(&self, principal: &Principal, model: &str) -> Result<Option<Right>, MustAsk> {
         Ok(self.strongest(principal, model))
     }
 }

@@ -83,7 +83,7 @@ pub use page::PAGE_HEADER;
 pub use pattern::{InvalidPattern, ModelPattern};
 pub use permission::{Permission, Right};
 pub use principal::Principal;
-pub use rights::{AllowAll, Rights, RightsError};
+pub use rights::{AllowAll, MustAsk, Rights, RightsError};
 pub use scopes::Scopes;
 pub use secret::Secret;
 pub use session::{

@@ -489,6 +489,17 @@ mod tests {
     }
 
     #[test]
+    fn how_many_may_wait_is_told_as_it_was_last_said() {
+        let mut registry = Registry::default();
+        let metrics = DataPlaneMetrics::register(&mut registry);
+        let version = metrics.version(&ServableId::new("iris", Version(1)));
+        for limit in [0, 7, 7, 3, 0] {
+            version.may_wait(limit);
+            assert_eq!(version.queue_limit.get(), i64::from(limit));
+        }
+    }
+
+    #[test]
     fn the_last_life_takes_the_labels_of_all_lives_away() {
         let mut registry = Registry::default();
         let metrics = DataPlaneMetrics::register(&mut registry);

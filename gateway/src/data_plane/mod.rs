@@ -142,8 +142,8 @@ impl DataPlane {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let target = Target::parse(request.uri().path());
         if let Ok(target) = &target {
-            trail.matched(target.operation.route());
-            trail.asked_for(&target.model, &target.reference);
+            let route = target.operation.route();
+            trail.asked_for(route, &target.model, &target.reference);
         }
         let is_score = matches!(&target, Ok(target) if target.operation == Operation::Score);
         let answered = match target {
@@ -204,8 +204,13 @@ impl DataPlane {
             .await
             .map_err(ApiError::from)?;
         caller.trail.called_by(&principal);
-        let right = self.rights.right(&principal, &target.model).await;
-        match right.map_err(ApiError::from)? {
+        let right = if let Ok(right) = self.rights.at_hand(&principal, &target.model) {
+            right
+        } else {
+            let right = self.rights.right(&principal, &target.model).await;
+            right.map_err(ApiError::from)?
+        };
+        match right {
             Some(_) => Ok(()),
             None => Err(score::unknown_model(target)),
         }

@@ -19,17 +19,16 @@ const LITTLE: u64 = 8 * 1024;
 #[derive(Debug)]
 pub(super) struct RequestBody {
     incoming: Incoming,
-    progress: Arc<AtomicBool>,
+    /// `None` for a small one: nobody asks.
+    progress: Option<Arc<AtomicBool>>,
     trail: Trail,
 }
 
 /// What is known of a body that was given away.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Whether its last byte has been read.
-    read: Arc<AtomicBool>,
-    /// Whether it is a small one.
-    is_little: bool,
+    /// Whether its last byte has been read; `None` for a small one, of which nothing much can be left.
+    read: Option<Arc<AtomicBool>>,
 }
 
 /// Gives a request's body away and keeps an eye on it.
@@ -38,15 +37,12 @@ pub(super) fn follow(
     trail: &Trail,
 ) -> (Request<RequestBody>, Progress) {
     let incoming = request.body();
-    let read = Arc::new(AtomicBool::new(incoming.is_end_stream()));
     let is_little = incoming
         .size_hint()
         .exact()
         .is_some_and(|length| length <= LITTLE);
-    let progress = Progress {
-        read: Arc::clone(&read),
-        is_little,
-    };
+    let read = (!is_little).then(|| Arc::new(AtomicBool::new(incoming.is_end_stream())));
+    let progress = Progress { read: read.clone() };
     let request = request.map(|incoming| RequestBody {
         incoming,
         progress: read,
@@ -58,7 +54,8 @@ pub(super) fn follow(
 impl Progress {
     /// Whether the client may have much more to send that nobody is going to read.
     pub(super) fn leaves_much(&self) -> bool {
-        !self.is_little && !self.read.load(Ordering::Acquire)
+        let read = self.read.as_ref();
+        read.is_some_and(|read| !read.load(Ordering::Acquire))
     }
 }
 
@@ -71,8 +68,10 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(context);
-        if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
-            self.progress.store(true, Ordering::Release);
+        if let Some(progress) = &self.progress
+            && (matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream())
+        {
+            progress.store(true, Ordering::Release);
         }
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let read = frame.data_ref().map_or(0, Bytes::len);

@@ -101,9 +101,10 @@ impl Trail {
         self.note(|facts| facts.route = Some(route.into()));
     }
 
-    /// The path names this model and this reference.
-    pub(crate) fn asked_for(&self, model: &Arc<str>, reference: &Arc<str>) {
+    /// The path is of this pattern, and names this model and this reference.
+    pub(crate) fn asked_for(&self, route: &'static str, model: &Arc<str>, reference: &Arc<str>) {
         self.note(|facts| {
+            facts.route = Some(route.into());
             facts.model = Some(shared(model));
             facts.reference = Some(shared(reference));
         });
