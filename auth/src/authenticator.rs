@@ -166,6 +166,26 @@ impl Authenticator {
         }
     }
 
+    /// The same where nothing has to be waited for: the request carries a token that is known here, and nobody else has a say.
+    /// Most requests of programs are such; `None` says nothing about the others.
+    pub fn at_hand(&self, headers: &HeaderMap, peer: IpAddr) -> Option<Principal> {
+        let tokens = self.tokens.as_ref()?;
+        if tokens.inherited.is_some() {
+            return None;
+        }
+        let Ok(Some(Credential::Token(token))) = Credential::from_headers(headers) else {
+            return None;
+        };
+        if !looks_like_a_token(&token) {
+            return None;
+        }
+        let Lookup::Holds(principal) = tokens.look_up(&TokenDigest::of(&token)) else {
+            return None;
+        };
+        tokens.throttle.succeeded(peer);
+        Some(principal)
+    }
+
     /// The session that a request belongs to, if it has one: an `Authorization` header counts more than a cookie.
     pub fn session(
         &self,

@@ -215,35 +215,44 @@ impl Server {
         }
     }
 
-    async fn answer(
-        &self,
+    /// No `async fn`, whose future has two places for each argument.
+    fn answer<'a>(
+        &'a self,
         request: Request<Incoming>,
         peer: SocketAddr,
-        cutoff: &Cutoff,
-        unread: &AtomicBool,
-    ) -> Result<Response<Body>, Infallible> {
+        cutoff: &'a Cutoff,
+        unread: &'a AtomicBool,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<'a> {
         let plane = self.plane(request.uri().path());
         let mut caller = Caller::new(peer, request.headers()).cut_at(cutoff);
         let under_way = self.trails.begin(&request, &caller, plane);
         if let Some(under_way) = &under_way {
             caller = caller.followed_on(under_way.trail());
         }
-        let (request, progress) = request_body::follow(request, &caller.trail);
-        let mut response = match &self.data_plane {
-            Some(data_plane) if plane == Plane::Data => data_plane.answer(request, &caller).await,
-            // Boxed: scoring should not carry along what this takes.
-            _ => Box::pin(self.control_plane.handle(request, &caller)).await,
-        };
-        if progress.leaves_much() {
-            // More is coming than is worth reading for the sake of the connection.
-            unread.store(true, Ordering::Release);
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
+        let (head, body) = request.into_parts();
+        let (body, progress) = request_body::follow(body, &caller.trail);
+        async move {
+            let mut response = match &self.data_plane {
+                Some(data_plane) if plane == Plane::Data => {
+                    data_plane.answer(&head, body, &caller).await
+                }
+                _ => {
+                    let request = Request::from_parts(head, body);
+                    // Boxed: scoring should not carry along what this takes.
+                    Box::pin(self.control_plane.handle(request, &caller)).await
+                }
+            };
+            if progress.leaves_much() {
+                // More is coming than is worth reading for the sake of the connection.
+                unread.store(true, Ordering::Release);
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok(match under_way {
+                Some(under_way) => under_way.answered(response),
+                None => response,
+            })
         }
-        Ok(match under_way {
-            Some(under_way) => under_way.answered(response),
-            None => response,
-        })
     }
 
     fn plane(&self, path: &str) -> Plane {

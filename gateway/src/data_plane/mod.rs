@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use auth::{Authenticator, Rights};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
 use serving_core::Router;
 use url::Url;
@@ -128,29 +129,31 @@ impl DataPlane {
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        let caller = Caller::new(peer, request.headers());
-        self.answer(request, &caller).await
+        let (head, body) = request.into_parts();
+        let caller = Caller::new(peer, &head.headers);
+        self.answer(&head, body, &caller).await
     }
 
-    /// The same for a `caller` of whom more is known.
-    pub async fn answer<B>(&self, request: Request<B>, caller: &Caller<'_>) -> Response<Body>
+    /// The same for a `caller` of whom more is known. Head and body come apart, so that what works for the request looks at its
+    /// head where it is and does not hand it on: a future is moved with all that it holds.
+    pub async fn answer<B>(&self, head: &Parts, body: B, caller: &Caller<'_>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
         let Caller { id, trail, .. } = caller;
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let target = Target::parse(request.uri().path());
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        let target = Target::parse(head.uri.path());
         if let Ok(target) = &target {
             let route = target.operation.route();
             trail.asked_for(route, &target.model, &target.reference);
         }
         let is_score = matches!(&target, Ok(target) if target.operation == Operation::Score);
         let answered = match target {
-            Ok(target) if !target.operation.takes(request.method()) => {
+            Ok(target) if !target.operation.takes(&head.method) => {
                 Ok(method_not_allowed(target.operation, id))
             }
-            Ok(target) => self.perform(request, &target, caller).await,
+            Ok(target) => self.perform(head, body, &target, caller).await,
             Err(reason) => Err(no_target(reason)),
         };
         let mut response = answered.unwrap_or_else(|refusal| {
@@ -169,7 +172,8 @@ impl DataPlane {
     /// An error means that no version was reached.
     async fn perform<B>(
         &self,
-        request: Request<B>,
+        head: &Parts,
+        body: B,
         target: &Target,
         caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
@@ -177,11 +181,11 @@ impl DataPlane {
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        let authorised = self.authorise(&request, target, caller).await;
-        authorised.map_err(|refusal| refusal.challenging(request.headers()))?;
+        let authorised = self.authorise(head, target, caller).await;
+        authorised.map_err(|refusal| refusal.challenging(&head.headers))?;
         let references = target::references(&target.reference);
         match target.operation {
-            Operation::Score => self.score(request, target, &references, caller).await,
+            Operation::Score => self.score(head, body, target, &references, caller).await,
             Operation::Ping => self.ping(target, &references),
             Operation::Describe => self.describe(target, &references),
             Operation::Document => self.document(target, &references),
@@ -189,20 +193,25 @@ impl DataPlane {
     }
 
     /// Any right on the model is enough: the least one is to score it.
-    async fn authorise<B>(
+    async fn authorise(
         &self,
-        request: &Request<B>,
+        head: &Parts,
         target: &Target,
         caller: &Caller<'_>,
     ) -> Result<(), Refusal> {
-        let (method, headers) = (request.method(), request.headers());
+        let (method, headers) = (&head.method, &head.headers);
+        let peer = caller.peer.ip();
         let admitted = self.authenticator.admit(method, headers);
         admitted.map_err(ApiError::from)?;
-        let principal = self
-            .authenticator
-            .authenticate_request(method, headers, caller.peer.ip())
-            .await
-            .map_err(ApiError::from)?;
+        let principal = if let Some(principal) = self.authenticator.at_hand(headers, peer) {
+            principal
+        } else {
+            // Boxed: requests with a token that is known are not to make room for it.
+            let asking = self
+                .authenticator
+                .authenticate_request(method, headers, peer);
+            Box::pin(asking).await.map_err(ApiError::from)?
+        };
         caller.trail.called_by(&principal);
         let right = if let Ok(right) = self.rights.at_hand(&principal, &target.model) {
             right

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode, header};
 use serving_core::{Entered, Phase, Reference, Unrouted, Version};
 use tokio::time::{Instant, timeout_at};
 
@@ -34,7 +35,8 @@ impl DataPlane {
     /// Scores. An error means that the request reached no version.
     pub(super) async fn score<B>(
         &self,
-        request: Request<B>,
+        head: &Parts,
+        body: B,
         target: &Target,
         references: &[Reference],
         caller: &Caller<'_>,
@@ -46,7 +48,7 @@ impl DataPlane {
         let entered = self.enter(target, references)?;
         caller.trail.reached(&entered.id);
         let stack = Arc::clone(&entered.target);
-        let scored = self.scored(request, entered, caller).await;
+        let scored = self.scored(head, body, entered, caller).await;
         let mut response = scored.unwrap_or_else(|refusal| refusal.into_response(&caller.id));
         stack.signed().put(response.headers_mut());
         stack.metrics().answered(response.status());
@@ -71,7 +73,8 @@ impl DataPlane {
 
     async fn scored<B>(
         &self,
-        request: Request<B>,
+        head: &Parts,
+        body: B,
         entered: Entered<Arc<VersionStack>>,
         caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
@@ -84,10 +87,9 @@ impl DataPlane {
         } = caller;
         let mut call = Call::begin(entered, caller.arrival);
         let stack = Arc::clone(call.stack());
-        let (parts, body) = request.into_parts();
         // A body that will be refused anyway is not worth its memory.
         stack.refuses_now()?;
-        let question = self.read(&parts.headers, body, id, call.deadline).await?;
+        let question = self.read(&head.headers, body, id, call.deadline).await?;
         stack.metrics().was_asked(question.size());
         let since = Instant::now();
         let turn = stack.turn(&question, trail, call.deadline).await;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -32,23 +31,19 @@ pub(super) struct Progress {
 }
 
 /// Gives a request's body away and keeps an eye on it.
-pub(super) fn follow(
-    request: Request<Incoming>,
-    trail: &Trail,
-) -> (Request<RequestBody>, Progress) {
-    let incoming = request.body();
+pub(super) fn follow(incoming: Incoming, trail: &Trail) -> (RequestBody, Progress) {
     let is_little = incoming
         .size_hint()
         .exact()
         .is_some_and(|length| length <= LITTLE);
     let read = (!is_little).then(|| Arc::new(AtomicBool::new(incoming.is_end_stream())));
     let progress = Progress { read: read.clone() };
-    let request = request.map(|incoming| RequestBody {
+    let body = RequestBody {
         incoming,
         progress: read,
         trail: trail.clone(),
-    });
-    (request, progress)
+    };
+    (body, progress)
 }
 
 impl Progress {
