@@ -8,6 +8,9 @@ use tokio::sync::Notify;
 
 use crate::lane::{self, LANES};
 
+/// Bytes of room that are kept for what comes next, of each place. More is given back: a burst, or a slow disk, is over.
+const KEPT: usize = 512 << 10;
+
 /// Records, or bytes of lines.
 #[derive(Debug)]
 pub(super) struct Gathered<T> {
@@ -75,6 +78,7 @@ impl<T> Gathered<T> {
             if !room.is_empty() {
                 write(room);
                 room.clear();
+                room.shrink_to(KEPT / size_of::<T>());
             }
         }
     }
