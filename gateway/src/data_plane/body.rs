@@ -54,12 +54,12 @@ impl SegmentsBody {
 
 impl http_body::Body for SegmentsBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let part = self.parts.next();
         if let Some(part) = &part {
             self.left -= part.len() as u64;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode, header};
 use serving_core::{Entered, Phase, Reference, Unrouted, Version};
 use tokio::time::{Instant, timeout_at};
 
@@ -87,9 +87,14 @@ impl DataPlane {
         let (parts, body) = request.into_parts();
         // A body that will be refused anyway is not worth its memory.
         stack.refuses_now()?;
-        let question = self.read(&parts.headers, body, id, call.deadline).await?;
-        stack.metrics().was_asked(question.size());
+        let (media_type, encoding) = spoken(&parts.headers)?;
         let trail = Trail::of(&parts.extensions);
+        let limit = self.config.max_body;
+        let read = intake::read(&parts.headers, body, encoding, limit, &self.memory);
+        let read = timeout_at(call.deadline, read).await;
+        let read = read.map_err(|_| intake::late())??;
+        let question = Question::new(media_type, &parts.headers, read, id);
+        stack.metrics().was_asked(question.size());
         let since = Instant::now();
         let turn = stack.turn(&question, &trail, call.deadline).await;
         let began = match &turn {
@@ -107,53 +112,40 @@ impl DataPlane {
                 return Ok(answer.into_response(call.deadline, cutoff));
             }
         };
+        let answered = question
+            .ask(&stack, Exchange::new(place, call), &[trail])
+            .await?;
+        self.respond(answered, &stack, &parts.extensions, id).await
+    }
+
+    /// The answer as its client gets it.
+    async fn respond(
+        &self,
+        answered: Answered,
+        stack: &VersionStack,
+        extensions: &Extensions,
+        id: &RequestId,
+    ) -> Result<Response<Body>, Refusal> {
         let Answered {
             head,
             shape,
             mut exchange,
-        } = question
-            .ask(&stack, Exchange::new(place, call), &[trail])
-            .await?;
+        } = answered;
         if !head.status.is_success() {
             if head.status == StatusCode::GATEWAY_TIMEOUT {
                 // The worker's own deadline: its thread computes on (MLflow 3.17).
                 exchange.leaves_a_thread();
             }
-            let body = read_error(&stack, &mut exchange).await?;
+            let body = read_error(stack, &mut exchange).await?;
             let refusal = worker_error::translate(head.status, body.as_deref());
-            return Err(self.without_traces(refusal, &stack, id));
+            return Err(self.without_traces(refusal, stack, id));
         }
-        let cutoff = parts.extensions.get::<Cutoff>();
+        let cutoff = extensions.get::<Cutoff>();
         let body = answer::open(exchange, shape, cutoff).await;
-        let mut response = Response::new(body.map_err(|reason| lost(&stack, &reason))?);
+        let mut response = Response::new(body.map_err(|reason| lost(stack, &reason))?);
         *response.status_mut() = head.status;
         *response.headers_mut() = answer::headers(&head.headers, shape);
         Ok(response)
-    }
-
-    /// Everything of the request, before it takes a place in the queue.
-    async fn read<B>(
-        &self,
-        headers: &HeaderMap,
-        body: B,
-        id: &RequestId,
-        deadline: Instant,
-    ) -> Result<Question, Refusal>
-    where
-        B: http_body::Body<Data = Bytes>,
-        B::Error: Into<BodyError>,
-    {
-        let unsupported = |message| Refusal::new(ErrorCode::UnsupportedMediaType, message);
-        let content_type = headers.get(header::CONTENT_TYPE);
-        let media_type = MediaType::parse(content_type.map(http::HeaderValue::as_bytes))
-            .map_err(|reason| unsupported(reason.to_string()))?;
-        let encoding = Encoding::of(headers).map_err(|reason| unsupported(reason.to_string()))?;
-        let read = intake::read(headers, body, encoding, self.config.max_body, &self.memory);
-        let body = timeout_at(deadline, read).await.map_err(|_| {
-            let message = "the deadline passed before the request's body had arrived";
-            Refusal::new(ErrorCode::DeadlineExceeded, message)
-        })??;
-        Ok(Question::new(media_type, headers, body, id))
     }
 
     /// Puts a stack trace into the version's log instead of the answer, unless it is wanted there too.
@@ -172,6 +164,16 @@ impl DataPlane {
         }
         refusal
     }
+}
+
+/// What the head says of the body.
+fn spoken(headers: &HeaderMap) -> Result<(MediaType, Encoding), Refusal> {
+    let unsupported = |message| Refusal::new(ErrorCode::UnsupportedMediaType, message);
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let media_type = MediaType::parse(content_type.map(http::HeaderValue::as_bytes))
+        .map_err(|reason| unsupported(reason.to_string()))?;
+    let encoding = Encoding::of(headers).map_err(|reason| unsupported(reason.to_string()))?;
+    Ok((media_type, encoding))
 }
 
 /// Nothing of that name, or nothing that the caller may see: the two must not differ.

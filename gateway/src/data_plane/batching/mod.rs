@@ -154,12 +154,17 @@ impl VersionStack {
 
     /// Waits as any request does that shares nothing.
     async fn alone(&self, trail: &Trail, deadline: Instant) -> Result<Turn, ApiError> {
+        Ok(Turn::Alone(self.place(trail, deadline).await?))
+    }
+
+    /// Waits for a place for a request that shares nothing.
+    async fn place(&self, trail: &Trail, deadline: Instant) -> Result<Place, ApiError> {
         let queued = trail.queues();
         let permit = self.admit(deadline).await;
         drop(queued);
         let place = Place::new(permit?, None);
         self.metrics().went(Sharing::Alone);
-        Ok(Turn::Alone(place))
+        Ok(place)
     }
 
     /// What a request has that could be joined with others, if calls are shared at all.
