@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use serving_core::ReplicaId;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -44,6 +45,8 @@ pub(super) struct Question {
     uri: Uri,
     headers: HeaderMap,
     memory: Held,
+    /// The worker that died with it in hand, before it was put to any by [`Self::ask`].
+    left_by: Option<ReplicaId>,
 }
 
 /// What is asked.
@@ -87,7 +90,23 @@ impl Question {
             uri: invocations(id),
             headers,
             memory: Arc::new(body.reserved),
+            left_by: None,
         }
+    }
+
+    /// The same with `body`, if it is one client's.
+    pub(super) fn with(mut self, read: Read) -> Self {
+        if let Asked::Alone { body, .. } = &mut self.asked {
+            *body = read.segments;
+            self.memory = Arc::new(read.reserved);
+        }
+        self
+    }
+
+    /// The same, which a worker has died with.
+    pub(super) fn left_by(mut self, replica: ReplicaId) -> Self {
+        self.left_by = Some(replica);
+        self
     }
 
     /// The rows of several requests in one, which a worker of `dialect` understands; with the headers of the first of them.
@@ -108,6 +127,7 @@ impl Question {
             },
             headers,
             memory,
+            left_by: None,
         }
     }
 
@@ -160,9 +180,12 @@ impl Question {
         trails: &[Trail],
     ) -> Result<Answered, ApiError> {
         let deadline = exchange.deadline();
-        let mut deaths = 0;
-        let mut avoid = None;
-        let mut reuse = Reuse::Allowed;
+        let mut deaths = usize::from(self.left_by.is_some());
+        let mut avoid = self.left_by;
+        let mut reuse = match avoid {
+            Some(_) => Reuse::Never,
+            None => Reuse::Allowed,
+        };
         loop {
             let seen = stack.replicas();
             let chosen = stack.choose(deadline, avoid).await?;
@@ -190,7 +213,8 @@ impl Question {
                     continue;
                 }
             };
-            let mut request = self.request(&translation);
+            let body = SegmentsBody::holding(&translation.body, &self.memory);
+            let mut request = self.request(translation.content_type, body);
             leg.tell(request.headers_mut());
             let sending = exchange.send(request, connection, chosen, leg);
             let Ok(sent) = timeout_at(deadline, sending).await else {
@@ -218,12 +242,17 @@ impl Question {
         }
     }
 
-    fn request(&self, translation: &Translation) -> Request<SegmentsBody> {
-        let mut request = Request::new(SegmentsBody::holding(&translation.body, &self.memory));
+    /// Its head, for a worker that is sent `body`.
+    pub(super) fn request(
+        &self,
+        content_type: &'static str,
+        body: SegmentsBody,
+    ) -> Request<SegmentsBody> {
+        let length = HeaderValue::from(body.len());
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
-        let content_type = HeaderValue::from_static(translation.content_type);
-        let length = HeaderValue::from(translation.body.len());
+        let content_type = HeaderValue::from_static(content_type);
         // A clone has room for nothing more, and would be made anew for the two that follow.
         let headers = request.headers_mut();
         headers.reserve(self.headers.len() + 2);

@@ -24,6 +24,16 @@ pub(super) struct Read {
     pub(super) reserved: Reserved,
 }
 
+impl Read {
+    /// Of a body that is read otherwise.
+    pub(super) fn nothing(memory: &Arc<BodyMemory>) -> Self {
+        Self {
+            segments: Segments::default(),
+            reserved: memory.reserve(),
+        }
+    }
+}
+
 /// Reads all of `body`, of at most `limit` bytes after decoding, into `memory`. One that says that it will be longer is
 /// not read at all.
 pub(super) async fn read<B>(
@@ -55,13 +65,13 @@ where
 }
 
 /// How long the body is, as its head says.
-fn announced(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     let length = headers.get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
 }
 
 /// What a client is told whose body was not taken.
-fn refused(reason: DecodeError, limit: usize) -> ApiError {
+pub(super) fn refused(reason: DecodeError, limit: usize) -> ApiError {
     match reason {
         DecodeError::TooLarge => too_large(limit),
         DecodeError::NoMemory => ApiError::new(
@@ -76,7 +86,7 @@ fn refused(reason: DecodeError, limit: usize) -> ApiError {
 }
 
 /// What a client is told whose body ended too early.
-fn broken_off(reason: &BodyError) -> ApiError {
+pub(super) fn broken_off(reason: &BodyError) -> ApiError {
     let message = format!("the request's body did not arrive whole: {reason}");
     ApiError::new(ErrorCode::BadRequest, message)
 }

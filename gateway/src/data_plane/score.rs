@@ -5,11 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::{Extensions, HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
 use serving_core::{Entered, Phase, Reference, Unrouted, Version};
 use tokio::time::{Instant, timeout_at};
 
 use super::DataPlane;
 use super::answer::{self, CutShort};
+use super::arriving::{self, Arrival, Arriving};
 use super::attempt::{Answered, Question, no_answer_in_time};
 use super::batching::Turn;
 use super::body::{Body, BodyError};
@@ -42,7 +44,7 @@ impl DataPlane {
         arrival: Instant,
     ) -> Result<Response<Body>, Refusal>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let entered = self.enter(target, references)?;
@@ -79,7 +81,7 @@ impl DataPlane {
         arrival: Instant,
     ) -> Result<Response<Body>, Refusal>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let mut call = Call::begin(entered, arrival);
@@ -90,6 +92,15 @@ impl DataPlane {
         let (media_type, encoding) = spoken(&parts.headers)?;
         let trail = Trail::of(&parts.extensions);
         let limit = self.config.max_body;
+        if let Some(length) = arriving::large(&parts.headers, encoding, limit) {
+            let body = body.map_err(Into::into).boxed_unsync();
+            let counted_by = Some(Arc::clone(&stack));
+            let arrival = Arrival::new(body, length, limit, &self.memory, counted_by);
+            let arriving = Arriving::new(media_type, &parts.headers, id, arrival, &self.memory);
+            // Boxed: other requests are not to make room for it.
+            let answered = Box::pin(arriving.ask(&stack, call, &trail)).await?;
+            return self.respond(answered, &stack, &parts.extensions, id).await;
+        }
         let read = intake::read(&parts.headers, body, encoding, limit, &self.memory);
         let read = timeout_at(call.deadline, read).await;
         let read = read.map_err(|_| intake::late())??;

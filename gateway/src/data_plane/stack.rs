@@ -270,6 +270,15 @@ impl VersionStack {
         }
     }
 
+    /// A live replica, if there is one: the less busy one of two.
+    pub(super) fn choose_now(&self) -> Option<Chosen> {
+        let set = self.replicas.current();
+        if set.failure.is_some() {
+            return None;
+        }
+        pick(&set, None)
+    }
+
     /// Waits until the replicas have changed, for `pause` at most.
     pub(super) async fn changed(&self, since: &Arc<ReplicaSet<Upstream>>, pause: Duration) {
         let mut replicas = self.replicas.subscribe();
