@@ -3,8 +3,8 @@
 //! A worker cannot be told to stop: the thread that computes goes on when the client has gone or the deadline has
 //! passed. So an exchange that is dropped unanswered is heard to its end by a task of its own. Until the deadline it
 //! keeps its place at work, whether its client has left or not: otherwise clients with little patience could put any
-//! number of threads to work. From the deadline on it counts as abandoned, until it is answered after all. Only where the
-//! worker waited for the rest of the request there is nothing to hear: it has not begun to compute.
+//! number of threads to work. From the deadline on it counts as abandoned, until it is answered after all. A worker that
+//! waits for the rest of the request has not begun to compute: the rest ends, and with it the connection.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -305,8 +305,10 @@ impl Drop for Exchange {
         if let Some(leg) = &self.leg {
             leg.failed(if is_late { "timeout" } else { "cancelled" });
         }
-        let lacks_some = self.arrival.take().is_some_and(|arrival| arrival.leave());
-        if lacks_some || (self.is_begun && !is_late) {
+        if let Some(arrival) = self.arrival.take() {
+            arrival.leave();
+        }
+        if self.is_begun && !is_late {
             return;
         }
         let (Some(by), Some(owner)) = (self.by.take(), self.owner.take()) else {

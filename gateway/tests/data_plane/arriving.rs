@@ -86,6 +86,16 @@ async fn until(
     }
 }
 
+/// Lets `request` go as far as it can without anything new: it has no answer yet.
+async fn waits(mut request: impl Future<Output = Answer> + Unpin) {
+    for _ in 0..10 {
+        if let Some(answer) = (&mut request).now_or_never() {
+            panic!("{}", answer.text());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A body of one MiB of which the worker has the first half: the request, and what sends the rest.
 macro_rules! half_sent {
     ($gateway:expr, $worker:expr, $body:expr) => {{
@@ -94,6 +104,7 @@ macro_rules! half_sent {
         let plane = Arc::clone(&$gateway.plane);
         let mut answer = Box::pin(async move { read(plane.handle(request, peer()).await).await });
         until(&mut answer, $worker.has_received(HALF)).await;
+        waits(&mut answer).await;
         (answer, sending)
     }};
 }
@@ -276,19 +287,18 @@ async fn a_client_that_leaves_frees_its_place_at_once() {
 #[tokio::test]
 async fn a_client_that_stalls_loses_the_worker_and_is_answered_in_the_end() {
     let worker = FakeWorker::predicting();
-    let gateway = Setup::default().places(1, 1).over([worker.upstream()]);
+    let gateway = Setup::default().places(1, 0).over([worker.upstream()]);
     let body = inputs(MIB);
     let (mut answer, sending) = half_sent!(gateway, worker, body);
     pass(Duration::from_secs(1)).await;
-    assert!(answer.as_mut().now_or_never().is_none());
+    waits(&mut answer).await;
     put(&sending, &[body.slice(HALF..=HALF)]).await;
-    assert!(answer.as_mut().now_or_never().is_none());
-    pass(Duration::from_secs(1)).await;
+    waits(&mut answer).await;
+    gateway.score("[1]").await.is(429, "RESOURCE_EXHAUSTED");
+    pass(Duration::from_millis(1_100)).await;
     // One byte is not what a worker waits for.
-    until(&mut answer, async {
-        score_when_there_is_a_place(&gateway).await;
-    })
-    .await;
+    waits(&mut answer).await;
+    assert_eq!(gateway.score("[1]").await.status, 200);
     assert_eq!(worker.last().text(), "{\"dataframe_records\": [1]}");
     put(&sending, &[body.slice(HALF + 1..)]).await;
     let answer = timeout(SOON, answer).await.unwrap();
@@ -297,25 +307,42 @@ async fn a_client_that_stalls_loses_the_worker_and_is_answered_in_the_end() {
 }
 
 #[tokio::test]
+async fn who_stalled_queues_as_if_it_had_come_now() {
+    let (worker, _go, mut arrivals) = gated();
+    let gateway = Setup::default().places(1, 0).over([worker.upstream()]);
+    let body = inputs(MIB);
+    let (mut answer, sending) = half_sent!(gateway, worker, body);
+    pass(Duration::from_millis(2_100)).await;
+    waits(&mut answer).await;
+    let mut other = Box::pin(gateway.score("[1]"));
+    tokio::select! {
+        _ = &mut other => panic!("it was not allowed to answer"),
+        arrived = arrivals.recv() => arrived.unwrap(),
+    }
+    put(&sending, &[body.slice(HALF..)]).await;
+    let refused = timeout(SOON, answer).await.unwrap();
+    refused.is(429, "RESOURCE_EXHAUSTED");
+}
+
+#[tokio::test]
 async fn a_client_that_trickles_does_not_keep_a_place_until_its_deadline() {
     let worker = FakeWorker::predicting();
-    let gateway = Setup::default().places(1, 1).over([worker.upstream()]);
+    let gateway = Setup::default().places(1, 0).over([worker.upstream()]);
     let body = inputs(MIB);
     let (mut answer, sending) = half_sent!(gateway, worker, body);
     // Each time just before the worker would be taken away, and a piece that is worth sending.
-    let (pause, piece) = (Duration::from_millis(1_500), 10_000);
+    let (pause, piece) = (Duration::from_millis(1_300), 10_000);
     let mut sent = HALF;
     for _ in 0..3 {
         pass(pause).await;
         put(&sending, &[body.slice(sent..sent + piece)]).await;
         sent += piece;
         until(&mut answer, worker.has_received(sent)).await;
+        waits(&mut answer).await;
     }
     pass(pause).await;
-    until(&mut answer, async {
-        score_when_there_is_a_place(&gateway).await;
-    })
-    .await;
+    waits(&mut answer).await;
+    assert_eq!(gateway.score("[1]").await.status, 200);
     put(&sending, &[body.slice(sent..)]).await;
     assert_eq!(timeout(SOON, answer).await.unwrap().status, 200);
     assert_eq!(worker.last().body, body);
@@ -414,12 +441,11 @@ async fn a_body_that_does_not_come_before_the_deadline_is_504_and_says_nothing_o
     let worker = FakeWorker::predicting();
     let mut gateway = Setup::default()
         .places(1, 0)
-        .timeout(1_900)
+        .timeout(1_500)
         .over([worker.upstream()]);
     let body = inputs(MIB);
     let (answer, _sending) = half_sent!(gateway, worker, body);
-    pass(Duration::from_secs(1)).await;
-    pass(Duration::from_secs(1)).await;
+    pass(Duration::from_millis(1_500)).await;
     let message = timeout(SOON, answer).await.unwrap();
     let message = message.is(504, "DEADLINE_EXCEEDED");
     assert!(message.contains("body"), "{message}");

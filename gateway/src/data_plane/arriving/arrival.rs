@@ -143,13 +143,11 @@ impl Arrival {
         matches!(self.state().interrupted, Some(Interruption::Slow))
     }
 
-    /// Nobody wants its rest. Whether a worker waited for the client at that time: then it cannot have begun to compute.
-    pub(in crate::data_plane) fn leave(&self) -> bool {
+    /// Nobody wants its rest. A worker that reads on finds that it is missing.
+    pub(in crate::data_plane) fn leave(&self) {
         let mut state = self.state();
-        let is_awaited = state.waits && state.body.is_some();
         state.body = None;
         state.counted_by = None;
-        is_awaited
     }
 
     /// The part of this number, of those that are sent on. Small arrivals are gathered until they are worth a part.

@@ -11,8 +11,8 @@
 //! - A client that lets the worker wait ([`live`] says how long it may) loses the worker and its place: the rest is read whole
 //!   and queues as if it had only come now. So a slow client costs a worker some seconds of waiting for a socket, once.
 //! - A body that breaks off, or finds no memory, ends the worker's connection. The client hears what it would have heard otherwise,
-//!   and nothing of it counts against the worker. The same when the client leaves: a worker that lacks half of the request has not
-//!   begun to compute, so there is nothing to wait for, unless it is the worker that does not read.
+//!   and nothing of it counts against the worker. The same when the client leaves, unless it is the worker that does not read: one
+//!   that waits for the rest has not begun to compute.
 //! - Such bodies are over what is looked into for rows by far: they never share a call, and need no slot.
 
 mod arrival;
