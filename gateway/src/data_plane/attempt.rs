@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, header};
+use serving_core::ReplicaId;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -45,6 +46,8 @@ pub(super) struct Question {
     several: Option<usize>,
     headers: HeaderMap,
     memory: Held,
+    /// The worker that died with it in hand, before it was put to any by [`Self::ask`].
+    left_by: Option<ReplicaId>,
 }
 
 /// What is asked.
@@ -88,7 +91,23 @@ impl Question {
             several: None,
             headers,
             memory: Arc::new(body.reserved),
+            left_by: None,
         }
+    }
+
+    /// The same with `body`, if it is one client's.
+    pub(super) fn with(mut self, read: Read) -> Self {
+        if let Asked::Alone { body, .. } = &mut self.asked {
+            *body = read.segments;
+            self.memory = Arc::new(read.reserved);
+        }
+        self
+    }
+
+    /// The same, which a worker has died with.
+    pub(super) fn left_by(mut self, replica: ReplicaId) -> Self {
+        self.left_by = Some(replica);
+        self
     }
 
     /// The rows of several requests in one, which a worker of `dialect` understands; with the headers of the first of them.
@@ -108,6 +127,7 @@ impl Question {
             },
             headers,
             memory,
+            left_by: None,
         }
     }
 
@@ -160,9 +180,12 @@ impl Question {
         trails: &[Trail],
     ) -> Result<Answered, ApiError> {
         let deadline = exchange.deadline();
-        let mut deaths = 0;
-        let mut avoid = None;
-        let mut reuse = Reuse::Allowed;
+        let mut deaths = usize::from(self.left_by.is_some());
+        let mut avoid = self.left_by;
+        let mut reuse = match avoid {
+            Some(_) => Reuse::Never,
+            None => Reuse::Allowed,
+        };
         loop {
             let seen = stack.replicas();
             let chosen = stack.choose(deadline, avoid).await?;
@@ -190,8 +213,8 @@ impl Question {
                     continue;
                 }
             };
-            let request = self.request(connection, &translation, &leg);
             let body = SegmentsBody::holding(&translation.body, &self.memory);
+            let request = self.request(connection, translation.content_type, &body, &leg);
             let sending = exchange.send(request, body, chosen, leg);
             let Ok(sent) = timeout_at(deadline, sending).await else {
                 return Err(no_answer_in_time(stack));
@@ -222,7 +245,13 @@ impl Question {
     }
 
     /// The request as bytes, in the connection's own buffer: another try costs nothing but writing it again.
-    fn request(&self, connection: Connection, translation: &Translation, leg: &Leg) -> Outgoing {
+    pub(super) fn request(
+        &self,
+        connection: Connection,
+        content_type: &'static str,
+        body: &SegmentsBody,
+        leg: &Leg,
+    ) -> Outgoing {
         let several = self.several.map(|requests| format!("&requests={requests}"));
         // MLflow's servers look at no query, but show it in the line that they print for each request.
         let target = std::iter::once("/invocations?request_id=")
@@ -241,8 +270,7 @@ impl Question {
                 head.header(name, value);
             }
         };
-        let length = translation.body.len() as u64;
-        connection.post(target, write, translation.content_type, length)
+        connection.post(target, write, content_type, body.len())
     }
 }
 

@@ -56,6 +56,14 @@ impl Reserved {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// All that it holds, which it no longer does then.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            memory: Arc::clone(&self.memory),
+            bytes: std::mem::take(&mut self.bytes),
+        }
+    }
 }
 
 impl Drop for Reserved {

@@ -14,7 +14,7 @@ use crate::protocol::Segments;
 const CHUNK: usize = 64 * 1024;
 /// Arrivals from this size on are kept as they are; smaller ones are copied together, so that a body of many tiny
 /// chunks costs no more memory than its bytes.
-const KEPT: usize = 8 * 1024;
+pub(super) const KEPT: usize = 8 * 1024;
 /// RFC 8878 recommends that decoders need not take windows over 8 MiB; more is memory that a small body could claim.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -62,6 +62,7 @@ pub(super) enum Decoder {
 }
 
 /// The decoded body, never longer than the limit.
+#[derive(Debug)]
 pub(super) struct Sink {
     segments: Segments,
     gathered: BytesMut,
@@ -108,13 +109,7 @@ impl Decoder {
         limit: usize,
         reserved: Reserved,
     ) -> Result<Self, DecodeError> {
-        let sink = Sink {
-            segments: Segments::default(),
-            gathered: BytesMut::new(),
-            room: limit,
-            reserved,
-            refused: None,
-        };
+        let sink = Sink::new(limit, reserved);
         Ok(match encoding {
             Encoding::Identity => Self::Identity(sink),
             Encoding::Gzip => Self::Gzip {
@@ -199,7 +194,29 @@ impl Decoder {
 }
 
 impl Sink {
-    fn push(&mut self, piece: Bytes) -> Result<(), DecodeError> {
+    /// Room for `limit` bytes, each of which is added to `reserved`.
+    pub(super) fn new(limit: usize, reserved: Reserved) -> Self {
+        Self {
+            segments: Segments::default(),
+            gathered: BytesMut::new(),
+            room: limit,
+            reserved,
+            refused: None,
+        }
+    }
+
+    /// What there is of the body, but for what [`Self::gathered`] counts.
+    pub(super) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Bytes of small arrivals that are not among the segments yet.
+    pub(super) fn gathered(&self) -> usize {
+        self.gathered.len()
+    }
+
+    /// Takes one more piece.
+    pub(super) fn push(&mut self, piece: Bytes) -> Result<(), DecodeError> {
         if piece.len() < KEPT {
             return self.write_all(&piece).map_err(|_| self.reason("identity"));
         }
@@ -223,7 +240,8 @@ impl Sink {
         Ok(())
     }
 
-    fn close_chunk(&mut self) {
+    /// Adds what was gathered to the segments.
+    pub(super) fn close_chunk(&mut self) {
         self.segments.push(self.gathered.split().freeze());
     }
 
@@ -236,8 +254,13 @@ impl Sink {
     }
 
     fn finish(mut self) -> (Segments, Reserved) {
+        self.take()
+    }
+
+    /// All that there is, and what it holds of the memory.
+    pub(super) fn take(&mut self) -> (Segments, Reserved) {
         self.close_chunk();
-        (self.segments, self.reserved)
+        (std::mem::take(&mut self.segments), self.reserved.take())
     }
 }
 

@@ -3,7 +3,8 @@
 //! A worker cannot be told to stop: the thread that computes goes on when the client has gone or the deadline has
 //! passed. So an exchange that is dropped unanswered is heard to its end by a task of its own. Until the deadline it
 //! keeps its place at work, whether its client has left or not: otherwise clients with little patience could put any
-//! number of threads to work. From the deadline on it counts as abandoned, until it is answered after all.
+//! number of threads to work. From the deadline on it counts as abandoned, until it is answered after all. A worker that
+//! waits for the rest of the request has not begun to compute: the rest ends, and with it the connection.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -21,7 +22,8 @@ use serving_core::Entered;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admission::Place;
-use super::body::BodyError;
+use super::arriving::Arrival;
+use super::body::SegmentsBody;
 use super::metrics::Counted;
 use super::stack::{Chosen, VersionStack};
 use super::upstream::{BrokenOff, Outgoing, SendError, WorkerBody};
@@ -51,6 +53,8 @@ pub(super) struct Exchange {
     head: Option<Head>,
     /// `Some` while the worker has not said everything.
     body: Option<WorkerBody>,
+    /// The request's body, if it is sent while it arrives.
+    arrival: Option<Arc<Arrival>>,
     /// Whether some of the body has come.
     is_begun: bool,
     /// What the worker does, for whoever wants to know.
@@ -155,6 +159,7 @@ impl Exchange {
         Self {
             head: None,
             body: None,
+            arrival: None,
             is_begun: false,
             leg: None,
             by: None,
@@ -169,17 +174,14 @@ impl Exchange {
     }
 
     /// Sends the request and waits for the head of the answer. After a failure it can be sent again.
-    pub(super) async fn send<B>(
+    pub(super) async fn send(
         &mut self,
         request: Outgoing,
-        body: B,
+        body: SegmentsBody,
         by: Chosen,
         leg: Leg,
-    ) -> Result<Parts, SendError>
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BodyError>,
-    {
+    ) -> Result<Parts, SendError> {
+        self.arrival = body.arrival().cloned();
         let head = Box::pin(by.servable.send(request, body));
         self.by = Some(by);
         let leg = self.leg.insert(leg);
@@ -187,14 +189,16 @@ impl Exchange {
         self.head = None;
         match &answered {
             Ok(response) => leg.answered(response.status()),
+            Err(_) if is_interrupted(self.arrival.as_deref()) => leg.failed("request_body"),
             Err(SendError::Unanswered(_)) => leg.failed("unanswered"),
             Err(SendError::Garbled(_)) => leg.failed("garbled"),
-            Err(SendError::Body(_)) => leg.failed("request"),
+            Err(SendError::Body(_)) => leg.failed("request_body"),
         }
         match answered {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 self.body = Some(body);
+                self.arrival = self.arrival.take().filter(|arrival| !arrival.is_whole());
                 if let Some(place) = &mut self.place {
                     place.leave_slot();
                 }
@@ -206,6 +210,7 @@ impl Exchange {
             Err(reason) => {
                 self.leg = None;
                 self.by = None;
+                self.arrival = None;
                 Err(reason)
             }
         }
@@ -255,8 +260,24 @@ impl Exchange {
         }
     }
 
+    /// The same at a place of its own anew.
+    pub(super) fn again(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        if let Some(Owner::Call(call)) = &mut self.owner {
+            call.admitted = Some(Instant::now());
+        }
+        self
+    }
+
+    /// The same, as long as it has to wait for its next place.
+    pub(super) fn without_place(mut self) -> Self {
+        self.place = None;
+        self
+    }
+
     fn end(&mut self) {
         self.body = None;
+        self.arrival = None;
         self.leg = None;
         self.by = None;
         self.place = None;
@@ -284,6 +305,9 @@ impl Drop for Exchange {
         let is_late = Instant::now() >= self.deadline;
         if let Some(leg) = &self.leg {
             leg.failed(if is_late { "timeout" } else { "cancelled" });
+        }
+        if let Some(arrival) = self.arrival.take() {
+            arrival.leave();
         }
         if self.is_begun && !is_late {
             return;
@@ -317,6 +341,11 @@ impl Drop for Exchange {
             }
         });
     }
+}
+
+/// Whether the request's body ended its sending, and not the worker.
+fn is_interrupted(arrival: Option<&Arrival>) -> bool {
+    arrival.is_some_and(Arrival::is_interrupted)
 }
 
 impl Remains {

@@ -24,6 +24,16 @@ pub(super) struct Read {
     pub(super) reserved: Reserved,
 }
 
+impl Read {
+    /// Of a body that is read otherwise.
+    pub(super) fn nothing(memory: &Arc<BodyMemory>) -> Self {
+        Self {
+            segments: Segments::default(),
+            reserved: memory.reserve(),
+        }
+    }
+}
+
 /// Reads all of `body`, of at most `limit` bytes after decoding, into `memory`. One that says that it will be longer is
 /// not read at all.
 pub(super) async fn read<B>(
@@ -40,25 +50,11 @@ where
     if announced(headers).is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
-    let refuse = |reason| match reason {
-        DecodeError::TooLarge => too_large(limit),
-        DecodeError::NoMemory => ApiError::new(
-            ErrorCode::ResourceExhausted,
-            "the gateway holds as many bytes of requests as it may",
-        )
-        .retry_after(MEMORY_PAUSE),
-        corrupt @ DecodeError::Corrupt(_) => {
-            ApiError::new(ErrorCode::BadRequest, corrupt.to_string())
-        }
-    };
+    let refuse = |reason| refused(reason, limit);
     let mut decoder = Decoder::new(encoding, limit, memory.reserve()).map_err(refuse)?;
     let mut body = std::pin::pin!(body);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|reason| {
-            let reason: BodyError = reason.into();
-            let message = format!("the request's body did not arrive whole: {reason}");
-            ApiError::new(ErrorCode::BadRequest, message)
-        })?;
+        let frame = frame.map_err(|reason| broken_off(&reason.into()))?;
         // Trailers say nothing to us.
         if let Ok(piece) = frame.into_data() {
             decoder.push(piece).map_err(refuse)?;
@@ -68,9 +64,37 @@ where
     Ok(Read { segments, reserved })
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
+/// How long the body is, as its head says.
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     let length = headers.get(header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
+}
+
+/// What a client is told whose body was not taken.
+pub(super) fn refused(reason: DecodeError, limit: usize) -> ApiError {
+    match reason {
+        DecodeError::TooLarge => too_large(limit),
+        DecodeError::NoMemory => ApiError::new(
+            ErrorCode::ResourceExhausted,
+            "the gateway holds as many bytes of requests as it may",
+        )
+        .retry_after(MEMORY_PAUSE),
+        corrupt @ DecodeError::Corrupt(_) => {
+            ApiError::new(ErrorCode::BadRequest, corrupt.to_string())
+        }
+    }
+}
+
+/// What a client is told whose body ended too early.
+pub(super) fn broken_off(reason: &BodyError) -> ApiError {
+    let message = format!("the request's body did not arrive whole: {reason}");
+    ApiError::new(ErrorCode::BadRequest, message)
+}
+
+/// What a client is told whose body took too long.
+pub(super) fn late() -> ApiError {
+    let message = "the deadline passed before the request's body had arrived";
+    ApiError::new(ErrorCode::DeadlineExceeded, message)
 }
 
 fn too_large(limit: usize) -> ApiError {

@@ -2,12 +2,13 @@
 //! (Where rights come from the registry, a caller about whom nothing is known yet waits until it has been asked.)
 //!
 //! A request goes through these modules in this order: `target` (what does the path name), [`auth`] (who is it, and may
-//! it), [`serving_core::Router`] (which version is that now), `intake` and `decode` (its body, limited), `stack` and
+//! it), [`serving_core::Router`] (which version is that now), `intake` and `decode` (its body, limited; `arriving`: a large one goes on while it comes), `stack` and
 //! `admission` (a place to work, and a replica), perhaps `batching` (in whose company), `attempt`, `exchange` and `upstream` (the worker), `answer` (and back).
 
 mod about;
 mod admission;
 mod answer;
+mod arriving;
 mod attempt;
 mod batching;
 mod body;
@@ -124,9 +125,10 @@ impl DataPlane {
     }
 
     /// Answers one request from `peer`. Dropping the future gives everything back that the request held.
+    /// A body whose length is not that of its `Content-Length` may be refused.
     pub async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let (head, body) = request.into_parts();
@@ -138,7 +140,7 @@ impl DataPlane {
     /// head where it is and does not hand it on: a future is moved with all that it holds.
     pub async fn answer<B>(&self, head: &Parts, body: B, caller: &Caller<'_>) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let Caller { id, trail, .. } = caller;
@@ -178,7 +180,7 @@ impl DataPlane {
         caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let authorised = self.authorise(head, target, caller).await;

@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode, header};
+use http_body_util::BodyExt;
 use serving_core::{Entered, Phase, Reference, Unrouted, Version};
 use tokio::time::{Instant, timeout_at};
 
 use super::DataPlane;
 use super::answer::{self, CutShort};
+use super::arriving::{self, Arrival, Arriving};
 use super::attempt::{Answered, Question, no_answer_in_time};
 use super::batching::Turn;
 use super::body::{Body, BodyError};
@@ -42,7 +44,7 @@ impl DataPlane {
         caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let entered = self.enter(target, references)?;
@@ -79,7 +81,7 @@ impl DataPlane {
         caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let Caller {
@@ -89,7 +91,21 @@ impl DataPlane {
         let stack = Arc::clone(call.stack());
         // A body that will be refused anyway is not worth its memory.
         stack.refuses_now()?;
-        let question = self.read(&head.headers, body, id, call.deadline).await?;
+        let (media_type, encoding) = spoken(&head.headers)?;
+        let limit = self.config.max_body;
+        if let Some(length) = arriving::large(&head.headers, encoding, limit) {
+            let body = body.map_err(Into::into).boxed_unsync();
+            let counted_by = Some(Arc::clone(&stack));
+            let arrival = Arrival::new(body, length, limit, &self.memory, counted_by);
+            let arriving = Arriving::new(media_type, &head.headers, id, arrival, &self.memory);
+            // Boxed: other requests are not to make room for it.
+            let answered = Box::pin(arriving.ask(&stack, call, trail)).await?;
+            return self.respond(answered, &stack, caller).await;
+        }
+        let read = intake::read(&head.headers, body, encoding, limit, &self.memory);
+        let read = timeout_at(call.deadline, read).await;
+        let read = read.map_err(|_| intake::late())??;
+        let question = Question::new(media_type, &head.headers, read, id);
         stack.metrics().was_asked(question.size());
         let since = Instant::now();
         let turn = stack.turn(&question, trail, call.deadline).await;
@@ -107,56 +123,42 @@ impl DataPlane {
                 return Ok(answer.into_response(call.deadline, *cutoff));
             }
         };
-        let Answered {
-            head,
-            shape,
-            mut exchange,
-        } = question
+        let answered = question
             .ask(
                 &stack,
                 Exchange::new(place, call),
                 std::slice::from_ref(trail),
             )
             .await?;
+        self.respond(answered, &stack, caller).await
+    }
+
+    /// The answer as its client gets it.
+    async fn respond(
+        &self,
+        answered: Answered,
+        stack: &VersionStack,
+        caller: &Caller<'_>,
+    ) -> Result<Response<Body>, Refusal> {
+        let Answered {
+            head,
+            shape,
+            mut exchange,
+        } = answered;
         if !head.status.is_success() {
             if head.status == StatusCode::GATEWAY_TIMEOUT {
                 // The worker's own deadline: its thread computes on (MLflow 3.17).
                 exchange.leaves_a_thread();
             }
-            let body = read_error(&stack, &mut exchange).await?;
+            let body = read_error(stack, &mut exchange).await?;
             let refusal = worker_error::translate(head.status, body.as_deref());
-            return Err(self.without_traces(refusal, &stack, id));
+            return Err(self.without_traces(refusal, stack, &caller.id));
         }
-        let body = answer::open(exchange, shape, *cutoff).await;
-        let mut response = Response::new(body.map_err(|reason| lost(&stack, &reason))?);
+        let body = answer::open(exchange, shape, caller.cutoff).await;
+        let mut response = Response::new(body.map_err(|reason| lost(stack, &reason))?);
         *response.status_mut() = head.status;
         *response.headers_mut() = answer::headers(head.headers, shape);
         Ok(response)
-    }
-
-    /// Everything of the request, before it takes a place in the queue.
-    async fn read<B>(
-        &self,
-        headers: &HeaderMap,
-        body: B,
-        id: &RequestId,
-        deadline: Instant,
-    ) -> Result<Question, Refusal>
-    where
-        B: http_body::Body<Data = Bytes>,
-        B::Error: Into<BodyError>,
-    {
-        let unsupported = |message| Refusal::new(ErrorCode::UnsupportedMediaType, message);
-        let content_type = headers.get(header::CONTENT_TYPE);
-        let media_type = MediaType::parse(content_type.map(http::HeaderValue::as_bytes))
-            .map_err(|reason| unsupported(reason.to_string()))?;
-        let encoding = Encoding::of(headers).map_err(|reason| unsupported(reason.to_string()))?;
-        let read = intake::read(headers, body, encoding, self.config.max_body, &self.memory);
-        let body = timeout_at(deadline, read).await.map_err(|_| {
-            let message = "the deadline passed before the request's body had arrived";
-            Refusal::new(ErrorCode::DeadlineExceeded, message)
-        })??;
-        Ok(Question::new(media_type, headers, body, id))
     }
 
     /// Puts a stack trace into the version's log instead of the answer, unless it is wanted there too.
@@ -175,6 +177,16 @@ impl DataPlane {
         }
         refusal
     }
+}
+
+/// What the head says of the body.
+fn spoken(headers: &HeaderMap) -> Result<(MediaType, Encoding), Refusal> {
+    let unsupported = |message| Refusal::new(ErrorCode::UnsupportedMediaType, message);
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let media_type = MediaType::parse(content_type.map(http::HeaderValue::as_bytes))
+        .map_err(|reason| unsupported(reason.to_string()))?;
+    let encoding = Encoding::of(headers).map_err(|reason| unsupported(reason.to_string()))?;
+    Ok((media_type, encoding))
 }
 
 /// Nothing of that name, or nothing that the caller may see: the two must not differ.

@@ -271,7 +271,7 @@ impl VersionStack {
     }
 
     /// The same without waiting; `None` if nobody is there who takes a request.
-    fn choose_now(&self, avoid: Option<ReplicaId>) -> Result<Option<Chosen>, ApiError> {
+    pub(super) fn choose_now(&self, avoid: Option<ReplicaId>) -> Result<Option<Chosen>, ApiError> {
         let set = self.replicas.look();
         if let Some(failure) = &set.failure {
             return Err(self.given_up(failure));

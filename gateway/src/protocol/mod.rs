@@ -16,6 +16,6 @@ mod tests;
 pub use answer::{AnswerShape, Rewrite, UnexpectedAnswer, rewrite_whole};
 pub use dialect::Dialect;
 pub use media_type::{ACCEPTED, MediaType, UnsupportedMediaType};
-pub use request::{Rejection, Translation, translate};
+pub use request::{Rejection, Translation, passes_as_it_is, translate};
 pub(crate) use segments::IntoParts;
 pub use segments::Segments;

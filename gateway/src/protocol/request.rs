@@ -77,6 +77,58 @@ pub fn translate(
     }
 }
 
+/// The type under which a body that begins with `beginning` goes to the worker as it is, whatever else is to come. `None`
+/// if other brackets would be put around it, or more of it must be seen.
+pub fn passes_as_it_is(
+    media_type: MediaType,
+    dialect: Dialect,
+    beginning: &Segments,
+) -> Option<&'static str> {
+    use Dialect::{V1, V2};
+    match (media_type, dialect) {
+        (MediaType::JsonRecords, V1) => Some(JSON_RECORDS),
+        (MediaType::JsonSplit, V1) => Some(JSON_SPLIT),
+        (MediaType::NumpySplit, V1) => Some(NUMPY_SPLIT),
+        (MediaType::Csv, _) => Some(CSV),
+        (MediaType::Parquet, V2) => Some(PARQUET),
+        (MediaType::Json | MediaType::Missing, _) => {
+            let passes = match (dialect, beginning.first_significant()?) {
+                (V1, b'{') => is_bare_field(&first_key(beginning)?),
+                (V2, b'{') => !is_split_field(&first_key(beginning)?),
+                (V1, b'[') => true,
+                (V2, b'[') => false,
+                _ => media_type == MediaType::Json,
+            };
+            passes.then_some(JSON)
+        }
+        (MediaType::JsonRecords | MediaType::JsonSplit | MediaType::NumpySplit, V2)
+        | (MediaType::Parquet, V1) => None,
+    }
+}
+
+/// Whether a worker of MLflow 1.x takes an object as it is whose first key this is.
+fn is_bare_field(key: &str) -> bool {
+    matches!(key, "instances" | "inputs") || is_split_field(key)
+}
+
+/// Whether an object of such keys alone may be a data frame.
+fn is_split_field(key: &str) -> bool {
+    matches!(key, "columns" | "index" | "data")
+}
+
+/// The first key of an object, if it is there already and one that could mean something.
+fn first_key(beginning: &Segments) -> Option<String> {
+    let mut first = None;
+    scan(beginning, |event| {
+        let Event::Key(key) = event else {
+            return true;
+        };
+        first = key;
+        false
+    });
+    first
+}
+
 /// Plain `application/json`: the first significant byte and the first key decide nearly always.
 fn json(dialect: Dialect, body: Segments) -> Result<Translation, Rejection> {
     match (dialect, body.first_significant()) {
@@ -108,10 +160,7 @@ fn object_for_v1(body: Segments) -> Result<Translation, Rejection> {
     scan(&body, |event| {
         if let Event::Key(Some(key)) = &event
             && std::mem::take(&mut first)
-            && matches!(
-                key.as_str(),
-                "instances" | "inputs" | "columns" | "index" | "data"
-            )
+            && is_bare_field(key)
         {
             return false;
         }

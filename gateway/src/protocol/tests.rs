@@ -226,6 +226,40 @@ fn without_a_content_type_only_json_is_understood() {
     }
 }
 
+#[test]
+fn what_goes_as_it_is_is_mostly_told_by_its_beginning() {
+    use Dialect::{V1, V2};
+    let told = |content_type: &str, dialect, beginning: &str| {
+        let media_type = MediaType::parse(Some(content_type.as_bytes())).unwrap();
+        passes_as_it_is(media_type, dialect, &segments(beginning.as_bytes(), &[3]))
+    };
+    for (dialect, beginning, expected) in [
+        (V2, "{\"inputs\": [[1", Some(JSON)),
+        (V2, " {\"dataframe_split\": {\"columns\": [", Some(JSON)),
+        (V2, "{\"columns\": [\"a\"], \"data\": [", None),
+        (V2, "{\"index\": [0], \"inputs\": [", None),
+        (V2, "{}", None),
+        (V2, "{\"inp", None),
+        (V2, "[{\"a\": 1", None),
+        (V2, "  ", None),
+        (V1, "[{\"a\": 1", Some(JSON)),
+        (V1, "{\"inputs\": [[1", Some(JSON)),
+        (V1, "{\"columns\": [", Some(JSON)),
+        (V1, "{\"dataframe_split\": {\"columns\": [", None),
+    ] {
+        assert_eq!(
+            told(JSON, dialect, beginning),
+            expected,
+            "{dialect:?} {beginning}"
+        );
+    }
+    assert_eq!(told("text/csv", V1, ""), Some("text/csv"));
+    assert!(told(RECORDS, V1, "").is_some());
+    assert_eq!(told(RECORDS, V2, "[1, 2"), None);
+    assert_eq!(told(SPLIT, V2, "{"), None);
+    assert_eq!(told("application/vnd.apache.parquet", V1, "PAR1"), None);
+}
+
 fn whole(shape: AnswerShape, answer: &str) -> String {
     let rewritten = rewrite_whole(shape, Bytes::copy_from_slice(answer.as_bytes()));
     String::from_utf8(rewritten.to_vec()).unwrap()
@@ -366,6 +400,29 @@ proptest! {
         let pieces = segments(&text, &cuts);
         prop_assert_eq!(pieces.len(), text.len());
         prop_assert_eq!(pieces.slice(from..to).to_vec(), &text[from..to]);
+    }
+
+    #[test]
+    fn what_passes_by_its_beginning_passes_whole(
+        text in "[\\[\\]{}\":,\\\\ a1]{0,40}|[ \n]{0,2}\\{\"(columns|index|data|dataframe_split|inputs|instances|prompt)\": ?[\\[\\]{}\",\\\\ a1]{0,20}",
+        begun in 0_usize..40,
+        cuts in prop::collection::vec(1_usize..8, 1..5),
+    ) {
+        use MediaType::*;
+        let begun = begun.min(text.len());
+        let beginning = segments(&text.as_bytes()[..begun], &cuts);
+        for dialect in [Dialect::V1, Dialect::V2] {
+            for media_type in [Missing, Json, JsonRecords, JsonSplit, NumpySplit, Csv, Parquet] {
+                let Some(content_type) = passes_as_it_is(media_type, dialect, &beginning) else {
+                    continue;
+                };
+                let whole = Bytes::from(text.clone()).into();
+                let translation = translate(media_type, dialect, whole).unwrap();
+                prop_assert_eq!(translation.content_type, content_type);
+                prop_assert_eq!(translation.body.to_vec(), text.as_bytes());
+                prop_assert_eq!(translation.answer, AnswerShape::AsItIs);
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod abandoned;
 mod access_log;
 mod answers;
+mod arriving;
 mod asleep;
 mod batching;
 mod collector;

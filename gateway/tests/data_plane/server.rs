@@ -88,6 +88,12 @@ impl Running {
         .await
     }
 
+    /// With so many places and so many that may wait.
+    pub(crate) async fn over_places(worker: &FakeWorker, places: u32, queue: u32) -> Self {
+        let setup = Setup::default().places(places, queue);
+        Self::start(setup, vec![worker.upstream()], ServerConfig::default()).await
+    }
+
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }

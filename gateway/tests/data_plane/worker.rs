@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Dies with the request in hand.
@@ -64,6 +64,7 @@ pub(crate) struct FakeWorker {
     folder: TempDir,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
+    received: watch::Receiver<usize>,
     tasks: JoinSet<()>,
 }
 
@@ -79,17 +80,20 @@ impl FakeWorker {
         let listener = UnixListener::bind(folder.path().join("s")).unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
+        let (receives, received) = watch::channel(0);
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(
             listener,
             script,
             Arc::clone(&seen),
             Arc::clone(&connections),
+            Arc::new(receives),
         ));
         Self {
             folder,
             seen,
             connections,
+            received,
             tasks,
         }
     }
@@ -139,6 +143,12 @@ impl FakeWorker {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// Waits until so many bytes of bodies have come, over all requests, whole or not.
+    pub(crate) async fn has_received(&self, bytes: usize) {
+        let mut received = self.received.clone();
+        received.wait_for(|count| *count >= bytes).await.unwrap();
+    }
+
     /// All connections end, and the socket refuses new ones.
     pub(crate) async fn kill(&mut self) {
         self.tasks.shutdown().await;
@@ -150,22 +160,30 @@ async fn accept(
     script: Arc<Script>,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
+    receives: Arc<watch::Sender<usize>>,
 ) {
     let mut served = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::SeqCst);
         let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+        let receives = Arc::clone(&receives);
         served.spawn(async move {
             let count = AtomicUsize::new(0);
             let service = service_fn(|request: Request<hyper::body::Incoming>| {
                 let before = count.fetch_add(1, Ordering::SeqCst);
                 let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+                let receives = Arc::clone(&receives);
                 async move {
                     let (parts, body) = request.into_parts();
                     if !parts.headers.contains_key(header::HOST) {
                         // As uvicorn does.
                         return Ok(answer(400, "text/plain", "Missing Host header."));
                     }
+                    let body = body.map_frame(|frame| {
+                        let length = frame.data_ref().map_or(0, Bytes::len);
+                        receives.send_modify(|count| *count += length);
+                        frame
+                    });
                     let Ok(body) = body.collect().await else {
                         return Err(Died);
                     };

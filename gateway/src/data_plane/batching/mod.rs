@@ -48,7 +48,7 @@ pub(super) use turn::{SharedAnswer, Turn};
 /// the same for one row and for hundreds: two calls at a time are twice as many of half the size.
 pub(super) const SLOTS: usize = 1;
 /// Bytes of a body that is looked into for rows. In a longer one the rows are so many that company is no gain.
-const LARGEST: usize = 64 << 10;
+pub(super) const LARGEST: usize = 64 << 10;
 
 /// What a version has for sharing calls.
 #[derive(Debug)]
@@ -155,12 +155,17 @@ impl VersionStack {
 
     /// Waits as any request does that shares nothing.
     async fn alone(&self, trail: &Trail, deadline: Instant) -> Result<Turn, ApiError> {
+        Ok(Turn::Alone(self.place(trail, deadline).await?))
+    }
+
+    /// Waits for a place for a request that shares nothing.
+    pub(super) async fn place(&self, trail: &Trail, deadline: Instant) -> Result<Place, ApiError> {
         let queued = trail.queues();
         let permit = self.admit(deadline).await;
         drop(queued);
         let place = Place::new(permit?, None);
         self.metrics().went(Sharing::Alone);
-        Ok(Turn::Alone(place))
+        Ok(place)
     }
 
     /// What a request has that could be joined with others, if calls are shared at all.

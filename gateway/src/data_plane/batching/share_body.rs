@@ -28,8 +28,7 @@ struct LongShare {
 /// The body of `share`, of which nothing is kept beyond `deadline`, unless it is short.
 pub(super) fn body(share: Segments, deadline: Instant, cutoff: Option<&Cutoff>) -> Body {
     if share.len() as u64 <= SHORT {
-        let body = SegmentsBody::new(share);
-        return body.map_err(|never| match never {}).boxed_unsync();
+        return SegmentsBody::new(share).boxed_unsync();
     }
     let body = LongShare {
         share,

@@ -101,6 +101,10 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BodyError>,
 {
+    // A worker that takes nothing is not the client's fault: more is asked for when what is there has gone.
+    if !connection.pieces.is_empty() {
+        ready!(connection.poll_write(context)).map_err(Stopped::Connection)?;
+    }
     loop {
         let gathered = gather(connection, body.as_mut(), left, context)?;
         if *left == 0 {
