@@ -40,16 +40,26 @@ struct Streamed {
 /// Makes a body of the worker's answer in the shape that the client expects. A short one, as nearly all are, is taken
 /// in whole: it frees what it held before the client has read it. An error means that the client has nothing of it yet.
 pub(super) async fn open(
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     shape: AnswerShape,
     cutoff: Option<&Cutoff>,
 ) -> Result<Body, BodyError> {
     let length = exchange.size_hint().exact();
     if length.is_some_and(|length| length <= SHORT) {
-        let answer = gather(&mut exchange).await?;
+        let answer = gather(exchange).await?;
         let body = SegmentsBody::new(rewrite_whole(shape, answer));
         return Ok(body.boxed_unsync());
     }
+    // Boxed: the many that answer shortly are not to make room for it.
+    Box::pin(stream(exchange.take(), shape, cutoff)).await
+}
+
+/// A long answer, or one of unknown length, as it comes.
+async fn stream(
+    exchange: Exchange,
+    shape: AnswerShape,
+    cutoff: Option<&Cutoff>,
+) -> Result<Body, BodyError> {
     let deadline = exchange.deadline();
     let mut body = Streamed {
         exchange,

@@ -65,12 +65,11 @@ enum Asked {
     },
 }
 
-/// The head of a worker's answer, and the rest to come.
+/// The head of a worker's answer; the rest comes through its exchange.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) head: Parts,
     pub(super) shape: AnswerShape,
-    pub(super) exchange: Exchange,
 }
 
 impl Question {
@@ -174,9 +173,9 @@ impl Question {
     /// Asks until there is an answer, the deadline has passed, or too many workers died. A worker that cannot be reached
     /// does not count: it has not seen the request.
     pub(super) async fn ask(
-        self,
+        &self,
         stack: &VersionStack,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
         trails: &[Trail],
     ) -> Result<Answered, ApiError> {
         let deadline = exchange.deadline();
@@ -224,7 +223,6 @@ impl Question {
                     return Ok(Answered {
                         head,
                         shape: translation.answer,
-                        exchange,
                     });
                 }
                 Err(reason @ SendError::Unanswered(_)) => {

@@ -275,6 +275,22 @@ impl Exchange {
         self
     }
 
+    /// All that is left of it, for somebody else to go on with.
+    pub(super) fn take(&mut self) -> Self {
+        let nothing = Self {
+            head: None,
+            body: None,
+            arrival: None,
+            is_begun: false,
+            leg: None,
+            by: None,
+            place: None,
+            owner: None,
+            deadline: self.deadline,
+        };
+        std::mem::replace(self, nothing)
+    }
+
     fn end(&mut self) {
         self.body = None;
         self.arrival = None;

@@ -99,8 +99,8 @@ impl DataPlane {
             let arrival = Arrival::new(body, length, limit, &self.memory, counted_by);
             let arriving = Arriving::new(media_type, &head.headers, id, arrival, &self.memory);
             // Boxed: other requests are not to make room for it.
-            let answered = Box::pin(arriving.ask(&stack, call, trail)).await?;
-            return self.respond(answered, &stack, caller).await;
+            let (answered, mut exchange) = Box::pin(arriving.ask(&stack, call, trail)).await?;
+            return self.respond(answered, &mut exchange, &stack, caller).await;
         }
         let read = intake::read(&head.headers, body, encoding, limit, &self.memory);
         let read = timeout_at(call.deadline, read).await;
@@ -123,34 +123,29 @@ impl DataPlane {
                 return Ok(answer.into_response(call.deadline, *cutoff));
             }
         };
-        let answered = question
-            .ask(
-                &stack,
-                Exchange::new(place, call),
-                std::slice::from_ref(trail),
-            )
-            .await?;
-        self.respond(answered, &stack, caller).await
+        let mut exchange = Exchange::new(place, call);
+        let trails = std::slice::from_ref(trail);
+        let answered = question.ask(&stack, &mut exchange, trails).await?;
+        // What it holds of the memory is free from here on.
+        drop(question);
+        self.respond(answered, &mut exchange, &stack, caller).await
     }
 
     /// The answer as its client gets it.
     async fn respond(
         &self,
         answered: Answered,
+        exchange: &mut Exchange,
         stack: &VersionStack,
         caller: &Caller<'_>,
     ) -> Result<Response<Body>, Refusal> {
-        let Answered {
-            head,
-            shape,
-            mut exchange,
-        } = answered;
+        let Answered { head, shape } = answered;
         if !head.status.is_success() {
             if head.status == StatusCode::GATEWAY_TIMEOUT {
                 // The worker's own deadline: its thread computes on (MLflow 3.17).
                 exchange.leaves_a_thread();
             }
-            let body = read_error(stack, &mut exchange).await?;
+            let body = read_error(stack, exchange).await?;
             let refusal = worker_error::translate(head.status, body.as_deref());
             return Err(self.without_traces(refusal, stack, &caller.id));
         }

@@ -328,10 +328,10 @@ async fn who_stalled_queues_as_if_it_had_come_now() {
 async fn a_client_that_trickles_does_not_keep_a_place_until_its_deadline() {
     let worker = FakeWorker::predicting();
     let gateway = Setup::default().places(1, 0).over([worker.upstream()]);
-    let body = inputs(MIB);
+    let body = inputs(2 * MIB);
     let (mut answer, sending) = half_sent!(gateway, worker, body);
     // Each time just before the worker would be taken away, and a piece that is worth sending.
-    let (pause, piece) = (Duration::from_millis(1_300), 10_000);
+    let (pause, piece) = (Duration::from_millis(1_300), 256 << 10);
     let mut sent = HALF;
     for _ in 0..3 {
         pass(pause).await;

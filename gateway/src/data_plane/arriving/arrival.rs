@@ -8,11 +8,17 @@ use http_body::Body as _;
 
 use super::super::body::Body;
 use super::super::body_memory::{BodyMemory, Reserved};
-use super::super::decode::{KEPT, Sink};
+use super::super::decode::Sink;
 use super::super::intake::{self, Read};
 use super::super::stack::VersionStack;
 use crate::error::{ApiError, ErrorCode};
 use crate::protocol::Segments;
+
+/// Bytes that have come before a worker gets any.
+const LEAST: usize = 128 << 10;
+/// Bytes that are sent on in one step, but for the last: each step may have to wake the worker, which costs more than a copy of
+/// some 10 KiB.
+const STEP: usize = 256 << 10;
 
 /// A body of a known length, asked for by one at a time: who reads it whole, or the connection that sends it on.
 #[derive(Debug)]
@@ -45,6 +51,15 @@ enum Interruption {
     Refused(ApiError),
     /// It may come yet, but no worker waits for it.
     Slow,
+}
+
+/// What a worker was given of a body.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    parts: usize,
+    bytes: usize,
+    /// Bytes that may be given now.
+    until: usize,
 }
 
 /// The next of a body that is sent on.
@@ -91,9 +106,9 @@ impl Arrival {
         state.sink.segments().clone()
     }
 
-    /// Waits until half of it is there. An error is for the client.
-    pub(super) async fn half(&self) -> Result<(), ApiError> {
-        self.at_least(self.length.div_ceil(2)).await
+    /// Waits until so much of it is there that a worker may have it. An error is for the client.
+    pub(super) async fn enough_to_begin(&self) -> Result<(), ApiError> {
+        self.at_least((self.length / 8).max(LEAST)).await
     }
 
     /// Waits until all of it is there, and takes it. An error is for the client.
@@ -150,11 +165,18 @@ impl Arrival {
         state.counted_by = None;
     }
 
-    /// The part of this number, of those that are sent on. Small arrivals are gathered until they are worth a part.
-    pub(super) fn poll_part(&self, number: usize, context: &mut Context<'_>) -> Poll<Next> {
+    /// The part that follows those that were `given`. What comes is gathered until it is worth a step.
+    pub(super) fn poll_part(&self, given: &mut Given, context: &mut Context<'_>) -> Poll<Next> {
         let mut state = self.state();
         loop {
-            if let Some(part) = state.sink.segments().parts().get(number) {
+            if state.body.is_none() || state.came >= given.bytes + STEP {
+                given.until = state.came;
+            }
+            if given.bytes < given.until
+                && let Some(part) = state.sink.segments().parts().get(given.parts)
+            {
+                given.parts += 1;
+                given.bytes += part.len();
                 return Poll::Ready(Next::Part(part.clone()));
             }
             if state.body.is_none() && state.sink.gathered() == 0 {
@@ -164,7 +186,7 @@ impl Arrival {
             if state.body.is_some() {
                 ready!(self.poll_more(&mut state, context));
             }
-            if state.body.is_none() || state.sink.gathered() >= KEPT {
+            if state.body.is_none() || given.bytes + STEP <= state.came {
                 state.sink.close_chunk();
             }
         }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::arrival::{Arrival, Next};
+use super::arrival::{Arrival, Given, Next};
 use crate::data_plane::body::BodyError;
 
-/// How long a worker waits for the next part.
+/// How long a worker waits for the next step.
 const STRETCH: Duration = Duration::from_secs(2);
 /// How long it waits for all of them together: otherwise a part now and then would hold its place until the deadline.
 const IN_ALL: Duration = Duration::from_secs(5);
@@ -21,8 +21,7 @@ const IN_ALL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(in crate::data_plane) struct Live {
     arrival: Arc<Arrival>,
-    /// Parts that were given.
-    given: usize,
+    given: Given,
     patience: Patience,
 }
 
@@ -43,7 +42,7 @@ impl Live {
     pub(super) fn new(arrival: Arc<Arrival>) -> Self {
         Self {
             arrival,
-            given: 0,
+            given: Given::default(),
             patience: Patience {
                 left: IN_ALL,
                 waits_since: None,
@@ -62,10 +61,9 @@ impl Live {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let next = self.arrival.poll_part(self.given, context);
+        let next = self.arrival.poll_part(&mut self.given, context);
         Poll::Ready(match next {
             Poll::Ready(Next::Part(part)) => {
-                self.given += 1;
                 self.patience.rests();
                 Some(Ok(part))
             }

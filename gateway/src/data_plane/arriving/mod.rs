@@ -1,7 +1,7 @@
 //! Large bodies go to a worker while they arrive: reading from the client and sending to the worker overlap.
 //!
 //! The law: a body says that it is large, is not encoded, and goes to the worker as it is ([`passes_as_it_is`]). It is read
-//! until half of it is there, so that nobody gets a worker for one byte, and within [`QUICK`], so that nobody slow gets one. If a
+//! until an eighth of it is there, so that nobody gets a worker for one byte, and within [`QUICK`], so that nobody slow gets one. If a
 //! place at work is free then, which it is only when nobody waits, it takes that place and goes to the worker: first what is
 //! there, then what comes. In every other case it is read whole before it asks for a place, as all other bodies are.
 //!
@@ -49,7 +49,7 @@ pub(super) use live::Live;
 const LARGE: usize = 256 << 10;
 // Otherwise one could share a call, and would need a slot.
 const _: () = assert!(LARGE > batching::LARGEST);
-/// How long the first half may take.
+/// How long that beginning may take.
 const QUICK: Duration = Duration::from_secs(2);
 
 /// A request whose body is large, and has yet to be read.
@@ -71,7 +71,7 @@ struct Start {
 
 /// How the one try before all was there ended.
 enum Tried {
-    Answered(Answered),
+    Answered(Answered, Exchange),
     Refused(ApiError),
     /// Everything has to be sent again.
     InVain(Exchange, Lost),
@@ -117,10 +117,10 @@ impl Arriving {
         stack: &Arc<VersionStack>,
         call: Call,
         trail: &Trail,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<(Answered, Exchange), ApiError> {
         let (deadline, begun) = (call.deadline, Instant::now());
-        let half = timeout_at(deadline, self.arrival.half()).await;
-        half.map_err(|_| intake::late())??;
+        let begun_in_time = timeout_at(deadline, self.arrival.enough_to_begin()).await;
+        begun_in_time.map_err(|_| intake::late())??;
         let trails = std::slice::from_ref(trail);
         if begun.elapsed() > QUICK {
             return self.ask_when_whole(stack, call, trail).await;
@@ -136,7 +136,7 @@ impl Arriving {
         }
         let (exchange, lost) = match tried {
             Tried::InVain(exchange, lost) => (exchange, lost),
-            Tried::Answered(answered) => return Ok(answered),
+            Tried::Answered(answered, exchange) => return Ok((answered, exchange)),
             Tried::Refused(error) => return Err(error),
         };
         debug!(
@@ -152,12 +152,13 @@ impl Arriving {
         };
         drop(queued);
         stack.metrics().waited(since.elapsed());
-        let exchange = exchange.again(Place::new(permit?, None));
+        let mut exchange = exchange.again(Place::new(permit?, None));
         let question = match lost {
             Lost::Died(replica) => question.left_by(replica),
             Lost::Slow | Lost::Unreached => question,
         };
-        question.ask(stack, exchange, trails).await
+        let answered = question.ask(stack, &mut exchange, trails).await?;
+        Ok((answered, exchange))
     }
 
     /// As any other body: it is read whole, and then waits for a place.
@@ -166,16 +167,16 @@ impl Arriving {
         stack: &Arc<VersionStack>,
         call: Call,
         trail: &Trail,
-    ) -> Result<Answered, ApiError> {
+    ) -> Result<(Answered, Exchange), ApiError> {
         let deadline = call.deadline;
         let question = self.whole(deadline).await?;
         let since = Instant::now();
         let place = stack.place(trail, deadline).await;
         stack.metrics().waited(since.elapsed());
-        let exchange = Exchange::new(place?, call);
-        question
-            .ask(stack, exchange, std::slice::from_ref(trail))
-            .await
+        let mut exchange = Exchange::new(place?, call);
+        let trails = std::slice::from_ref(trail);
+        let answered = question.ask(stack, &mut exchange, trails).await?;
+        Ok((answered, exchange))
     }
 
     async fn whole(self, deadline: Instant) -> Result<Question, ApiError> {
@@ -244,11 +245,8 @@ impl Arriving {
         };
         let reason = match sent {
             Ok(head) => {
-                return Tried::Answered(Answered {
-                    head,
-                    shape: AnswerShape::AsItIs,
-                    exchange,
-                });
+                let shape = AnswerShape::AsItIs;
+                return Tried::Answered(Answered { head, shape }, exchange);
             }
             Err(reason) => reason,
         };

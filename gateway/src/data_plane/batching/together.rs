@@ -58,12 +58,10 @@ pub(super) async fn together(
     let question = question(requests).ok_or(Failed::NotByRow)?;
     let rows: Vec<usize> = requests.iter().map(|asked| asked.rows.rows()).collect();
     let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-    let exchange = Exchange::of_batch(place, Arc::clone(stack), count, deadline);
+    let mut exchange = Exchange::of_batch(place, Arc::clone(stack), count, deadline);
     let trails: Vec<_> = requests.iter().map(|asked| asked.trail.clone()).collect();
-    let answered = question.ask(stack, exchange, &trails).await;
-    let Answered {
-        head, mut exchange, ..
-    } = answered.map_err(|error| Failed::before_an_answer(&error))?;
+    let answered = question.ask(stack, &mut exchange, &trails).await;
+    let Answered { head, .. } = answered.map_err(|error| Failed::before_an_answer(&error))?;
     if head.status == StatusCode::GATEWAY_TIMEOUT {
         // As for one request.
         exchange.leaves_a_thread();
