@@ -210,11 +210,6 @@ impl Sink {
         &self.segments
     }
 
-    /// Bytes of small arrivals that are not among the segments yet.
-    pub(super) fn gathered(&self) -> usize {
-        self.gathered.len()
-    }
-
     /// Takes one more piece.
     pub(super) fn push(&mut self, piece: Bytes) -> Result<(), DecodeError> {
         if piece.len() < KEPT {

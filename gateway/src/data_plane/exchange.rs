@@ -198,7 +198,8 @@ impl Exchange {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 self.body = Some(body);
-                self.arrival = self.arrival.take().filter(|arrival| !arrival.is_whole());
+                // Nobody sends the rest, if there is any.
+                self.arrival = None;
                 if let Some(place) = &mut self.place {
                     place.leave_slot();
                 }

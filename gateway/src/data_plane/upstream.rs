@@ -116,6 +116,12 @@ impl Upstream {
         self.dialect
     }
 
+    /// Whether a request whose body ends early is no request for it. Servers that close each connection (gunicorn, with MLflow
+    /// 1.x) take what has come for all there is, and compute on it.
+    pub(super) fn wants_whole_bodies(&self) -> bool {
+        !self.config.keep_alive.is_zero()
+    }
+
     /// A connection to send a request over.
     pub(super) async fn connect(&self, reuse: Reuse) -> io::Result<Connection> {
         let kept = match reuse {

@@ -15,7 +15,7 @@ use super::gathered::Gathered;
 use super::standard_error::{lost, together};
 use crate::config::AccessLogConfig;
 
-/// Records that wait on each scoring thread at most: some seconds of a busy gateway, a few megabytes.
+/// Records that wait on each scoring thread at most: some seconds of a busy one, a few megabytes.
 const MOST_RECORDS: usize = 8192;
 /// Bytes of lines that wait on each scoring thread at most: some 8,000 entries.
 const MOST_BYTES: usize = 3 << 20;
@@ -125,6 +125,7 @@ impl<T: Send + 'static> AccessLogWriter<T> {
                 Ok(given_back) => (room, write) = given_back,
                 Err(reason) => {
                     error!(%reason, "the access log's writer has failed");
+                    gathered.close();
                     return;
                 }
             }

@@ -74,12 +74,16 @@ impl<T> Gathered<T> {
     /// Gives all that waits to `write`, place by place, in `room`, which is left empty. `write` holds up nobody.
     pub(super) fn take(&self, room: &mut Vec<T>, mut write: impl FnMut(&mut Vec<T>)) {
         for place in &self.places {
-            std::mem::swap(room, &mut lock(place).waiting);
-            if !room.is_empty() {
-                write(room);
-                room.clear();
-                room.shrink_to(KEPT / size_of::<T>());
+            let mut place = lock(place);
+            // Buffers go round among the places that are used: what a thread appends to should be in its caches.
+            if place.waiting.is_empty() {
+                continue;
             }
+            std::mem::swap(room, &mut place.waiting);
+            drop(place);
+            write(room);
+            room.clear();
+            room.shrink_to(KEPT / size_of::<T>());
         }
     }
 

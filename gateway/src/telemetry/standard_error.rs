@@ -51,9 +51,23 @@ impl Drop for Batch {
     }
 }
 
-/// Writes whole records, or counts them as lost.
-pub(crate) fn write(records: &[u8]) {
-    put(records, &mut io::stderr());
+/// Writes whole lines, or counts them as lost.
+pub(crate) fn write(lines: &[u8]) {
+    write_to(lines, &mut io::stderr());
+}
+
+/// Not more at a time than a batch may have: whoever tells of something else meanwhile waits for one such write at most.
+fn write_to(mut lines: &[u8], place: &mut impl Write) {
+    while !lines.is_empty() {
+        let most = lines.get(..MOST).unwrap_or(lines);
+        let is_end = |byte: &u8| *byte == b'\n';
+        // A line that is longer goes by itself.
+        let end = most.iter().rposition(is_end);
+        let end = end.or_else(|| lines.iter().position(is_end));
+        let (first, rest) = lines.split_at(end.map_or(lines.len(), |end| end + 1));
+        put(first, place);
+        lines = rest;
+    }
 }
 
 /// How many records could not be written since the process began.
@@ -189,6 +203,38 @@ mod tests {
         assert_eq!(disk.taken.len(), 1 + MOST + 1);
         assert!(disk.taken.starts_with(b"\nd"));
         assert_eq!(lost() - before, 3);
+    }
+
+    #[test]
+    fn many_lines_are_written_in_steps_of_whole_lines() {
+        /// Each write by itself.
+        struct Steps(Vec<Vec<u8>>);
+
+        impl Write for Steps {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.push(bytes.to_vec());
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let _alone = ONE_AT_A_TIME.lock().unwrap();
+        let mut lines = Vec::new();
+        for length in [10, MOST - 12, 5, MOST + 7, 0, 3, MOST - 1, MOST] {
+            lines.extend(std::iter::repeat_n(b'x', length));
+            lines.push(b'\n');
+        }
+        let mut steps = Steps(Vec::new());
+        write_to(&lines, &mut steps);
+        let lengths: Vec<_> = steps.0.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [MOST, 6, MOST + 8, 5, MOST, MOST + 1]);
+        assert!(steps.0.iter().all(|step| step.ends_with(b"\n")));
+        assert_eq!(steps.0.concat(), lines);
+        write_to(b"half", &mut steps);
+        assert_eq!(steps.0.last().unwrap(), b"half");
     }
 
     #[test]

@@ -60,12 +60,16 @@ pub(super) struct Given {
     bytes: usize,
     /// Bytes that may be given now.
     until: usize,
+    /// Whether those have been given, and nobody was told yet.
+    pauses: bool,
 }
 
 /// The next of a body that is sent on.
 #[derive(Debug)]
 pub(super) enum Next {
     Part(bytes::Bytes),
+    /// What was given is to be sent before more is asked for.
+    Pause,
     End,
     /// There will be none.
     Missing,
@@ -97,6 +101,16 @@ impl Arrival {
     /// Bytes of the whole body, as its head says.
     pub(super) fn length(&self) -> usize {
         self.length
+    }
+
+    /// What is given first: all that has come so far.
+    pub(super) fn given_first(&self) -> Given {
+        let mut state = self.state();
+        state.sink.close_chunk();
+        Given {
+            until: state.came,
+            ..Given::default()
+        }
     }
 
     /// What has come so far.
@@ -168,8 +182,12 @@ impl Arrival {
     /// The part that follows those that were `given`. What comes is gathered until it is worth a step.
     pub(super) fn poll_part(&self, given: &mut Given, context: &mut Context<'_>) -> Poll<Next> {
         let mut state = self.state();
+        if std::mem::take(&mut given.pauses) && state.body.is_some() {
+            return Poll::Ready(Next::Pause);
+        }
         loop {
             if state.body.is_none() || state.came >= given.bytes + STEP {
+                state.sink.close_chunk();
                 given.until = state.came;
             }
             if given.bytes < given.until
@@ -177,18 +195,14 @@ impl Arrival {
             {
                 given.parts += 1;
                 given.bytes += part.len();
+                given.pauses = given.bytes == given.until;
                 return Poll::Ready(Next::Part(part.clone()));
             }
-            if state.body.is_none() && state.sink.gathered() == 0 {
+            if state.body.is_none() {
                 let is_whole = state.came == self.length;
                 return Poll::Ready(if is_whole { Next::End } else { Next::Missing });
             }
-            if state.body.is_some() {
-                ready!(self.poll_more(&mut state, context));
-            }
-            if state.body.is_none() || given.bytes + STEP <= state.came {
-                state.sink.close_chunk();
-            }
+            ready!(self.poll_more(&mut state, context));
         }
     }
 

@@ -41,8 +41,8 @@ struct Missing;
 impl Live {
     pub(super) fn new(arrival: Arc<Arrival>) -> Self {
         Self {
+            given: arrival.given_first(),
             arrival,
-            given: Given::default(),
             patience: Patience {
                 left: IN_ALL,
                 waits_since: None,
@@ -56,7 +56,8 @@ impl Live {
         &self.arrival
     }
 
-    /// The next part.
+    /// The next part. An empty one says that those before are to be sent before the next is asked for: while a worker does
+    /// not take what is there, nobody waits for the client.
     pub(in crate::data_plane) fn poll_part(
         &mut self,
         context: &mut Context<'_>,
@@ -67,6 +68,8 @@ impl Live {
                 self.patience.rests();
                 Some(Ok(part))
             }
+            // No bytes.
+            Poll::Ready(Next::Pause) => Some(Ok(Bytes::new())),
             Poll::Ready(Next::End) => None,
             Poll::Ready(Next::Missing) => Some(Err(Missing.into())),
             Poll::Pending => {

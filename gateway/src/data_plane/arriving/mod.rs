@@ -13,6 +13,7 @@
 //! - A body that breaks off, or finds no memory, ends the worker's connection. The client hears what it would have heard otherwise,
 //!   and nothing of it counts against the worker. The same when the client leaves, unless it is the worker that does not read: one
 //!   that waits for the rest has not begun to compute.
+//! - A worker whose server would compute on half a body gets none before it is whole.
 //! - Such bodies are over what is looked into for rows by far: they never share a call, and need no slot.
 
 mod arrival;
@@ -193,6 +194,9 @@ impl Arriving {
         stack.resize().ok()?;
         let place = Place::new(stack.admission().enter_now()?, None);
         let chosen = stack.choose_now(None).ok()??;
+        if !chosen.servable.wants_whole_bodies() {
+            return None;
+        }
         let dialect = chosen.servable.dialect();
         let content_type = passes_as_it_is(self.media_type, dialect, &self.arrival.beginning())?;
         Some(Start {

@@ -114,6 +114,9 @@ impl Connection {
     /// Gives up buffers that only a long answer needs.
     pub(super) fn slim(&mut self) {
         self.read = USUAL_READ;
+        if self.head.capacity() > USUAL_READ {
+            self.head = Vec::new();
+        }
         if std::mem::take(&mut self.is_long) {
             self.incoming = BytesMut::new();
         }

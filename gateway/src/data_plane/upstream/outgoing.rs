@@ -145,6 +145,9 @@ where
         *left = rest.ok_or_else(|| Stopped::Body(OtherLength.into()))?;
         if !piece.is_empty() {
             connection.pieces.push_back(piece);
+        } else if !connection.pieces.is_empty() {
+            // There is no more that could go with them.
+            return Ok(Poll::Ready(()));
         }
     }
     Ok(Poll::Ready(()))

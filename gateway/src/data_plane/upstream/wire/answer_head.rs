@@ -95,7 +95,7 @@ fn head(status: StatusCode, minor: u8, all: &[Header<'_>]) -> Result<AnswerHead,
         status,
         headers,
         body: Decoder::new(framing),
-        keeps_open: said.keeps_open(minor) && framing != Framing::UntilEnd,
+        keeps_open: said.keeps_open(status, minor) && framing != Framing::UntilEnd,
     })
 }
 

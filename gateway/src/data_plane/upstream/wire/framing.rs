@@ -64,7 +64,7 @@ impl Said {
         if self.coding.is_some() && minor == 0 {
             return Err(Garbled::Coding);
         }
-        let is_empty = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let is_empty = has_no_body(status);
         Ok(match (self.coding, self.length) {
             _ if is_empty => Framing::Length(0),
             (Some(true), _) => Framing::Chunked,
@@ -75,10 +75,17 @@ impl Said {
 
     /// Whether the worker keeps the connection open. One that says twice where its answer ends may mean either: nothing
     /// after it is believed.
-    pub(super) fn keeps_open(&self, minor: u8) -> bool {
-        let is_ambiguous = self.coding.is_some() && self.length.is_some();
+    pub(super) fn keeps_open(&self, status: StatusCode, minor: u8) -> bool {
+        let says_some = self.coding.is_some() || self.length.is_some_and(|length| length > 0);
+        let is_ambiguous =
+            (self.coding.is_some() && self.length.is_some()) || (has_no_body(status) && says_some);
         !self.close && !is_ambiguous && (minor > 0 || self.keep_alive)
     }
+}
+
+/// Whatever its headers say (RFC 9112, section 6.3).
+fn has_no_body(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// The items of a list (RFC 9110, section 5.6.1).
@@ -123,8 +130,8 @@ mod tests {
                 Framing::Length(5),
                 true,
             ),
-            (&[("length", "5")], 204, 1, Framing::Length(0), true),
-            (&[("coding", "chunked")], 304, 1, Framing::Length(0), true),
+            (&[("length", "5")], 204, 1, Framing::Length(0), false),
+            (&[("coding", "chunked")], 304, 1, Framing::Length(0), false),
             (&[("coding", "Chunked")], 200, 1, Framing::Chunked, true),
             (
                 &[("coding", "gzip, chunked")],
@@ -176,6 +183,7 @@ mod tests {
                 Framing::Length(5),
                 true,
             ),
+            (&[("length", "0")], 204, 1, Framing::Length(0), true),
             (
                 &[("length", "5"), ("connection", "keep-alive, close")],
                 200,
@@ -191,7 +199,7 @@ mod tests {
                 expected,
                 "{headers:?}"
             );
-            assert_eq!(said.keeps_open(minor), open, "{headers:?}");
+            assert_eq!(said.keeps_open(status, minor), open, "{headers:?}");
         }
     }
 

@@ -100,14 +100,14 @@ const ANSWERS: [Expected; 14] = [
         204,
         "",
         "",
-        true,
+        false,
     ),
     (
         "HTTP/1.1 304 No\r\ntransfer-encoding: chunked\r\n\r\n5\r\n",
         304,
         "",
         "5\r\n",
-        true,
+        false,
     ),
     (
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1",
