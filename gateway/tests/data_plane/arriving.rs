@@ -499,7 +499,7 @@ async fn time_in_which_the_worker_does_not_read_is_not_the_clients() {
     let mut answer = Box::pin(async move { read(plane.handle(request, peer()).await).await });
     let mut worker = None;
     until(&mut answer, async {
-        worker = Some(accept(&listener).await)
+        worker = Some(accept(&listener).await);
     })
     .await;
     let mut worker = worker.unwrap();
