@@ -19,10 +19,10 @@ use crate::process::host::Host;
 use crate::process::logs::Log;
 use crate::process::sockets::WorkerFolder;
 
-/// The program. Its words with us are those of `process::forked`.
-const PROGRAM: &str = include_str!("template.py");
-/// Its name in the template's folder.
-const FILE: &str = "template.py";
+/// The program, and what it gives its workers; each with its name in the template's folder. Its words with us are those of
+/// `process::forked`.
+const PROGRAM: (&str, &str) = ("template.py", include_str!("template.py"));
+const PLAIN_HTTP: (&str, &str) = ("plain_http.py", include_str!("plain_http.py"));
 /// Between two looks whether it listens.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -50,7 +50,7 @@ pub(super) struct Asked {
 
 /// Where the program is in a template's folder, for the command.
 pub(super) fn program(folder: &WorkerFolder) -> PathBuf {
-    folder.path().join(FILE)
+    folder.path().join(PROGRAM.0)
 }
 
 impl Template {
@@ -64,8 +64,10 @@ impl Template {
         keep: impl Send + 'static,
     ) -> Result<Self, TemplateTrouble> {
         let failed = |error: LoadError| TemplateTrouble::new(Why::NotStarted, error.to_string());
-        let written = write(&program(&folder)).await;
-        written.map_err(|error| TemplateTrouble::new(Why::NotStarted, error.to_string()))?;
+        for (name, text) in [PROGRAM, PLAIN_HTTP] {
+            let written = write(&folder.path().join(name), text).await;
+            written.map_err(|error| TemplateTrouble::new(Why::NotStarted, error.to_string()))?;
+        }
         let socket = folder.socket();
         let keep = (folder, keep);
         let process = host.start(launch, log.clone(), keep).map_err(failed)?;
@@ -163,14 +165,14 @@ impl Drop for Use {
 }
 
 /// For nobody else to read or write, as all in its folder.
-async fn write(path: &Path) -> io::Result<()> {
+async fn write(path: &Path, text: &str) -> io::Result<()> {
     tokio::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)
         .await?;
-    tokio::fs::write(path, PROGRAM).await
+    tokio::fs::write(path, text).await
 }
 
 async fn listens(socket: &Path) {

@@ -52,6 +52,9 @@ WATCHDOG = "trap '' HUP INT TERM; read -r end; kill -s KILL 0"
 ASKS_TO_END = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 LONGEST_LINE = 4 << 20
 PATIENCE = 10
+# What serves workers HTTP, beside this file, and as a module.
+PLAIN_HTTP = "plain_http.py"
+PLAIN_HTTP_MODULE = "sluicegate_plain_http"
 
 
 class Worker:
@@ -355,6 +358,17 @@ def warm():
         asyncio.run(ask(app, body))
 
 
+def load_plain_http():
+    """Brings what reads and writes HTTP in place of uvicorn, where it does what this uvicorn would do."""
+    path = os.path.join(os.path.dirname(os.path.realpath(__file__)), PLAIN_HTTP)
+    specification = importlib.util.spec_from_file_location(PLAIN_HTTP_MODULE, path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    if not module.is_alike():
+        raise ValueError("this uvicorn does it in another way")
+    sys.modules[PLAIN_HTTP_MODULE] = module
+
+
 def forget_event_loops():
     """Older versions of Python remember that one has ended, and then make none for a model that asks while it loads."""
     if sys.version_info < (3, 12):
@@ -395,6 +409,10 @@ def prepare(flavors, variables):
         warm()
     except Exception as error:
         print(f"the template is not warm: {error!r}", flush=True)
+    try:
+        load_plain_http()
+    except Exception as error:
+        print(f"uvicorn's own HTTP is used: {error!r}", flush=True)
     forget_event_loops()
     # What libraries set while they are imported stays: a fork does not import them again. See `serve`.
     os.environ.clear()
@@ -459,6 +477,8 @@ def serve(order, variables):
 
     # The server calls it with the loaded model.
     scoring_server.init = reporting
+    if PLAIN_HTTP_MODULE in sys.modules:
+        uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{PLAIN_HTTP_MODULE}:PlainProtocol"
     try:
         uvicorn.main(order.arguments, prog_name="uvicorn")
     except Exception as error:

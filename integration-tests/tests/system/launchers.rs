@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use integration_tests::{Client, Gateway, Test, World, kill, process_lives, tests, until};
+use integration_tests::{
+    Client, Gateway, Test, World, command, kill, output, process_lives, tests, until,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         each_launcher_gives_the_same_answers_and_the_same_end,
+        workers_of_a_template_speak_http_as_uvicorn_does,
         forks_of_one_template_draw_different_numbers,
         nothing_of_a_template_outlives_a_killed_gateway,
     ]
 }
 
+/// For what has to happen some time.
+const PATIENCE: Duration = Duration::from_secs(60);
 const LAUNCHERS: [&str; 3] = ["mlflow-serve", "direct", "template"];
 
 const SPLIT: &str = r#"{"columns": ["sepal_length", "sepal_width", "petal_length", "petal_width"],
@@ -127,6 +134,12 @@ async fn each_launcher_gives_the_same_answers_and_the_same_end(world: Arc<World>
         for (place, questions) in [(&iris, of_iris()), (&scripted, of_scripted())] {
             for question in questions {
                 let answer = ask(place, &question).await?.replace(&data, "DATA");
+                if question.0 == "POST" {
+                    let kept = ask_in_turn(place, &question).await;
+                    let kept = kept.with_context(|| format!("{question:?}"))?;
+                    let kept = kept.replace(&data, "DATA");
+                    told.push((format!("{question:?}, as the gateway asks"), kept));
+                }
                 told.push((format!("{question:?}"), answer));
             }
         }
@@ -150,6 +163,17 @@ async fn each_launcher_gives_the_same_answers_and_the_same_end(world: Arc<World>
             LAUNCHERS[0]
         );
     }
+    Ok(())
+}
+
+async fn workers_of_a_template_speak_http_as_uvicorn_does(world: Arc<World>) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut compare = command(world.environment().await?.python());
+    compare
+        .arg(root.join("python/plain_http.py"))
+        .arg(root.join("../conda-runner/src/template/plain_http.py"));
+    let told = output(compare).await?;
+    ensure!(told.ends_with(" streams, 0 differ\n"), "{told}");
     Ok(())
 }
 
@@ -194,6 +218,8 @@ async fn forks_of_one_template_draw_different_numbers(world: Arc<World>) -> Resu
         numbers.dedup();
         assert_eq!(numbers.len(), 3, "{drawn:?}");
     }
+    let said = templates_said(gateway.data())?;
+    ensure!(!said.contains("own HTTP is used"), "{said}");
     gateway.stop().await
 }
 
@@ -233,6 +259,15 @@ async fn nothing_of_a_template_outlives_a_killed_gateway(world: Arc<World>) -> R
         "both are dead"
     );
     Ok(())
+}
+
+/// The logs of all templates.
+fn templates_said(data: &Path) -> Result<String> {
+    let mut said = String::new();
+    for folder in std::fs::read_dir(data.join("logs/templates"))? {
+        said += &std::fs::read_to_string(folder?.path().join("template.log"))?;
+    }
+    Ok(said)
 }
 
 /// From the first line of the worker's log.
@@ -277,7 +312,54 @@ async fn ask(socket: &Path, question: &Question) -> Result<String> {
     stream.write_all(body.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
-    let answer = String::from_utf8_lossy(&answer);
+    shown(&answer)
+}
+
+/// Asks twice over one connection, as the gateway does: both answers, or the first and that the worker closes it then.
+async fn ask_in_turn(socket: &Path, question: &Question) -> Result<String> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let first = ask_over(&mut stream, question).await?;
+    let second = ask_over(&mut stream, question).await;
+    Ok(format!(
+        "{first}\n\n{}",
+        second.as_deref().unwrap_or("closed")
+    ))
+}
+
+/// Asks over a connection that is to stay open.
+async fn ask_over(stream: &mut UnixStream, question: &Question) -> Result<String> {
+    let (method, path, content_type, body) = question;
+    let typed = content_type
+        .map(|of| format!("content-type: {of}\r\n"))
+        .unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{typed}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !is_whole(&answer)? {
+        let read = timeout(PATIENCE, stream.read_buf(&mut answer)).await??;
+        ensure!(read > 0, "it ends after {answer:?}");
+    }
+    shown(&answer)
+}
+
+/// Whether an answer has come that is as long as it says.
+fn is_whole(answer: &[u8]) -> Result<bool> {
+    let answer = String::from_utf8_lossy(answer);
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        return Ok(false);
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    Ok(body.len() >= length.context("a length")?.parse()?)
+}
+
+/// An answer without what the clock says.
+fn shown(answer: &[u8]) -> Result<String> {
+    let answer = String::from_utf8_lossy(answer);
     let (head, body) = answer.split_once("\r\n\r\n").context("a head")?;
     let head: Vec<_> = head
         .lines()
