@@ -74,7 +74,6 @@ fn head(status: StatusCode, minor: u8, all: &[Header<'_>]) -> Result<AnswerHead,
     for Header { name, value } in all {
         if name.eq_ignore_ascii_case("content-length") {
             said.content_length(value)?;
-            headers.insert(header::CONTENT_LENGTH, value_of(name, value)?);
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             said.transfer_encoding(value);
         } else if name.eq_ignore_ascii_case("connection") {
@@ -84,9 +83,10 @@ fn head(status: StatusCode, minor: u8, all: &[Header<'_>]) -> Result<AnswerHead,
         }
     }
     let framing = said.framing(status, minor)?;
-    let is_empty = status == StatusCode::NO_CONTENT;
-    if is_empty || !matches!(framing, Framing::Length(_)) {
-        headers.remove(header::CONTENT_LENGTH);
+    let is_told = status != StatusCode::NO_CONTENT && matches!(framing, Framing::Length(_));
+    if let (true, Some(length)) = (is_told, said.length) {
+        // As we understand it: whoever reads it next may not know that a list of the same number is that number.
+        headers.insert(header::CONTENT_LENGTH, length.into());
     }
     if said.names_headers {
         leave_behind(all, &mut headers);
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(
             kept,
             [
-                "content-length: 007",
+                "content-length: 7",
                 "content-type: application/json",
                 "x-own: 1",
                 "x-own: 2"
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_does_not_end_the_body_is_not_told() {
+    fn a_length_is_told_once_and_only_where_it_ends_the_body() {
         for (text, length) in [
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -183,6 +183,10 @@ mod tests {
             ("HTTP/1.1 204 None\r\ncontent-length: 5\r\n\r\n", None),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n",
+                Some("5"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5, 05\r\n\r\n",
                 Some("5"),
             ),
         ] {

@@ -18,7 +18,8 @@ pub(super) enum Framing {
 /// What an answer's headers say about it, as they are read one by one.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    length: Option<u64>,
+    /// Bytes of the body.
+    pub(super) length: Option<u64>,
     /// Whether the last of its codings is chunked.
     coding: Option<bool>,
     close: bool,
