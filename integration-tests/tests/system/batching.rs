@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::metrics::Scrape;
 use cross_talk::{
-    each_of_twenty_thousand_requests_gets_its_own_answer,
+    each_of_a_hundred_thousand_requests_gets_its_own_answer,
     sharing_is_turned_off_and_on_under_load_and_no_request_fails,
 };
 use equal::{
@@ -33,7 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         answers_of_any_shape_in_company_are_those_alone,
         a_bad_row_is_its_owners_trouble_alone,
         a_model_that_looks_at_all_rows_is_given_one_at_a_time,
-        each_of_twenty_thousand_requests_gets_its_own_answer,
+        each_of_a_hundred_thousand_requests_gets_its_own_answer,
         sharing_is_turned_off_and_on_under_load_and_no_request_fails,
     ]
 }

@@ -9,7 +9,7 @@ use integration_tests::{World, until};
 
 use super::{Asked, CALLERS, JSON};
 
-const REQUESTS: usize = 20_000;
+const REQUESTS: usize = 100_000;
 
 /// Asks about a number that nobody else asks about.
 async fn echo(asked: &Asked, number: usize) -> Result<()> {
@@ -23,7 +23,7 @@ async fn echo(asked: &Asked, number: usize) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn each_of_twenty_thousand_requests_gets_its_own_answer(
+pub(super) async fn each_of_a_hundred_thousand_requests_gets_its_own_answer(
     world: Arc<World>,
 ) -> Result<()> {
     let asked = Asked::rowwise(&world, "echoes").await?;
