@@ -27,7 +27,7 @@ pub struct Settings {
     pub timeout: Duration,
     /// Whether requests of several callers may share one call of a replica.
     pub batching: Batching,
-    /// Rows in one such call, at most; a request of more goes alone.
+    /// Rows in one such call, at most; a request of as many or more goes alone. Whoever makes the calls may make smaller ones.
     pub max_batch_rows: NonZeroU32,
     /// How long the first request of a batch may wait for more, though a replica is free.
     pub max_batch_delay: Duration,
@@ -61,7 +61,7 @@ impl Default for Settings {
             max_queue: 128,
             timeout: Duration::from_secs(60),
             batching: Batching::default(),
-            max_batch_rows: NonZeroU32::new(256).unwrap_or(NonZeroU32::MIN),
+            max_batch_rows: NonZeroU32::new(4096).unwrap_or(NonZeroU32::MIN),
             max_batch_delay: Duration::ZERO,
             versions: VersionPolicy::default(),
             takeover: Takeover::default(),

@@ -103,7 +103,7 @@ pub(super) enum Sharing {
     Alone,
     /// In one with others.
     Batched,
-    /// In one of its own, after one with others had failed.
+    /// In one of its own, after one with others was not made, had failed, or could not be checked.
     Replayed,
 }
 
@@ -196,7 +196,7 @@ impl DataPlaneMetrics {
         );
         registry.register(
             "batching_requests",
-            "Scoring requests by how they got to a worker: alone, batched with others, or replayed alone after that had failed",
+            "Scoring requests by how they got to a worker: alone, batched with others, or replayed alone because the shared call was not made, failed or could not be checked",
             metrics.shared.clone(),
         );
         registry.register(

@@ -7,13 +7,14 @@
 //! time: [`reunion`] has them wait for each other.
 //!
 //! A call that fails is forgotten, and each of its requests goes alone as if it had never been in company: a bad row is its
-//! owner's trouble. [`pace`] keeps such calls few. Where it is left to us whether calls are shared, [`trial`] finds out
-//! whether a row gets the same answer alone and in company, and [`check`] goes on asking; [`verdict`] remembers.
+//! owner's trouble. [`pace`] keeps such calls few; [`fit`] keeps calls short. Where it is left to us whether calls are shared,
+//! [`trial`] finds out whether a row gets the same answer alone and in company, and [`check`] goes on asking; [`verdict`] remembers.
 //!
 //! All laws of a request hold for one that waits here: it is one of `max_queue`, it leaves with its client or at its deadline,
 //! and its version waits for it when it is retired. A shared call takes one place of `max_concurrency`.
 
 mod check;
+mod fit;
 mod pace;
 mod pull;
 mod reunion;
@@ -37,6 +38,7 @@ use super::stack::VersionStack;
 use crate::error::ApiError;
 use crate::protocol::merge::Mergeable;
 use crate::telemetry::Trail;
+use fit::Fit;
 use pace::Pace;
 use reunion::Reunion;
 use turn::{Asked, Company, Heard, Item, Waits};
@@ -58,6 +60,7 @@ pub(super) struct Batcher {
     /// Whether somebody is about to take what waits.
     is_awaited: AtomicBool,
     pace: Pace,
+    fit: Fit,
     reunion: Reunion,
     verdict: Verdict,
 }
@@ -86,6 +89,7 @@ impl Batcher {
             slots: Admission::new(),
             is_awaited: AtomicBool::new(false),
             pace: Pace::new(),
+            fit: Fit::new(),
             reunion: Reunion::new(),
             verdict: Verdict::new(),
         }
@@ -98,12 +102,17 @@ impl Batcher {
 
     /// Fits the queue to the settings and to what is known.
     fn limit(&self, settings: &Settings) {
-        let configured = usize::try_from(settings.max_batch_rows.get()).unwrap_or(usize::MAX);
         self.queue.set_limits(BatchLimits {
             max_items: usize::try_from(settings.max_queue).unwrap_or(usize::MAX),
-            max_weight: configured.min(self.pace.rows().max(1)),
+            max_weight: self.most(settings).max(1),
             max_delay: settings.max_batch_delay,
         });
+    }
+
+    /// Rows that a call may have now; fewer than two: none is shared.
+    fn most(&self, settings: &Settings) -> usize {
+        let configured = usize::try_from(settings.max_batch_rows.get()).unwrap_or(usize::MAX);
+        configured.min(self.pace.rows()).min(self.fit.rows())
     }
 
     fn is_on(&self, settings: &Settings) -> bool {
@@ -175,8 +184,8 @@ impl VersionStack {
         trail: &Trail,
         settings: &Settings,
     ) -> Option<Asked> {
-        let most = usize::try_from(settings.max_batch_rows.get()).unwrap_or(usize::MAX);
-        if settings.batching == Batching::Off || most < 2 || question.size() > LARGEST {
+        let one_goes_alone = settings.max_batch_rows.get() < 2;
+        if settings.batching == Batching::Off || one_goes_alone || question.size() > LARGEST {
             return None;
         }
         let batcher = self.batcher();
@@ -186,7 +195,7 @@ impl VersionStack {
             }
             return None;
         }
-        let most = most.min(batcher.pace.rows());
+        let most = batcher.most(settings);
         if most < 2 {
             return None;
         }

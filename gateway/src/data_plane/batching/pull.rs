@@ -140,8 +140,10 @@ async fn serve(stack: &Arc<VersionStack>, batch: Batch<Item, Heard>, mut place: 
             return tell_again(callers);
         }
     };
+    let took = since.elapsed();
     batcher.pace.went_well(rows);
-    batcher.reunion.expect(callers.len(), since.elapsed());
+    batcher.fit.took(rows, took);
+    batcher.reunion.expect(callers.len(), took);
     drop(slot);
     match check {
         Check::Probation(kind) => {

@@ -169,6 +169,17 @@ fn rows(count: usize, row: i32) -> String {
 }
 
 #[tokio::test]
+async fn hundreds_of_rows_from_each_go_together() {
+    let mut scorer = Scorer::of(numbers);
+    let gateway = on().over([scorer.worker.upstream()]);
+    let (one, other) = (rows(300, 1), rows(400, 2));
+    let (answers, calls) = scorer.together(&gateway, &[&one, &other]).await;
+    assert_eq!([answers[0].status, answers[1].status], [200, 200]);
+    assert_ne!(answers[0].body, answers[1].body);
+    assert_eq!(calls, 1);
+}
+
+#[tokio::test]
 async fn requests_that_no_call_has_room_for_beside_another_need_no_slot() {
     let mut scorer = Scorer::of(numbers);
     let gateway = on().over([scorer.worker.upstream()]);
