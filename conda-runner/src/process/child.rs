@@ -20,7 +20,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::forked::Forked;
@@ -57,6 +57,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const BURIAL: Duration = Duration::from_secs(10);
 /// Bytes read from the output at once.
 const PIECE: usize = 16 << 10;
+/// Bytes after which more is waited for, and how long: a pipe holds what is printed meanwhile.
+const FEW_BYTES: usize = 1 << 10;
+const GATHER: Duration = Duration::from_millis(20);
 
 /// What to run. The process sees exactly this environment.
 #[derive(Clone, Debug)]
@@ -357,11 +360,16 @@ async fn read(mut output: pipe::Receiver, log: &Log, tail: &mut Tail) {
     let mut piece = BytesMut::with_capacity(PIECE);
     while let Ok(1..) = output.read_buf(&mut piece).await {
         tail.push(&piece);
+        let are_few = piece.len() < FEW_BYTES;
         log.write(Bytes::from(std::mem::replace(
             &mut piece,
             BytesMut::with_capacity(PIECE),
         )))
         .await;
+        // A worker prints a line for each request: they go to the log together, or each would wake three threads.
+        if are_few {
+            sleep(GATHER).await;
+        }
     }
 }
 
