@@ -145,7 +145,7 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
                 biased;
                 () = shutdown.cancelled() => {}
                 Some(ask) = self.asks.recv() => self.accept(ask),
-                Some(ended) = self.supervisors.join_next() => self.bury(ended),
+                Some(ended) = self.supervisors.join_next() => self.bury_all(ended),
                 Ok(()) = self.inputs.aspired.changed() => {}
                 Ok(()) = self.inputs.intents.changed() => {}
                 () = self.wake.notified() => {}
@@ -398,6 +398,14 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
         let _ = accepted.send(ordered);
     }
 
+    /// Buries all whose end has come by now: what is published after a burial costs as much as there are versions.
+    fn bury_all(&mut self, first: Result<Ended, JoinError>) {
+        self.bury(first);
+        while let Some(ended) = self.supervisors.try_join_next() {
+            self.bury(ended);
+        }
+    }
+
     /// Takes a life that is over off the record. What is wanted of its successor is the next pass's business.
     fn bury(&mut self, ended: Result<Ended, JoinError>) {
         let (id, generation, abandoned) = match ended {
@@ -445,7 +453,7 @@ impl<S: Send + Sync + 'static, T: Send + Sync + 'static> Manager<S, T> {
             self.equipment.config.drain_deadline + STOP_DEADLINE + Duration::from_secs(1);
         let all = async {
             while let Some(ended) = self.supervisors.join_next().await {
-                self.bury(ended);
+                self.bury_all(ended);
                 self.models.retain(|_, model| !model.lives.is_empty());
                 self.publish();
             }
