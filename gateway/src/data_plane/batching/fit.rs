@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pace::milliseconds;
+
 /// Rows of a call, however long it takes.
 const ALWAYS: usize = 256;
 /// Rows of a call as long as nothing is known: four requests of what always goes.
@@ -68,10 +70,6 @@ fn quick_rows(rows: usize, time: Duration) -> usize {
     let quick = u128::try_from(rows).unwrap_or(u128::MAX);
     let quick = quick.saturating_mul(QUICK.as_micros()) / time.as_micros().max(1);
     usize::try_from(quick).unwrap_or(usize::MAX)
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
