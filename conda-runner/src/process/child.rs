@@ -366,7 +366,7 @@ async fn read(mut output: pipe::Receiver, log: &Log, tail: &mut Tail) {
             BytesMut::with_capacity(PIECE),
         )))
         .await;
-        // A worker prints a line for each request: they go to the log together, or each would wake three threads.
+        // A worker prints a line for each request: they go to the log together, or each would wake its writer, too.
         if are_few {
             sleep(GATHER).await;
         }
